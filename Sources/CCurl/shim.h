@@ -1,0 +1,45 @@
+// libcurl's setopt, getinfo and multi_setopt are variadic and can't be imported by Swift: one typed wrapper per argument type.
+#ifndef GATEHOUSE_CCURL_SHIM_H
+#define GATEHOUSE_CCURL_SHIM_H
+
+#include <curl/curl.h>
+
+// The type-checking macros of curl.h would expand inside these wrappers and refuse a variable option.
+#undef curl_easy_setopt
+#undef curl_easy_getinfo
+#undef curl_multi_setopt
+
+typedef size_t (*gh_data_callback)(char *, size_t, size_t, void *);
+typedef int (*gh_seek_callback)(void *, curl_off_t, int);
+typedef int (*gh_prereq_callback)(void *, char *, char *, int, int);
+typedef curl_socket_t (*gh_opensocket_callback)(void *, curlsocktype, struct curl_sockaddr *);
+typedef int (*gh_closesocket_callback)(void *, curl_socket_t);
+typedef int (*gh_trailer_callback)(struct curl_slist **, void *);
+typedef int (*gh_socket_callback)(CURL *, curl_socket_t, int, void *, void *);
+typedef int (*gh_timer_callback)(CURLM *, long, void *);
+
+static inline CURLcode gh_easy_set_long(CURL *e, CURLoption o, long v) { return curl_easy_setopt(e, o, v); }
+static inline CURLcode gh_easy_set_offset(CURL *e, CURLoption o, curl_off_t v) { return curl_easy_setopt(e, o, v); }
+static inline CURLcode gh_easy_set_string(CURL *e, CURLoption o, const char *v) { return curl_easy_setopt(e, o, v); }
+static inline CURLcode gh_easy_set_pointer(CURL *e, CURLoption o, void *v) { return curl_easy_setopt(e, o, v); }
+static inline CURLcode gh_easy_set_list(CURL *e, CURLoption o, struct curl_slist *v) { return curl_easy_setopt(e, o, v); }
+static inline CURLcode gh_easy_set_data(CURL *e, CURLoption o, gh_data_callback v) { return curl_easy_setopt(e, o, v); }
+static inline CURLcode gh_easy_set_seek(CURL *e, gh_seek_callback v) { return curl_easy_setopt(e, CURLOPT_SEEKFUNCTION, v); }
+static inline CURLcode gh_easy_set_prereq(CURL *e, gh_prereq_callback v) { return curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, v); }
+static inline CURLcode gh_easy_set_opensocket(CURL *e, gh_opensocket_callback v) { return curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, v); }
+static inline CURLcode gh_easy_set_closesocket(CURL *e, gh_closesocket_callback v) { return curl_easy_setopt(e, CURLOPT_CLOSESOCKETFUNCTION, v); }
+static inline CURLcode gh_easy_set_trailer(CURL *e, gh_trailer_callback v) { return curl_easy_setopt(e, CURLOPT_TRAILERFUNCTION, v); }
+
+static inline CURLcode gh_easy_get_long(CURL *e, CURLINFO i, long *v) { return curl_easy_getinfo(e, i, v); }
+static inline CURLcode gh_easy_get_offset(CURL *e, CURLINFO i, curl_off_t *v) { return curl_easy_getinfo(e, i, v); }
+static inline CURLcode gh_easy_get_pointer(CURL *e, CURLINFO i, char **v) { return curl_easy_getinfo(e, i, v); }
+
+static inline CURLMcode gh_multi_set_long(CURLM *m, CURLMoption o, long v) { return curl_multi_setopt(m, o, v); }
+static inline CURLMcode gh_multi_set_pointer(CURLM *m, CURLMoption o, void *v) { return curl_multi_setopt(m, o, v); }
+static inline CURLMcode gh_multi_set_socket(CURLM *m, gh_socket_callback v) { return curl_multi_setopt(m, CURLMOPT_SOCKETFUNCTION, v); }
+static inline CURLMcode gh_multi_set_timer(CURLM *m, gh_timer_callback v) { return curl_multi_setopt(m, CURLMOPT_TIMERFUNCTION, v); }
+
+// The outcome of a finished transfer: CURLMsg holds it in a union.
+static inline CURLcode gh_message_result(const CURLMsg *m) { return m->data.result; }
+
+#endif

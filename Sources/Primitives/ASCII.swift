@@ -1,0 +1,118 @@
+// Byte classes and case folding of the ASCII that HTTP is written in. Tables are two machine words, not memory.
+
+public enum ASCII {
+  /// RFC 9110 section 5.6.2, tchar: the bytes of a token (a method or a field name).
+  @inlinable public static func isToken(_ byte: UInt8) -> Bool {
+    // Bits of 0x00–0x3F: ! # $ % & ' * + - . 0–9
+    let low: UInt64 = 0x03FF_6CFA_0000_0000
+    // Bits of 0x40–0x7F: A–Z ^ _ ` a–z | ~
+    let high: UInt64 = 0x57FF_FFFF_C7FF_FFFE
+    if byte >= 0x80 { return false }
+    return byte < 64 ? (low >> UInt64(byte)) & 1 == 1 : (high >> UInt64(byte & 63)) & 1 == 1
+  }
+
+  /// RFC 9110 section 5.5: a byte that may stand in a field value (VCHAR, obs-text, space, tab). NUL, CR, LF and the other controls may not.
+  @inlinable public static func isFieldValue(_ byte: UInt8) -> Bool {
+    (byte >= 0x20 && byte != 0x7F) || byte == 0x09
+  }
+
+  @inlinable public static func isDigit(_ byte: UInt8) -> Bool { byte &- 0x30 < 10 }
+
+  @inlinable public static func isAlpha(_ byte: UInt8) -> Bool { (byte | 0x20) &- 0x61 < 26 }
+
+  /// RFC 9110 section 5.6.3: optional white space is space and tab alone.
+  @inlinable public static func isWhitespace(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 }
+
+  /// A control character: 0x00–0x1F or 0x7F.
+  @inlinable public static func isControl(_ byte: UInt8) -> Bool { byte < 0x20 || byte == 0x7F }
+
+  @inlinable public static func lowercased(_ byte: UInt8) -> UInt8 {
+    byte &- 0x41 < 26 ? byte | 0x20 : byte
+  }
+
+  /// The value of a hexadecimal digit of either case (0–15), or nil.
+  @inlinable public static func hexValue(_ byte: UInt8) -> UInt8? {
+    if byte &- 0x30 < 10 { return byte &- 0x30 }
+    let letter = byte | 0x20
+    return letter &- 0x61 < 6 ? letter &- 0x61 &+ 10 : nil
+  }
+
+  /// The digit of `value` (0–15) in lower case.
+  @inlinable public static func lowerHexDigit(_ value: UInt8) -> UInt8 { value < 10 ? value &+ 0x30 : value &+ 0x57 }
+
+  /// The digit of `value` (0–15) in upper case.
+  @inlinable public static func upperHexDigit(_ value: UInt8) -> UInt8 { value < 10 ? value &+ 0x30 : value &+ 0x37 }
+
+  /// Whether `bytes` are those of `text`, which is written in lower case, when ASCII case is folded.
+  public static func equals(_ bytes: Span<UInt8>, ignoringCaseOf text: StaticString) -> Bool {
+    guard bytes.count == text.utf8CodeUnitCount else { return false }
+    let other = unsafe text.utf8Start
+    for i in bytes.indices {
+      if unsafe lowercased(bytes[i]) != other[i] { return false }
+    }
+    return true
+  }
+
+  /// Whether both are equal when ASCII case is folded. Not constant-time: for names, never for secrets.
+  public static func equals(_ a: Span<UInt8>, ignoringCaseOf b: Span<UInt8>) -> Bool {
+    guard a.count == b.count else { return false }
+    for i in a.indices where lowercased(a[i]) != lowercased(b[i]) { return false }
+    return true
+  }
+
+  /// Whether both hold the same bytes. Not constant-time: for names, never for secrets (see `Crypto`).
+  public static func equals(_ a: Span<UInt8>, _ b: Span<UInt8>) -> Bool {
+    guard a.count == b.count else { return false }
+    for i in a.indices where a[i] != b[i] { return false }
+    return true
+  }
+
+  /// Whether `bytes` are exactly those of `text`.
+  public static func equals(_ bytes: Span<UInt8>, _ text: StaticString) -> Bool {
+    guard bytes.count == text.utf8CodeUnitCount else { return false }
+    let other = unsafe text.utf8Start
+    for i in bytes.indices {
+      if unsafe bytes[i] != other[i] { return false }
+    }
+    return true
+  }
+
+  /// Whether `bytes` begin with `prefix`.
+  public static func starts(_ bytes: Span<UInt8>, with prefix: Span<UInt8>) -> Bool {
+    guard bytes.count >= prefix.count else { return false }
+    for i in prefix.indices where bytes[i] != prefix[i] { return false }
+    return true
+  }
+
+  /// The index of the first `byte` at or after `start`, or nil.
+  public static func firstIndex(of byte: UInt8, in bytes: Span<UInt8>, from start: Int = 0) -> Int? {
+    var i = start
+    while i < bytes.count {
+      if bytes[i] == byte { return i }
+      i += 1
+    }
+    return nil
+  }
+
+  /// An unsigned decimal number of 1 to 19 digits and nothing else, or nil. No sign, no white space, no overflow.
+  public static func decimal(_ bytes: Span<UInt8>) -> UInt64? {
+    guard bytes.count > 0 && bytes.count <= 19 else { return nil }
+    var value: UInt64 = 0
+    for i in bytes.indices {
+      let digit = bytes[i] &- 0x30
+      guard digit < 10 else { return nil }
+      value = value * 10 + UInt64(digit)
+    }
+    return value
+  }
+
+  /// The bytes as text, invalid UTF-8 replaced. For messages and logs, not for the data path.
+  public static func string(_ bytes: Span<UInt8>) -> String {
+    unsafe bytes.withUnsafeBufferPointer { unsafe String(decoding: $0, as: UTF8.self) }
+  }
+
+  /// A copy of the bytes.
+  public static func array(_ bytes: Span<UInt8>) -> [UInt8] {
+    unsafe bytes.withUnsafeBufferPointer { unsafe Array($0) }
+  }
+}

@@ -1,0 +1,194 @@
+// A growable run of bytes with a read end and a write end: what is received, and what is to be sent.
+// No I/O and no meaning lives here.
+
+/// Contiguous bytes that are appended at the back and consumed from the front.
+///
+/// Memory is taken on the first append and given back by `release()`. Appending may move the bytes, so a `Span`
+/// borrowed from the buffer can't outlive the next mutation (the compiler sees to that).
+@safe public struct ByteBuffer: ~Copyable {
+  @usableFromInline var base: UnsafeMutablePointer<UInt8>?
+  @usableFromInline var head = 0
+  @usableFromInline var tail = 0
+  /// Bytes of memory held, whether filled or not.
+  public private(set) var capacity = 0
+
+  /// An empty buffer that holds no memory.
+  public init() {
+    unsafe base = nil
+  }
+
+  /// An empty buffer that already holds `capacity` bytes of memory.
+  public init(capacity: Int) {
+    unsafe base = nil
+    reserve(capacity)
+  }
+
+  deinit {
+    unsafe base?.deallocate()
+  }
+
+  /// Number of bytes that were appended and not yet consumed.
+  @inlinable public var count: Int { tail - head }
+  @inlinable public var isEmpty: Bool { tail == head }
+
+  /// The unconsumed bytes, first to last.
+  public var span: Span<UInt8> {
+    @_lifetime(borrow self)
+    get {
+      let buffer = unsafe UnsafeBufferPointer(start: unsafe base.map { unsafe UnsafePointer($0 + head) }, count: tail - head)
+      let span = unsafe Span(_unsafeElements: buffer)
+      return unsafe _overrideLifetime(span, borrowing: self)
+    }
+  }
+
+  /// The unconsumed byte at `index` (0 is the first).
+  @inlinable public subscript(index: Int) -> UInt8 {
+    precondition(index >= 0 && index < tail - head, "index outside the buffer")
+    return unsafe base.unsafelyUnwrapped[head + index]
+  }
+
+  /// Drops the first `n` unconsumed bytes. O(1).
+  @inlinable public mutating func consume(_ n: Int) {
+    precondition(n >= 0 && n <= tail - head, "consumed more than there is")
+    head += n
+    if head == tail {
+      head = 0
+      tail = 0
+    }
+  }
+
+  /// Drops all bytes and keeps the memory.
+  @inlinable public mutating func removeAll() {
+    head = 0
+    tail = 0
+  }
+
+  /// Drops the bytes after the first `n` unconsumed ones.
+  public mutating func truncate(to n: Int) {
+    precondition(n >= 0 && n <= tail - head, "truncated to more than there is")
+    tail = head + n
+  }
+
+  /// Gives the memory back when nothing is unconsumed: what an idle connection holds should be nothing.
+  public mutating func release() {
+    guard head == tail else { return }
+    unsafe base?.deallocate()
+    unsafe base = nil
+    capacity = 0
+    head = 0
+    tail = 0
+  }
+
+  /// Makes room for at least `extra` more bytes, moving or growing (by doubling) as needed.
+  @usableFromInline mutating func grow(_ extra: Int) {
+    let held = tail - head
+    if capacity - held >= extra && capacity > 0 && head > 0 {
+      unsafe base.unsafelyUnwrapped.update(from: base.unsafelyUnwrapped + head, count: held)
+    } else {
+      var wanted = max(capacity * 2, 256)
+      while wanted < held + extra { wanted *= 2 }
+      let fresh = UnsafeMutablePointer<UInt8>.allocate(capacity: wanted)
+      if let old = unsafe base {
+        unsafe fresh.update(from: old + head, count: held)
+        unsafe old.deallocate()
+      }
+      unsafe base = fresh
+      capacity = wanted
+    }
+    head = 0
+    tail = held
+  }
+
+  /// Makes room for at least `extra` more bytes.
+  public mutating func reserve(_ extra: Int) {
+    if capacity - tail < extra { grow(extra) }
+  }
+
+  @inlinable public mutating func append(_ byte: UInt8) {
+    if tail == _capacity { grow(1) }
+    unsafe base.unsafelyUnwrapped[tail] = byte
+    tail += 1
+  }
+
+  @usableFromInline var _capacity: Int { capacity }
+
+  public mutating func append(_ bytes: Span<UInt8>) {
+    let n = bytes.count
+    guard n > 0 else { return }
+    reserve(n)
+    unsafe bytes.withUnsafeBufferPointer { source in
+      unsafe base.unsafelyUnwrapped.advanced(by: tail).update(from: source.baseAddress.unsafelyUnwrapped, count: n)
+    }
+    tail += n
+  }
+
+  public mutating func append(_ text: StaticString) {
+    let n = text.utf8CodeUnitCount
+    guard n > 0 else { return }
+    reserve(n)
+    unsafe base.unsafelyUnwrapped.advanced(by: tail).update(from: text.utf8Start, count: n)
+    tail += n
+  }
+
+  public mutating func append(_ bytes: [UInt8]) {
+    append(bytes.span)
+  }
+
+  /// Appends the UTF-8 of `text`. Not for the data path: see the cost of `String` in docs/ARCHITECTURE.md.
+  public mutating func append(utf8 text: String) {
+    var text = text
+    text.withUTF8 { source in
+      guard let start = source.baseAddress, source.count > 0 else { return }
+      reserve(source.count)
+      unsafe base.unsafelyUnwrapped.advanced(by: tail).update(from: start, count: source.count)
+      tail += source.count
+    }
+  }
+
+  /// Appends `n` bytes of foreign memory that stays valid during the call (a C callback's argument).
+  @unsafe public mutating func append(unsafeBytes start: UnsafeRawPointer, count n: Int) {
+    guard n > 0 else { return }
+    reserve(n)
+    unsafe UnsafeMutableRawPointer(base.unsafelyUnwrapped.advanced(by: tail)).copyMemory(from: start, byteCount: n)
+    tail += n
+  }
+
+  /// Appends a number in decimal, without sign or padding.
+  public mutating func append(decimal value: UInt64) {
+    if value < 10 {
+      append(UInt8(truncatingIfNeeded: value) + 0x30)
+      return
+    }
+    var divisor: UInt64 = 1
+    while value / divisor >= 10 { divisor *= 10 }
+    while divisor > 0 {
+      append(UInt8(truncatingIfNeeded: value / divisor % 10) + 0x30)
+      divisor /= 10
+    }
+  }
+
+  /// Appends a number in lower-case hexadecimal, without prefix or padding.
+  public mutating func append(hexadecimal value: UInt64) {
+    var shift = value == 0 ? 0 : (63 - value.leadingZeroBitCount) / 4 * 4
+    while shift >= 0 {
+      append(ASCII.lowerHexDigit(UInt8(truncatingIfNeeded: value >> UInt64(shift)) & 15))
+      shift -= 4
+    }
+  }
+
+  /// Lets `body` write into at least `minimum` bytes of free memory at the back. What it answers is answered here; when that is positive,
+  /// it is the number of bytes written. (The shape of read(2).)
+  @unsafe public mutating func withUnsafeFreeBytes(minimum: Int, _ body: (UnsafeMutableRawBufferPointer) -> Int) -> Int {
+    reserve(max(minimum, 1))
+    let free = unsafe UnsafeMutableRawBufferPointer(start: base.unsafelyUnwrapped.advanced(by: tail), count: capacity - tail)
+    let result = unsafe body(free)
+    if result > 0 {
+      precondition(result <= capacity - tail, "wrote past the free memory")
+      tail += result
+    }
+    return result
+  }
+
+  /// A copy of the unconsumed bytes.
+  public func array() -> [UInt8] { ASCII.array(span) }
+}

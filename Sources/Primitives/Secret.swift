@@ -1,0 +1,78 @@
+// Bytes that must not outlive their use: passwords, tokens, keys.
+
+internal import Glibc
+
+/// Bytes that are wiped when they are let go, and wherever they stood before they grew. Never printed, never compared with `==`:
+/// comparison is `Crypto`'s, in constant time.
+@safe public struct Secret: ~Copyable, @unchecked Sendable {
+  // Safe to hand to another thread: it has one owner, and nothing else points into its memory.
+  private var base: UnsafeMutablePointer<UInt8>
+  private var capacity: Int
+  public private(set) var count = 0
+
+  /// An empty secret with room for `capacity` bytes.
+  public init(capacity: Int = 64) {
+    self.capacity = max(capacity, 16)
+    unsafe base = .allocate(capacity: self.capacity)
+  }
+
+  /// A copy of `bytes`. The caller's own copy is the caller's to wipe.
+  public init(copying bytes: Span<UInt8>) {
+    self.init(capacity: bytes.count + 1)
+    for i in bytes.indices { append(bytes[i]) }
+  }
+
+  deinit {
+    unsafe explicit_bzero(base, capacity)
+    unsafe base.deallocate()
+  }
+
+  public var isEmpty: Bool { count == 0 }
+
+  public var span: Span<UInt8> {
+    @_lifetime(borrow self)
+    get {
+      let span = unsafe Span(_unsafeElements: UnsafeBufferPointer(start: base, count: count))
+      return unsafe _overrideLifetime(span, borrowing: self)
+    }
+  }
+
+  public mutating func append(_ byte: UInt8) {
+    if count == capacity { grow() }
+    unsafe base[count] = byte
+    count += 1
+  }
+
+  public mutating func append(_ bytes: Span<UInt8>) {
+    for i in bytes.indices { append(bytes[i]) }
+  }
+
+  /// Wipes and drops the bytes, keeps the memory.
+  public mutating func removeAll() {
+    unsafe explicit_bzero(base, capacity)
+    count = 0
+  }
+
+  /// Wipes and drops the bytes after the first `n`.
+  public mutating func truncate(to n: Int) {
+    precondition(n >= 0 && n <= count, "truncated to more than there is")
+    unsafe explicit_bzero(base + n, capacity - n)
+    count = n
+  }
+
+  /// Lends the bytes, followed by a NUL that is not counted, to a C function. The bytes themselves must hold no NUL.
+  @unsafe public mutating func withUnsafeCString<R: ~Copyable>(_ body: (UnsafePointer<CChar>) -> R) -> R {
+    append(0)
+    count -= 1
+    return unsafe base.withMemoryRebound(to: CChar.self, capacity: count + 1) { unsafe body($0) }
+  }
+
+  private mutating func grow() {
+    let wider = UnsafeMutablePointer<UInt8>.allocate(capacity: capacity * 2)
+    unsafe wider.update(from: base, count: count)
+    unsafe explicit_bzero(base, capacity)
+    unsafe base.deallocate()
+    unsafe base = wider
+    capacity *= 2
+  }
+}
