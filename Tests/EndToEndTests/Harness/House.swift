@@ -12,7 +12,8 @@ struct Setup: Sendable {
   var top = ""
   /// Directives inside `upstream legacy { … }`.
   var upstream = ""
-  /// Directives inside `route / { … }`.
+  /// The path of the first route, and directives inside it.
+  var path = "/"
   var route = ""
   /// Further blocks; `upstream legacy` may be used in them.
   var more = ""
@@ -37,7 +38,7 @@ struct Setup: Sendable {
         server \(server ?? "http://127.0.0.1:\(upstreamPort)")
         \(upstream)
     }
-    route / {
+    route \(path) {
         upstream legacy
         require \(requirement)
         \(route)

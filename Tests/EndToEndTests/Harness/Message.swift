@@ -111,10 +111,12 @@ final class Wire {
     record?(bytes)
     if start == buffer.count {
       buffer = bytes
-      start = 0
     } else {
+      // What was used goes first: the buffer never holds more than one message's tail.
+      buffer.removeFirst(start)
       buffer += bytes
     }
+    start = 0
     return !bytes.isEmpty
   }
 
@@ -140,16 +142,15 @@ final class Wire {
 
   /// One line without its end.
   func line(_ deadline: Deadline = .usual) throws -> String {
-    var scanned = start
+    var scanned = 0
     while true {
-      if let end = buffer[scanned...].firstIndex(of: 10) {
+      if let end = buffer[(start + scanned)...].firstIndex(of: 10) {
         defer { start = end + 1 }
         let line = buffer[start..<end]
         return String(decoding: line.last == 13 ? line.dropLast() : line, as: UTF8.self)
       }
-      let kept = buffer.count - start
+      scanned = buffer.count - start
       guard try more(deadline) else { throw Truncated(received: unused) }
-      scanned = start + kept
     }
   }
 

@@ -166,6 +166,17 @@ enum Answer {
   /// 200 and “hello”.
   static let hello = always(text("hello"))
 
+  /// Answers every request with these bytes, right or wrong, and does not mind how the other side takes it.
+  static func tolerant(_ answer: String) -> Script {
+    { conversation in
+      guard try conversation.request() != nil else { return }
+      do {
+        try conversation.send(answer)
+        try conversation.waitForEnd()
+      } catch is Socket.Trouble {}
+    }
+  }
+
   /// Answers the first request with these bytes, then closes.
   static func once(_ answer: String) -> Script {
     { conversation in

@@ -127,6 +127,9 @@ final class Socket: Sendable {
     return unsafe poll(&entry, 1, 0) > 0
   }
 
+  /// Waits until there is something to read, at most so long.
+  func wait(milliseconds: Int) throws { try waitFor(Int32(POLLIN), .after(.milliseconds(milliseconds))) }
+
   /// Sends all of `bytes`, waiting for room as long as the deadline allows.
   func write(_ bytes: [UInt8], _ deadline: Deadline = .usual) throws {
     var sent = 0
