@@ -8,7 +8,7 @@ extension EndToEnd {
     private let challenge = #"Basic realm="Authentication Required", charset="UTF-8""#
 
     @Test func curlWithAPasswordIsLetThrough() throws {
-      try House.with { house in
+      try House.with { house throws in
         let answer = try house.curl("-u", People.alice.pair, "/path?q=1")
         #expect(answer.status == 200 && answer.text == "hello")
         let request = try house.upstream.requests(1)[0]
@@ -22,7 +22,7 @@ extension EndToEnd {
 
     @Test(arguments: [People.alice, People.bob, People.carol, People.dave])
     func everyHashOfTheFileLogsIn(person: People.Person) throws {
-      try House.with { house in
+      try House.with { house throws in
         #expect(try house.curl("-u", person.pair, "/").status == 200)
         #expect(try house.upstream.requests(1)[0]["X-Forwarded-User"] == person.name)
         #expect(try house.curl("-u", "\(person.name):\(Secrets.keep("wrong-guess-1"))", "/").status == 401)
@@ -33,7 +33,7 @@ extension EndToEnd {
     }
 
     @Test func aWrongPasswordIsRefusedAndNothingIsForwarded() throws {
-      try House.with { house in
+      try House.with { house throws in
         let answer = try house.curl("-u", "alice:\(Secrets.keep("wrong-guess-2"))", "/")
         #expect(answer.status == 401 && answer.code == 0)
         #expect(answer.text == "Unauthorized Access")
@@ -44,7 +44,7 @@ extension EndToEnd {
     }
 
     @Test func withoutCredentialsThereIsAChallenge() throws {
-      try House.with { house in
+      try House.with { house throws in
         let answer = try house.curl("/")
         #expect(answer.status == 401)
         #expect(answer.final.values("WWW-Authenticate").contains(challenge))
@@ -55,7 +55,7 @@ extension EndToEnd {
     }
 
     @Test func whoAsksForJSONIsRefusedInJSON() throws {
-      try House.with { house in
+      try House.with { house throws in
         let answer = try house.curl("-H", "Accept: application/json", "/")
         #expect(answer.status == 401)
         #expect(answer.final["Content-Type"] == "application/problem+json")
@@ -66,7 +66,7 @@ extension EndToEnd {
     }
 
     @Test func anyauthAsksFirstAndStaysOnItsConnection() throws {
-      try House.with { house in
+      try House.with { house throws in
         let answer = try house.curl("--anyauth", "-u", People.alice.pair, "/")
         #expect(answer.status == 200 && answer.connections == 1)
         #expect(answer.heads.contains("HTTP/1.1 401") && answer.heads.contains("HTTP/1.1 200"))
@@ -75,7 +75,7 @@ extension EndToEnd {
     }
 
     @Test func aFileIsUploaded() throws {
-      try House.with { house in
+      try House.with { house throws in
         let content = Array(Pattern().bytes(at: 0, count: 700_000))
         try house.scratch.write(content, to: "upload")
         let answer = try house.curl("-u", People.alice.pair, "-T", house.scratch["upload"], "/dav/file")
@@ -87,7 +87,7 @@ extension EndToEnd {
     }
 
     @Test func anUploadWithoutCredentialsIsRefusedUnread() throws {
-      try House.with { house in
+      try House.with { house throws in
         let answer = try house.curl("-X", "POST", "-H", "Expect:", "-T", "-", "/up", input: [UInt8](repeating: 7, count: 3_000_000))
         #expect(answer.status == 401, "curl said: \(answer.complaint)")
         #expect(house.upstream.connections.isEmpty)
@@ -96,7 +96,7 @@ extension EndToEnd {
 
     @Test func http10IsServed() throws {
       let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n"
-      try House.with(Setup(), Answer.always(chunked)) { house in
+      try House.with(Setup(), Answer.always(chunked)) { house throws in
         let answer = try house.curl("--http1.0", "-u", People.alice.pair, "/")
         #expect(answer.status == 200 && answer.code == 0 && answer.text == "hello world")
         // HTTP/1.0 has no chunked coding.
@@ -106,7 +106,7 @@ extension EndToEnd {
     }
 
     @Test func http10KeepsItsConnectionWhenItAsksFor() throws {
-      try House.with { house in
+      try House.with { house throws in
         let client = try house.client()
         let fields = [People.alice.authorization, "Connection: keep-alive"]
         for _ in 1...2 {
@@ -119,7 +119,7 @@ extension EndToEnd {
     }
 
     @Test func headHasTheFieldsAndNoBody() throws {
-      try House.with(Setup(), Answer.always("HTTP/1.1 200 OK\r\nContent-Length: 1234\r\nETag: \"x\"\r\n\r\n")) { house in
+      try House.with(Setup(), Answer.always("HTTP/1.1 200 OK\r\nContent-Length: 1234\r\nETag: \"x\"\r\n\r\n")) { house throws in
         let answer = try house.curl("-I", "-u", People.alice.pair, "/")
         #expect(answer.status == 200 && answer.code == 0)
         #expect(answer.final["Content-Length"] == "1234" && answer.final["ETag"] == "\"x\"")
@@ -129,7 +129,7 @@ extension EndToEnd {
 
     @Test(arguments: ["PROPFIND", "PATCH", "DELETE", "MKCOL", "X-MADE-UP"])
     func anyMethodIsForwardedWithItsBody(method: String) throws {
-      try House.with { house in
+      try House.with { house throws in
         let body = "<propfind xmlns=\"DAV:\"/>"
         let answer = try house.curl("-u", People.alice.pair, "-X", method, "-H", "Depth: 1", "--data-binary", body, "/dav/")
         #expect(answer.status == 200 && answer.text == "hello")
@@ -140,7 +140,7 @@ extension EndToEnd {
     }
 
     @Test func aChunkedBodyArrivesWhole() throws {
-      try House.with { house in
+      try House.with { house throws in
         let content = Array(Pattern().bytes(at: 0, count: 500_000))
         let answer = try house.curl(
           "-u", People.alice.pair, "-H", "Transfer-Encoding: chunked", "--data-binary", "@-", "/", input: content)
@@ -152,7 +152,7 @@ extension EndToEnd {
     }
 
     @Test func expectIsAnsweredAndNotPassedOn() throws {
-      try House.with { house in
+      try House.with { house throws in
         let answer = try house.curl("-u", People.alice.pair, "-H", "Expect: 100-continue", "-d", "body", "/")
         #expect(answer.status == 200 && answer.heads.hasPrefix("HTTP/1.1 100 Continue"))
         let request = try house.upstream.requests(1)[0]
@@ -161,7 +161,7 @@ extension EndToEnd {
     }
 
     @Test func expectOfAStrangerGetsTheRefusalAndNoContinue() throws {
-      try House.with { house in
+      try House.with { house throws in
         let client = try house.client()
         try client.send(request("POST", "/", ["Expect: 100-continue", "Content-Length: 1000000"]))
         let answer = try #require(try client.response(to: "POST"))
@@ -171,7 +171,7 @@ extension EndToEnd {
     }
 
     @Test func anotherExpectationIs417() throws {
-      try House.with { house in
+      try House.with { house throws in
         let answer = try house.ask("GET", "/", [People.alice.authorization, "Expect: 200-ok"])
         #expect(answer.status == 417)
         #expect(house.upstream.connections.isEmpty)
@@ -179,7 +179,7 @@ extension EndToEnd {
     }
 
     @Test func pythonRequestsWorksUnchanged() throws {
-      try House.with { house in
+      try House.with { house throws in
         let people = "alice = (\"alice\", \"\(Secrets.keep(People.alice.password))\")\n"
         let outcome = try house.python(
           people + """
@@ -204,7 +204,7 @@ extension EndToEnd {
     }
 
     @Test func aGroupIsRequiredWhereTheRouteSaysSo() throws {
-      try House.with(Setup(more: "route /admin/ { upstream legacy; require group admin }")) { house in
+      try House.with(Setup(more: "route /admin/ { upstream legacy; require group admin }")) { house throws in
         #expect(try house.curl("-u", People.alice.pair, "/admin/x").status == 403)
         #expect(try house.curl("/admin/x").status == 401)
         #expect(house.upstream.requests.isEmpty)
@@ -215,7 +215,7 @@ extension EndToEnd {
     }
 
     @Test func aPathWithoutARouteIsNeverForwarded() throws {
-      try House.with(Setup(path: "/only/")) { house in
+      try House.with(Setup(path: "/only/")) { house throws in
         #expect(try house.curl("/elsewhere").status == 401)
         #expect(try house.curl("-u", People.alice.pair, "/elsewhere").status == 404)
         #expect(house.upstream.connections.isEmpty)
@@ -224,7 +224,7 @@ extension EndToEnd {
     }
 
     @Test func aPublicRouteIsPublicAndNothingElseIs() throws {
-      try House.with(Setup(more: "route GET = /healthz { upstream legacy; require nobody }")) { house in
+      try House.with(Setup(more: "route GET = /healthz { upstream legacy; require nobody }")) { house throws in
         #expect(try house.curl("/healthz").status == 200)
         #expect(try house.curl("/healthz?full=1").status == 200)
         for path in ["/healthz/", "/healthz/../x", "/x?/healthz", "//healthz", "/healthz;x", "/healthzz"] {
@@ -236,7 +236,7 @@ extension EndToEnd {
     }
 
     @Test func aUnixSocketServesToo() throws {
-      try House.with(Setup(top: "listen unix:http.sock")) { house in
+      try House.with(Setup(top: "listen unix:http.sock")) { house throws in
         let answer = try house.curl("--unix-socket", house.scratch["http.sock"], "-u", People.alice.pair, "/")
         #expect(answer.status == 200)
         #expect(try house.curl("--unix-socket", house.scratch["http.sock"], "/").status == 401)

@@ -9,7 +9,7 @@ extension EndToEnd {
     private func encoded(_ text: String) -> String { encoded([UInt8](text.utf8)) }
 
     @Test func aRefusalIsTheSameForEveryReason() throws {
-      try House.with { house in
+      try House.with { house throws in
         let secret = People.alice.password
         let attempts: [(String, [String])] = [
           ("nothing", []),
@@ -43,7 +43,7 @@ extension EndToEnd {
     }
 
     @Test func nothingMalformedLogsIn() throws {
-      try House.with { house in
+      try House.with { house throws in
         let pair = [UInt8]("\(People.alice.name):\(People.alice.password)".utf8)
         let right = Data(pair).base64EncodedString()
         let bob = [UInt8]("bob:\(People.bob.password)".utf8)
@@ -64,7 +64,7 @@ extension EndToEnd {
     }
 
     @Test func theSchemeIsReadInAnyCase() throws {
-      try House.with { house in
+      try House.with { house throws in
         let right = People.alice.authorization.dropFirst("Authorization: Basic ".count)
         for scheme in ["Basic", "basic", "BASIC", "bAsIc"] {
           #expect(try house.ask("GET", "/", ["authorization: \(scheme) \(right)"]).status == 200, "\(scheme)")
@@ -73,7 +73,7 @@ extension EndToEnd {
     }
 
     @Test func severalAuthorizationsAreRefused() throws {
-      try House.with { house in
+      try House.with { house throws in
         let (alice, bob) = (People.alice.authorization, People.bob.authorization)
         let wrong = "Authorization: " + Secrets.basic("alice", "wrong-guess-5")
         for fields in [[alice, bob], [alice, alice], [wrong, alice], [alice, wrong], [alice, "authorization: Bearer x"], [alice, "Authorization:"]] {
@@ -84,7 +84,7 @@ extension EndToEnd {
     }
 
     @Test func aNULDoesNotCutAPasswordShort() throws {
-      try House.with { house in
+      try House.with { house throws in
         // crypt(3) would stop reading at the NUL and find the right password.
         for person in [People.alice, People.bob, People.carol, People.dave] {
           let pair = [UInt8]("\(person.name):\(person.password)".utf8)
@@ -95,7 +95,7 @@ extension EndToEnd {
     }
 
     @Test func longCredentialsAreRefusedCheaply() throws {
-      try House.with { house in
+      try House.with { house throws in
         for length in [100, 1000, 4000, 20_000] {
           let status = try house.ask("GET", "/", ["Authorization: " + encoded("carol:" + String(repeating: "x", count: length))]).status
           #expect([401, 431].contains(status), "\(length)")
@@ -107,7 +107,7 @@ extension EndToEnd {
 
     @Test func aPairCannotBeSplitAnotherWay() throws {
       // Were the cache's key the plain concatenation, “alice” + “Ahoy…” would let in “aliceA” + “hoy…”.
-      try House.with { house in
+      try House.with { house throws in
         #expect(try house.ask("GET", "/", [People.alice.authorization]).status == 200)
         let password = People.alice.password
         #expect(try house.ask("GET", "/", ["Authorization: " + encoded("alice\(password.prefix(1)):\(password.dropFirst())")]).status == 401)
@@ -117,7 +117,7 @@ extension EndToEnd {
     }
 
     @Test func aTokenIsItsOwnersInEveryForm() throws {
-      try House.with { house in
+      try House.with { house throws in
         let issued = try Gatehouse.run(["token", "issue", "bob", "--name", "ci", "--file", "users"], in: house.scratch)
         #expect(issued.code == 0, "\(issued.errors)")
         let token = Secrets.keep(try #require(issued.text.split(whereSeparator: { $0.isWhitespace }).map(String.init).first { $0.hasPrefix("ghk_") }))
@@ -146,7 +146,7 @@ extension EndToEnd {
     @Test func aGuessIsNeverDoneByAWorker() throws {
       // Cost 13 takes the better part of a second; the only worker has to serve everybody else meanwhile.
       let hash = "$2y$13$YSBAgf.IQyjHJHzWkb34b.z8HTWuhLRgmE9OGQcRXGtn9oQsOtICu"
-      try House.with(Setup(users: People.file + "slow:\(hash)\n")) { house in
+      try House.with(Setup(users: People.file + "slow:\(hash)\n")) { house throws in
         let guess = "Authorization: " + Secrets.basic("slow", "wrong-guess-6")
         let guessers = try (0..<4).map { _ in try house.client() }
         for guesser in guessers { try guesser.send(request("GET", "/", [guess])) }

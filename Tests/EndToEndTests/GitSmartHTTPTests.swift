@@ -82,7 +82,7 @@ extension EndToEnd {
       let password = Secrets.keep("Gitty-6-pass")
       let made = try Child.run("/usr/bin/htpasswd", ["-B", "-C", "5", "-c", "-i", "users", "gina"], input: [UInt8](password.utf8), folder: forge.scratch.path)
       #expect(made.code == 0, "\(made.errors)")
-      try House.with(Setup(users: try forge.scratch.text("users"), server: "unix:\(forge.socket)")) { house in
+      try House.with(Setup(users: try forge.scratch.text("users"), server: "unix:\(forge.socket)")) { house throws in
         let work = try Scratch()
         func git(_ arguments: String..., allowed: Bool = true) throws {
           let outcome = try Forge.git(arguments, in: work)

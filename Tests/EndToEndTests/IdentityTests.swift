@@ -23,7 +23,7 @@ extension EndToEnd {
     }
 
     @Test func everySpellingOfAnIdentityFieldIsRemoved() throws {
-      try House.with { house in
+      try House.with { house throws in
         for name in names {
           #expect(try house.ask("GET", "/", ["\(name): forged", People.alice.authorization, "\(name): forged2"]).status == 200, "\(name)")
         }
@@ -32,14 +32,14 @@ extension EndToEnd {
     }
 
     @Test func identityFieldsAreRemovedWhereNobodyIsRequired() throws {
-      try House.with(Setup(requirement: "nobody")) { house in
+      try House.with(Setup(requirement: "nobody")) { house throws in
         for name in names { #expect(try house.ask("GET", "/", ["\(name): forged"]).status == 200, "\(name)") }
         try expectNothingForged(house, count: names.count, user: nil)
       }
     }
 
     @Test func connectionCannotTakeOurFieldsAway() throws {
-      try House.with { house in
+      try House.with { house throws in
         let options = [
           "X-Forwarded-User", "x-forwarded-user, X-Forwarded-Groups", "close, X-Forwarded-User", "keep-alive, X-Forwarded-User, X-Forwarded-For, X-Request-Id, Via",
         ]
@@ -55,7 +55,7 @@ extension EndToEnd {
     }
 
     @Test func connectionTakesOnlyWhatItMayTake() throws {
-      try House.with { house in
+      try House.with { house throws in
         let client = try house.client()
         let fields = ["Connection: X-Secret, Host, Content-Length, Authorization", "X-Secret: private", "X-Kept: yes", People.alice.authorization]
         let answer = try client.exchange(request("POST", "/", fields + ["Content-Length: 5"], body: "hello"))
@@ -70,7 +70,7 @@ extension EndToEnd {
     }
 
     @Test func hopByHopFieldsStayBehind() throws {
-      try House.with { house in
+      try House.with { house throws in
         let hops = [
           "Connection: keep-alive, X-Hop", "X-Hop: forged", "Keep-Alive: timeout=99", "Proxy-Connection: keep-alive", "TE: gzip", "Upgrade: forged",
           "Proxy-Authorization: Basic forged", "Proxy-Authenticate: forged",
@@ -93,7 +93,7 @@ extension EndToEnd {
               while try conversation.request() != nil { try conversation.send(Answer.text("x")) }
             } catch is Truncated {}
           }
-        ) { house in
+        ) { house throws in
           let client = try house.client()
           try client.send(
             request("POST", "/", [People.alice.authorization, "Transfer-Encoding: chunked", "Trailer: \(name)"], body: "2\r\nhi\r\n0\r\n\(name): forged\r\n\r\n"))
@@ -106,7 +106,7 @@ extension EndToEnd {
     }
 
     @Test func aConfiguredNameIsSetAndStrippedInAnyCase() throws {
-      try House.with(Setup(route: "identity X-AUTH-user")) { house in
+      try House.with(Setup(route: "identity X-AUTH-user")) { house throws in
         for name in ["X-Auth-User", "x-auth-USER", "X_Auth_User", "X.AUTH.USER"] {
           #expect(try house.ask("GET", "/", ["\(name): forged", People.alice.authorization]).status == 200)
         }
@@ -117,7 +117,7 @@ extension EndToEnd {
     }
 
     @Test func theAddressComesFromTheConnection() throws {
-      try House.with { house in
+      try House.with { house throws in
         let lies = [
           "X-Forwarded-For: 6.6.6.6", "x-forwarded-for: 6.6.6.7", "X_Forwarded_For: 6.6.6.8", "X-Forwarded-Proto: https", "X-Forwarded-Host: forged.test",
           "X-Forwarded-Port: 666", "Forwarded: for=6.6.6.6;proto=https", "X-Request-Id: forged-id", "X-Real-IP: 6.6.6.6",
@@ -132,7 +132,7 @@ extension EndToEnd {
     }
 
     @Test func aTrustedPeerIsAppendedTo() throws {
-      try House.with(Setup(top: "trusted_proxies 127.0.0.0/8")) { house in
+      try House.with(Setup(top: "trusted_proxies 127.0.0.0/8")) { house throws in
         let fields = ["X-Forwarded-For: 198.51.100.7", "X-Forwarded-Proto: https", "X-Request-Id: kept-0123456789", "X-Forwarded-User: forged"]
         #expect(try house.ask("GET", "/", fields + [People.alice.authorization]).status == 200)
         let seen = try house.upstream.requests(1)[0]
@@ -144,7 +144,7 @@ extension EndToEnd {
     }
 
     @Test func theUpstreamNeverSeesThePassword() throws {
-      try House.with { house in
+      try House.with { house throws in
         for person in [People.alice, People.carol] { #expect(try house.ask("GET", "/", [person.authorization]).status == 200) }
         _ = try house.upstream.requests(2)
         let bytes = String(decoding: house.upstream.bytes, as: UTF8.self)
@@ -153,7 +153,7 @@ extension EndToEnd {
     }
 
     @Test func authorizationIsPassedWhereTheOperatorSaysSo() throws {
-      try House.with(Setup(route: "authorization pass")) { house in
+      try House.with(Setup(route: "authorization pass")) { house throws in
         #expect(try house.ask("GET", "/", [People.alice.authorization]).status == 200)
         let seen = try house.upstream.requests(1)[0]
         #expect(seen.values("Authorization") == [String(People.alice.authorization.dropFirst("Authorization: ".count))])
@@ -166,7 +166,7 @@ extension EndToEnd {
           try conversation.send(Answer.text("connection \(conversation.index)"))
         }
       }
-      try House.with(Setup(route: "authorization pass", requirement: "nobody"), script) { house in
+      try House.with(Setup(route: "authorization pass", requirement: "nobody"), script) { house throws in
         for scheme in ["NTLM", "Negotiate"] {
           let first = try house.ask("GET", "/", ["Authorization: \(scheme) TlRMTVNTUAADAAAA"])
           let second = try house.ask("GET", "/")

@@ -18,7 +18,7 @@ extension EndToEnd {
     private func status(_ house: House, _ person: People.Person) throws -> Int { try house.ask("GET", "/", [person.authorization]).status }
 
     @Test func usersChangedByHtpasswdTakeEffect() throws {
-      try House.with { house in
+      try House.with { house throws in
         let client = try house.client()
         let get = request("GET", "/", [auth])
         #expect(try client.exchange(get).status == 200)
@@ -42,7 +42,7 @@ extension EndToEnd {
     }
 
     @Test func usersReplacedByRenameTakeEffect() throws {
-      try House.with { house in
+      try House.with { house throws in
         #expect(try status(house, People.alice) == 200)
         try house.scratch.replace("users", with: People.file.split(separator: "\n").filter { !$0.hasPrefix("alice:") }.joined(separator: "\n") + "\n")
         try eventually("alice is gone") { try status(house, People.alice) == 401 }
@@ -53,7 +53,7 @@ extension EndToEnd {
     }
 
     @Test func aUserWhoIsLockedIsOutAtOnce() throws {
-      try House.with { house in
+      try House.with { house throws in
         #expect(try status(house, People.carol) == 200)
         #expect(try Gatehouse.run(["user", "lock", "carol", "--file", "users"], in: house.scratch).code == 0)
         try eventually("carol is out") { try status(house, People.carol) == 401 }
@@ -63,7 +63,7 @@ extension EndToEnd {
     }
 
     @Test func aTornUserFileKeepsTheOldOne() throws {
-      try House.with { house in
+      try House.with { house throws in
         // What htpasswd leaves for an instant: truncated, the last line cut short.
         let whole = People.file + "zoe:{SHA}QnIiooh0ah7C072oaFur/iLMLOc=\n"
         try house.scratch.write(String(whole.prefix(60)), to: "users")
@@ -79,7 +79,7 @@ extension EndToEnd {
     }
 
     @Test func anUnusableLineIsNamedAndShutsOutItsUserAlone() throws {
-      try House.with { house in
+      try House.with { house throws in
         try house.scratch.replace("users", with: People.file + "zoe:$9$unknown$hash\n")
         let number = People.file.split(separator: "\n", omittingEmptySubsequences: false).count
         try house.gate.child.errors.waitForLine(containing: "users:\(number)")
@@ -89,7 +89,7 @@ extension EndToEnd {
     }
 
     @Test func hangupReadsTheConfigurationAgain() throws {
-      try House.with { house in
+      try House.with { house throws in
         let client = try house.client()
         #expect(try client.exchange(request("GET", "/open", [auth])).status == 200)
         #expect(try house.ask("GET", "/open").status == 401)
@@ -108,7 +108,7 @@ extension EndToEnd {
     }
 
     @Test func aBrokenConfigurationKeepsTheOldOne() throws {
-      try House.with { house in
+      try House.with { house throws in
         let config = try house.scratch.text("proxy.conf")
         try house.scratch.write(config + "\nlisten_to nobody;\n", to: "proxy.conf")
         house.gate.child.signal(SIGHUP)
@@ -121,7 +121,7 @@ extension EndToEnd {
     }
 
     @Test func reloadsUnderLoadLoseNothing() throws {
-      try House.with(Setup(workers: 2)) { house in
+      try House.with(Setup(workers: 2)) { house throws in
         let stop = Monitor(false)
         let port = house.port
         let get = request("GET", "/", [auth])
@@ -159,7 +159,7 @@ extension EndToEnd {
           try go.wait()
           try conversation.send("whole")
         }
-      ) { house in
+      ) { house throws in
         let clients = try (0..<32).map { _ in try house.client() }
         for client in clients { try client.send(request("GET", "/", [auth])) }
         _ = try house.upstream.requests(32)
@@ -178,7 +178,7 @@ extension EndToEnd {
     }
 
     @Test func terminateUnderLoadLosesNoRequest() throws {
-      try House.with(Setup(workers: 2)) { house in
+      try House.with(Setup(workers: 2)) { house throws in
         let port = house.port
         let get = request("GET", "/", [auth])
         let running = Steps()
@@ -206,7 +206,7 @@ extension EndToEnd {
     }
 
     @Test func drainingEndsInTime() throws {
-      try House.with(Setup(top: "drain_timeout 300ms"), { try $0.waitForEnd() }) { house in
+      try House.with(Setup(top: "drain_timeout 300ms"), { try $0.waitForEnd() }) { house throws in
         let client = try house.client()
         try client.send(request("GET", "/", [auth]))
         try house.upstream.waitForConnections(1)
@@ -218,14 +218,14 @@ extension EndToEnd {
     }
 
     @Test func interruptEndsItToo() throws {
-      try House.with { house in
+      try House.with { house throws in
         house.gate.child.signal(SIGINT)
         #expect(try house.gate.child.wait().code == 0)
       }
     }
 
     @Test func userSignalOpensTheLogAgain() throws {
-      try House.with { house in
+      try House.with { house throws in
         _ = try house.ask("GET", "/before", [auth])
         #expect(try house.accessLines(1).count == 1)
         #expect(unsafe rename(house.scratch["access.log"], house.scratch["access.log.1"]) == 0)
@@ -239,7 +239,7 @@ extension EndToEnd {
     }
 
     @Test func runningOutOfDescriptorsIsSurvived() throws {
-      try House.with(Setup(descriptors: 64)) { house in
+      try House.with(Setup(descriptors: 64)) { house throws in
         var idle = try (0..<150).map { _ in try house.client() }
         try house.gate.child.errors.waitForLine(containing: "descriptor")
         // Those who were let in are served as far as there is room; nobody may bring it down.
@@ -253,7 +253,7 @@ extension EndToEnd {
     }
 
     @Test func theLogTellsWhatHappened() throws {
-      try House.with { house in
+      try House.with { house throws in
         _ = try house.ask("GET", "/fine?q=1", [auth])
         _ = try house.ask("GET", "/wrong", ["Authorization: " + Secrets.basic("alice", "wrong-guess-7")])
         _ = try house.ask("GET", "/unknown", ["Authorization: " + Secrets.basic("nobody-we-know", "wrong-guess-7")])

@@ -7,7 +7,7 @@ extension EndToEnd {
     private let auth = People.alice.authorization
 
     @Test func anUnfinishedHeadIs408() throws {
-      try House.with(Setup(top: "header_timeout 300ms")) { house in
+      try House.with(Setup(top: "header_timeout 300ms")) { house throws in
         for start in ["G", "GET / HTTP/1.1\r\n", "GET / HTTP/1.1\r\nHost: legacy.test\r\nX-Slow: "] {
           let client = try house.client()
           try client.send(start)
@@ -19,7 +19,7 @@ extension EndToEnd {
     }
 
     @Test func dripDoesNotPutTheHeadersOff() throws {
-      try House.with(Setup(top: "header_timeout 500ms")) { house in
+      try House.with(Setup(top: "header_timeout 500ms")) { house throws in
         let client = try house.client()
         try client.send("GET / HTTP/1.1\r\n")
         // A byte now and then, until it answers: the time runs from the first byte, not from the last.
@@ -35,7 +35,7 @@ extension EndToEnd {
     }
 
     @Test func aConnectionWithoutARequestIsClosedSilently() throws {
-      try House.with(Setup(top: "keepalive_timeout 300ms; header_timeout 300ms")) { house in
+      try House.with(Setup(top: "keepalive_timeout 300ms; header_timeout 300ms")) { house throws in
         let silent = try house.client()
         let used = try house.client()
         #expect(try used.exchange(request("GET", "/", [auth])).status == 200)
@@ -44,7 +44,7 @@ extension EndToEnd {
     }
 
     @Test func anIdleBodyIs408() throws {
-      try House.with(Setup(top: "body_timeout 300ms"), Answer.tolerant("")) { house in
+      try House.with(Setup(top: "body_timeout 300ms"), Answer.tolerant("")) { house throws in
         let client = try house.client()
         try client.send(request("POST", "/", [auth, "Content-Length: 100"]) + "some")
         #expect(try client.response(to: "POST")?.status == 408)
@@ -54,7 +54,7 @@ extension EndToEnd {
     }
 
     @Test func aBodyBeyondTheLimitIs413() throws {
-      try House.with(Setup(route: "body_limit 1k"), Answer.tolerant("")) { house in
+      try House.with(Setup(route: "body_limit 1k"), Answer.tolerant("")) { house throws in
         let tooLong = try house.client()
         try tooLong.send(request("POST", "/", [auth, "Content-Length: 1025"]))
         #expect(try tooLong.response(to: "POST")?.status == 413)
@@ -67,13 +67,13 @@ extension EndToEnd {
         #expect(try chunked.response(to: "POST")?.status == 413)
         #expect(house.upstream.requests.isEmpty)
       }
-      try House.with(Setup(route: "body_limit 1k")) { house in
+      try House.with(Setup(route: "body_limit 1k")) { house throws in
         #expect(try house.ask("POST", "/", [auth, "Content-Length: 1024"], body: String(repeating: "x", count: 1024)).status == 200)
       }
     }
 
     @Test func aLongRequestLineIs414() throws {
-      try House.with { house in
+      try House.with { house throws in
         #expect(try house.ask("GET", "/" + String(repeating: "a", count: 7000), [auth]).status == 200)
         #expect(try house.ask("GET", "/" + String(repeating: "a", count: 9000), [auth]).status == 414)
         // It does not have to end to be too long.
@@ -85,7 +85,7 @@ extension EndToEnd {
     }
 
     @Test func tooManyFieldsAre431() throws {
-      try House.with { house in
+      try House.with { house throws in
         #expect(try house.ask("GET", "/", [auth] + (0..<90).map { "X-\($0): y" }).status == 200)
         #expect(try house.ask("GET", "/", [auth] + (0..<110).map { "X-\($0): y" }).status == 431)
         #expect(try house.ask("GET", "/", [auth, "X-Long: " + String(repeating: "y", count: 40_000)]).status == 431)
@@ -97,7 +97,7 @@ extension EndToEnd {
     }
 
     @Test func aConnectionServesSoManyRequests() throws {
-      try House.with(Setup(top: "keepalive_requests 3")) { house in
+      try House.with(Setup(top: "keepalive_requests 3")) { house throws in
         let client = try house.client()
         let answers = try (0..<3).map { _ in try client.exchange(request("GET", "/", [auth])) }
         #expect(answers.map { $0["Connection"]?.lowercased() == "close" } == [false, false, true])
@@ -106,7 +106,7 @@ extension EndToEnd {
     }
 
     @Test func closeIsHonoured() throws {
-      try House.with { house in
+      try House.with { house throws in
         let client = try house.client()
         #expect(try client.exchange(request("GET", "/", [auth, "Connection: close"]))["Connection"]?.lowercased() == "close")
         #expect(client.isClosedByPeer())
@@ -114,7 +114,7 @@ extension EndToEnd {
     }
 
     @Test func connectionsToTheUpstreamAreKept() throws {
-      try House.with { house in
+      try House.with { house throws in
         for _ in 0..<10 { #expect(try house.ask("GET", "/", [auth]).status == 200) }
         #expect(house.upstream.connections.count == 1)
       }

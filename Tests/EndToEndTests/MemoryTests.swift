@@ -39,7 +39,7 @@ extension EndToEnd {
           try Self.send(Self.gibibyte, through: conversation.socket, pattern)
         }
       }
-      try House.with(Setup(), script) { house in
+      try House.with(Setup(), script) { house throws in
         let before = try baseline(house)
         let client = try house.client()
         try client.send(request("GET", "/big", [auth]))
@@ -72,7 +72,7 @@ extension EndToEnd {
           try conversation.send(Answer.text("\(received)"))
         }
       }
-      try House.with(Setup(), script) { house in
+      try House.with(Setup(), script) { house throws in
         let before = try baseline(house)
         let client = try house.client()
         try client.send(request("PUT", "/big", [auth, "Transfer-Encoding: chunked"]))
@@ -110,10 +110,13 @@ extension EndToEnd {
           } catch is Socket.Trouble { return }
         }
       }
-      try House.with(Setup(workers: 2), script) { house in
+      try House.with(Setup(workers: 2), script) { house throws in
         func quick() throws -> Duration {
           try ContinuousClock().measure {
-            for _ in 0..<200 { #expect(try house.ask("GET", "/small", [auth]).text == "small") }
+            for _ in 0..<200 {
+              let answer = try house.ask("GET", "/small", [auth])
+              #expect(answer.text == "small")
+            }
           }
         }
         let before = try baseline(house)
@@ -164,7 +167,7 @@ extension EndToEnd {
           try conversation.finish(&message) { _ in }
           try conversation.send(Answer.text("done"))
         }
-      ) { house in
+      ) { house throws in
         let before = try baseline(house)
         let client = try house.client()
         let size = 256 << 20

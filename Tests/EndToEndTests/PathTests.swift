@@ -11,7 +11,7 @@ extension EndToEnd {
         ("/?q=%2F../x", "/?q=%2F../x"), ("/a?", "/a?"), ("/a?b?c", "/a?b?c"), ("/a%3fb", "/a%3Fb"), ("/a%23b", "/a%23b"),
         ("/...", "/..."), ("/.a/..b", "/.a/..b"), ("/a%25b", "/a%25b"), ("/@:!$&'()*+,=", "/@:!$&'()*+,="),
       ]
-      try House.with { house in
+      try House.with { house throws in
         let client = try house.client()
         for (target, expected) in table {
           let count = house.upstream.requests.count
@@ -28,7 +28,7 @@ extension EndToEnd {
         "/a%2fb", "/a%2Fb", "/a%5cb", "/a%5Cb", "/a\\b", "/a%00b", "/a%0d%0ab", "/a%0ab", "/a%7fb", "/a%zzb", "/a%", "/a%2", "/..", "/../x", "/a/../../x",
         "/%2e%2e/x", "/a/%2e%2e/%2e%2e/x", "/.%2e/x", "/a%1fb",
       ]
-      try House.with { house in
+      try House.with { house throws in
         for target in targets { #expect(try house.ask("GET", target, [People.alice.authorization]).status == 400, "\(target)") }
         #expect(house.upstream.connections.isEmpty)
       }
@@ -41,7 +41,7 @@ extension EndToEnd {
         "/%2561dmin/secret", "/admin%00/secret", "/admin/secret?x", "/admin/secret#", "/..;/admin/secret", "/x/..;/admin/secret", "/.;/admin/secret",
         "http://legacy.test/admin/secret", "/admin/%2e/secret", "/x/.%2e/admin/secret", "/%41dmin/../admin/secret",
       ]
-      try House.with(Setup(more: "route /admin/ { upstream legacy; require group admin }")) { house in
+      try House.with(Setup(more: "route /admin/ { upstream legacy; require group admin }")) { house throws in
         for target in targets {
           let status = try house.ask("GET", target, [People.alice.authorization]).status
           #expect([200, 400, 403].contains(status), "\(target)")
@@ -55,7 +55,7 @@ extension EndToEnd {
     }
 
     @Test func aRawRouteForwardsByteForByte() throws {
-      try House.with(Setup(more: "route /raw/ { upstream legacy; require valid-user; path raw }")) { house in
+      try House.with(Setup(more: "route /raw/ { upstream legacy; require valid-user; path raw }")) { house throws in
         for target in ["/raw/a%2fb", "/raw/%61", "/raw/a%5Cb?x=%2f", "/raw//x"] {
           let count = house.upstream.requests.count
           #expect(try house.ask("GET", target, [People.alice.authorization]).status == 200, "\(target)")
@@ -70,7 +70,7 @@ extension EndToEnd {
     }
 
     @Test func strangersDoNotChooseWhatIsJudged() throws {
-      try House.with(Setup(more: "route = /healthz { upstream legacy; require nobody }")) { house in
+      try House.with(Setup(more: "route = /healthz { upstream legacy; require nobody }")) { house throws in
         for name in ["X-Forwarded-Uri", "X-Original-URI", "X-Original-URL", "X-Rewrite-URL", "X-Forwarded-Path", "X-Auth-Request-Redirect"] {
           #expect(try house.ask("GET", "/private", ["\(name): /healthz"]).status == 401, "\(name)")
         }

@@ -43,7 +43,7 @@ extension EndToEnd {
     /// Sends each attack on a connection of its own, a whole second request behind it, and expects one refusal, the end of the connection,
     /// and silence at the upstream.
     private func expectRefusals(_ attacks: [Attack]) throws {
-      try House.with(Setup(), tolerant) { house in
+      try House.with(Setup(), tolerant) { house throws in
         for attack in attacks {
           let client = try house.client()
           try client.send(attack.bytes + [UInt8](Self.smuggled.utf8))
@@ -91,7 +91,7 @@ extension EndToEnd {
         ["Transfer-Encoding: \u{b}chunked"], ["Transfer-Encoding: chunked\u{c}"], ["Transfer-Encoding: ,chunked"],
         ["Transfer-Encoding: chunked, gzip"],
       ]
-      try House.with(Setup(), tolerant) { house in
+      try House.with(Setup(), tolerant) { house throws in
         // RFC 9112 section 6.1 has 501 for a coding that is not known; both answers end it.
         let unknown = [
           ["Transfer-Encoding: identity"], ["Transfer-Encoding: gzip"], ["Transfer-Encoding: gzip, chunked"], ["Transfer-Encoding: xchunked"],
@@ -116,7 +116,7 @@ extension EndToEnd {
     }
 
     @Test func aBodyWithoutFramingIsNotDelimitedByClose() throws {
-      try House.with(Setup(), tolerant) { house in
+      try House.with(Setup(), tolerant) { house throws in
         // No length: no body. What follows is the next request, judged as one.
         let client = try house.client()
         try client.send(Self.post(["Connection: close"], "", version: "HTTP/1.0") + "stray bytes")
@@ -134,7 +134,7 @@ extension EndToEnd {
         "Transfer-Encoding\u{b}: chunked", "Transfer-Encoding\u{0}: chunked", "Transfer\u{b}Encoding: chunked", "Content Length: 3",
         "Transfer Encoding: chunked", "\u{1}Transfer-Encoding: chunked", "Content-Length\u{a0}: 3",
       ]
-      try House.with(Setup(), tolerant) { house in
+      try House.with(Setup(), tolerant) { house throws in
         for spelling in spellings {
           let client = try house.client()
           try client.send(Self.post([spelling, "Content-Length: 5"], "0\r\n\r\n" + Self.smuggled.replacingAuthorizationWithClose))
@@ -215,7 +215,7 @@ extension EndToEnd {
     }
 
     @Test func traceIsNotAllowed() throws {
-      try House.with { house in
+      try House.with { house throws in
         #expect(try house.ask("TRACE", "/", [Self.auth]).status == 405)
         #expect(house.upstream.connections.isEmpty)
       }
@@ -251,7 +251,7 @@ extension EndToEnd {
         ("host in a trailer", "5\r\nhello\r\n0\r\nHost: evil.test\r\n\r\n"),
         ("endless trailers", "5\r\nhello\r\n0\r\n" + String(repeating: "X: y\r\n", count: 20_000) + "\r\n"),
       ]
-      try House.with(Setup(), tolerant) { house in
+      try House.with(Setup(), tolerant) { house throws in
         for (name, body) in bodies {
           let client = try house.client()
           try? client.send(Self.post(["Transfer-Encoding: chunked"], body + Self.smuggled))
@@ -265,7 +265,7 @@ extension EndToEnd {
     }
 
     @Test func chunkExtensionsAreDroppedAndTrailersKept() throws {
-      try House.with { house in
+      try House.with { house throws in
         let client = try house.client()
         let body = "5;name=value;x=\"q;\"\r\nhello\r\n1;y\r\n!\r\n0;last\r\nX-Sum: 42\r\n\r\n"
         #expect(try client.exchange(Self.post(["Transfer-Encoding: chunked", "Trailer: X-Sum"], body)).status == 200)
@@ -278,7 +278,7 @@ extension EndToEnd {
     }
 
     @Test func theFramingIsTheSameBehindAsInFront() throws {
-      try House.with { house in
+      try House.with { house throws in
         let client = try house.client()
         _ = try client.exchange(Self.post(["Content-Length: 5"], "hello"))
         _ = try client.exchange(Self.post(["Content-Length: 0"]))
@@ -294,7 +294,7 @@ extension EndToEnd {
     }
 
     @Test func everySplitIsReadTheSame() throws {
-      try House.with { house in
+      try House.with { house throws in
         let text = [UInt8](Self.post(["Transfer-Encoding: chunked"], "3;x\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n").utf8)
         let client = try house.client()
         for split in 1..<text.count {
@@ -314,7 +314,7 @@ extension EndToEnd {
       let script: Script = { conversation in
         while let request = try conversation.request() { try conversation.send(Answer.text(request.target + " " + request.text)) }
       }
-      try House.with(Setup(), script) { house in
+      try House.with(Setup(), script) { house throws in
         let client = try house.client()
         var all = ""
         for i in 0..<20 {
@@ -327,7 +327,7 @@ extension EndToEnd {
     }
 
     @Test func aRefusalInThePipelineKeepsTheOrder() throws {
-      try House.with { house in
+      try House.with { house throws in
         let client = try house.client()
         try client.send(request("GET", "/1", [Self.auth]) + request("GET", "/2") + request("GET", "/3", [Self.auth, "Connection: close"]))
         #expect(try (1...3).map { _ in try client.response()?.status } == [200, 401, 200])
@@ -337,7 +337,7 @@ extension EndToEnd {
     }
 
     @Test func theBodyOfARefusedRequestIsNotTheNextRequest() throws {
-      try House.with { house in
+      try House.with { house throws in
         for framing in ["Content-Length: \(Self.smuggled.utf8.count)", "Transfer-Encoding: chunked"] {
           let client = try house.client()
           // No credentials: 401, and the body that looks like a request with credentials must not be one.
@@ -352,7 +352,7 @@ extension EndToEnd {
     }
 
     @Test func theBodyOfARequestWithoutRouteIsNotTheNextRequest() throws {
-      try House.with(Setup(path: "/only/")) { house in
+      try House.with(Setup(path: "/only/")) { house throws in
         let client = try house.client()
         try client.send(Self.post(["Content-Length: \(Self.smuggled.utf8.count)"], Self.smuggled.replacingOccurrences("/smuggled", "/only/smuggled")))
         client.socket.endWriting()
@@ -362,7 +362,7 @@ extension EndToEnd {
     }
 
     @Test func bytesAfterAnUpgradeAreNotATunnel() throws {
-      try House.with(Setup(), tolerant) { house in
+      try House.with(Setup(), tolerant) { house throws in
         let client = try house.client()
         let fields = ["Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA", Self.auth]
         try client.send(request("GET", "/upgrade", fields) + "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nraw bytes")
@@ -375,7 +375,7 @@ extension EndToEnd {
     }
 
     @Test func absoluteFormIsForwardedInOriginForm() throws {
-      try House.with { house in
+      try House.with { house throws in
         let answer = try house.client().exchange(Self.get("GET http://legacy.test/a?b=c HTTP/1.1"))
         #expect(answer.status == 200)
         let seen = try house.upstream.requests(1)[0]
@@ -384,14 +384,14 @@ extension EndToEnd {
     }
 
     @Test func optionsAsteriskIsForwardedAsItIs() throws {
-      try House.with { house in
+      try House.with { house throws in
         #expect(try house.ask("OPTIONS", "*", [Self.auth]).status == 200)
         #expect(try house.upstream.requests(1)[0].startLine == "OPTIONS * HTTP/1.1")
       }
     }
 
     @Test func aLengthOfMoreThan32BitsIsNotNarrowed() throws {
-      try House.with(Setup(), tolerant) { house in
+      try House.with(Setup(), tolerant) { house throws in
         // 2^32 + 5: were it narrowed, the request would be complete and the rest a second one.
         let client = try house.client()
         try client.send(Self.post(["Content-Length: 4294967301"], "hello" + Self.smuggled))

@@ -14,7 +14,7 @@ extension EndToEnd {
         "X-b: 1", "x-A: 2", "Set-Cookie: a=1", "Set-Cookie: b=2; Path=/", "X-b: 3", "X-Empty:", "X-Latin: caf\u{e9}", "ETag: W/\"1\"", "Server: old/1.0",
       ]
       let answer = "HTTP/1.1 299 Almost  All Right\r\n" + fields.joined(separator: "\r\n") + "\r\nContent-Length: 2\r\n\r\nok"
-      try House.with(Setup(), Answer.always(answer)) { house in
+      try House.with(Setup(), Answer.always(answer)) { house throws in
         let response = try get(house)
         #expect(response.startLine == "HTTP/1.1 299 Almost  All Right")
         let ours: Set = ["content-length", "via", "date", "connection", "x-request-id"]
@@ -27,7 +27,7 @@ extension EndToEnd {
 
     @Test(arguments: [200, 201, 206, 301, 302, 400, 401, 403, 404, 407, 418, 500, 503, 599])
     func theUpstreamsStatusIsTheClients(status: Int) throws {
-      try House.with(Setup(), Answer.always(Answer.text("as it is", status: "\(status) Its Own Words", fields: ["Location: /elsewhere"]))) { house in
+      try House.with(Setup(), Answer.always(Answer.text("as it is", status: "\(status) Its Own Words", fields: ["Location: /elsewhere"]))) { house throws in
         let answer = try house.curl("-u", People.alice.pair, "/")
         #expect(answer.status == status && answer.text == "as it is")
         #expect(answer.final.startLine == "HTTP/1.1 \(status) Its Own Words")
@@ -48,7 +48,7 @@ extension EndToEnd {
         { conversation in
           while try conversation.request() != nil { try conversation.send([UInt8](head.utf8) + packed) }
         }
-      ) { house in
+      ) { house throws in
         let response = try get(house, "GET", ["Accept-Encoding: gzip"])
         #expect(response.body == packed && response["Content-Encoding"] == "gzip")
         #expect(try house.upstream.requests(1)[0].values("Accept-Encoding") == ["gzip"])
@@ -68,7 +68,7 @@ extension EndToEnd {
           try go.wait()
           try conversation.send(Answer.text("late"))
         }
-      ) { house in
+      ) { house throws in
         let client = try house.client()
         try client.send(request("GET", "/", [People.alice.authorization]))
         // It is here while the upstream still thinks.
@@ -81,7 +81,7 @@ extension EndToEnd {
     }
 
     @Test func interimResponsesAreNotSentToHTTP10() throws {
-      try House.with(Setup(), Answer.always("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + Answer.text("x"))) { house in
+      try House.with(Setup(), Answer.always("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + Answer.text("x"))) { house throws in
         let answer = try house.client().exchange(request("GET", "/", [People.alice.authorization], version: "HTTP/1.0"))
         #expect(answer.interim.isEmpty && answer.status == 200)
       }
@@ -90,7 +90,7 @@ extension EndToEnd {
     @Test func trailersAreRelayed() throws {
       let answer =
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum, X-Time\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 900150983cd2\r\nX-Time: 5\r\n\r\n"
-      try House.with(Setup(), Answer.always(answer)) { house in
+      try House.with(Setup(), Answer.always(answer)) { house throws in
         let client = try house.client()
         for _ in 1...2 {
           let response = try client.exchange(request("GET", "/", [People.alice.authorization, "TE: trailers"]))
@@ -102,7 +102,7 @@ extension EndToEnd {
 
     @Test func trailersThatWouldChangeTheMessageAreNotRelayed() throws {
       let answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nContent-Length: 10\r\nSet-Cookie: forged=1\r\nX-Fine: 1\r\n\r\n"
-      try House.with(Setup(), Answer.always(answer)) { house in
+      try House.with(Setup(), Answer.always(answer)) { house throws in
         let client = try house.client()
         try client.send(request("GET", "/", [People.alice.authorization, "Connection: close"]))
         // Dropped, or the response is cut off: both are safe, passing it on is not.
@@ -125,7 +125,7 @@ extension EndToEnd {
           try go.wait(for: 6)
           try conversation.send("0\r\n\r\n")
         }
-      ) { house in
+      ) { house throws in
         let client = try house.client()
         try client.send(request("GET", "/", [People.alice.authorization, "Accept: text/event-stream"]))
         // The head comes before the first event.
@@ -151,7 +151,7 @@ extension EndToEnd {
           try go.wait()
           try conversation.send("second")
         }
-      ) { house in
+      ) { house throws in
         let client = try house.client()
         try client.send(request("GET", "/", [People.alice.authorization]))
         var head = try #require(try client.head())
@@ -167,7 +167,7 @@ extension EndToEnd {
 
     @Test(arguments: ["204 No Content", "304 Not Modified"])
     func answersWithoutBodyLeaveTheConnectionUsable(status: String) throws {
-      try House.with(Setup(), Answer.always("HTTP/1.1 \(status)\r\nETag: \"1\"\r\n\r\n")) { house in
+      try House.with(Setup(), Answer.always("HTTP/1.1 \(status)\r\nETag: \"1\"\r\n\r\n")) { house throws in
         let client = try house.client()
         for _ in 1...3 {
           let response = try client.exchange(request("GET", "/", [People.alice.authorization]))
@@ -183,7 +183,7 @@ extension EndToEnd {
           try conversation.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n" + (request.method == "HEAD" ? "" : "hello"))
         }
       }
-      try House.with(Setup(), script) { house in
+      try House.with(Setup(), script) { house throws in
         let client = try house.client()
         for method in ["HEAD", "GET", "HEAD", "HEAD", "GET"] {
           let response = try client.exchange(request(method, "/", [People.alice.authorization]))
@@ -196,7 +196,7 @@ extension EndToEnd {
       let answer = Answer.text(
         "x",
         fields: ["Connection: close, X-Private", "X-Private: 1", "Keep-Alive: timeout=5", "Proxy-Authenticate: Basic", "Upgrade: h2c", "X-Public: 2"])
-      try House.with(Setup(), Answer.once(answer)) { house in
+      try House.with(Setup(), Answer.once(answer)) { house throws in
         let client = try house.client()
         let response = try client.exchange(request("GET", "/", [People.alice.authorization]))
         for name in ["X-Private", "Keep-Alive", "Upgrade"] { #expect(response.values(name).isEmpty, "\(name)") }
@@ -217,7 +217,7 @@ extension EndToEnd {
               try conversation.send([UInt8]("HTTP/1.1 200 OK\r\nContent-Length: \(size)\r\n\r\n".utf8) + body)
             }
           }
-        ) { house in
+        ) { house throws in
           #expect(try get(house).body == body, "\(size) bytes")
         }
       }
@@ -229,7 +229,7 @@ extension EndToEnd {
       let port: UInt16? = echo.errors.wait { text in
         text.split(separator: "\n").first { $0.contains("http://") }.flatMap { $0.split(separator: ":").last }.flatMap { UInt16($0) }
       }
-      try House.with(Setup(server: "http://127.0.0.1:\(try #require(port))")) { house in
+      try House.with(Setup(server: "http://127.0.0.1:\(try #require(port))")) { house throws in
         let answer = try house.curl("-u", People.alice.pair, "-X", "POST", "-d", "some body", "/some/where?x=1")
         #expect(answer.status == 200)
         for part in ["POST", "/some/where?x=1", "X-Forwarded-User", "alice"] { #expect(answer.text.contains(part), "\(part)") }

@@ -23,7 +23,7 @@ extension EndToEnd {
       // Bound and never listening: connections are refused as long as we hold the port.
       let (hold, port) = try Socket.bind()
       try withExtendedLifetime(hold) {
-        try House.with(Setup(server: "http://127.0.0.1:\(port)")) { house in
+        try House.with(Setup(server: "http://127.0.0.1:\(port)")) { house throws in
           for method in ["GET", "POST"] {
             let answer = try ask(house, method)
             #expect(answer.status == 502)
@@ -37,7 +37,7 @@ extension EndToEnd {
     }
 
     @Test func theBodyOfAFaultHasTheIdOfItsLogLine() throws {
-      try House.with(Setup(), { _ = try $0.request() }) { house in
+      try House.with(Setup(), { _ = try $0.request() }) { house throws in
         let answer = try ask(house, "POST")
         let values = try house.accessLines(1)[0].values.compactMap { $0 as? String }
         #expect(values.contains { $0.utf8.count >= 8 && answer.text.contains($0) }, "\(answer.text) has none of \(values)")
@@ -45,7 +45,7 @@ extension EndToEnd {
     }
 
     @Test func anUpstreamThatIsSlowIs504() throws {
-      try House.with(Setup(upstream: "response_timeout 300ms"), { try $0.waitForEnd() }) { house in
+      try House.with(Setup(upstream: "response_timeout 300ms"), { try $0.waitForEnd() }) { house throws in
         let answer = try ask(house)
         #expect(answer.status == 504)
         expectDiscreet(answer, house)
@@ -66,7 +66,7 @@ extension EndToEnd {
         ("closes after an interim answer", Answer.once("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")),
       ]
       for (name, script) in scripts {
-        try House.with(Setup(), script) { house in
+        try House.with(Setup(), script) { house throws in
           let answer = try ask(house, "POST")
           #expect(answer.status == 502, "\(name)")
           expectDiscreet(answer, house)
@@ -85,7 +85,7 @@ extension EndToEnd {
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nonly this\r\n0\r\nX-Trailer: 1\r\n",
       ]
       for answer in answers {
-        try House.with(Setup(), Answer.once(answer)) { house in
+        try House.with(Setup(), Answer.once(answer)) { house throws in
           let client = try house.client()
           try client.send(request("GET", "/", [auth]))
           #expect(throws: (any Error).self, "a clean end of:\n\(answer)") { try client.response() }
@@ -97,7 +97,7 @@ extension EndToEnd {
 
     @Test func aTruncatedAnswerIsResetForHTTP10() throws {
       // Close-delimited for this client: an orderly end would look like a whole answer.
-      try House.with(Setup(), Answer.once("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nonly this\r\n")) { house in
+      try House.with(Setup(), Answer.once("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nonly this\r\n")) { house throws in
         let client = try house.client()
         try client.send(request("GET", "/", [auth], version: "HTTP/1.0"))
         #expect(throws: Socket.Trouble.reset) { try client.response() }
@@ -138,7 +138,7 @@ extension EndToEnd {
         ("an unasked 101", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nhello"),
       ]
       for (name, answer) in broken {
-        try House.with(Setup(), Answer.tolerant(answer)) { house in
+        try House.with(Setup(), Answer.tolerant(answer)) { house throws in
           let response = try ask(house)
           #expect(response.status == 502, "\(name): \(response.startLine)")
           #expect(!response.text.contains("hello"), "\(name)")
@@ -150,7 +150,7 @@ extension EndToEnd {
     @Test func brokenChunksOfTheUpstreamLookTruncated() throws {
       let bodies = ["-5\r\nhello\r\n0\r\n\r\n", "xyz\r\nhello\r\n0\r\n\r\n", "5\r\nhelloXX\r\n0\r\n\r\n", "10000000000000005\r\nhello\r\n0\r\n\r\n"]
       for body in bodies {
-        try House.with(Setup(), Answer.tolerant("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body)) { house in
+        try House.with(Setup(), Answer.tolerant("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body)) { house throws in
           let client = try house.client()
           try client.send(request("GET", "/", [auth]))
           // The head may have gone out by then; if not, 502 is the honest answer.
@@ -168,7 +168,7 @@ extension EndToEnd {
       }
       for ending in ["Content-Length: 4\r\n\r\nbody", "Content-Length: 0\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n", "\r\n"] {
         for method in ["POST", "PATCH", "MADE-UP"] {
-          try House.with(Setup(), script) { house in
+          try House.with(Setup(), script) { house throws in
             #expect(try ask(house).text == "first")
             let client = try house.client()
             let target = "/pay-\(method)"
@@ -188,14 +188,14 @@ extension EndToEnd {
         try conversation.send(Answer.text("first"))
         _ = try conversation.request()
       }
-      try House.with(Setup(), script) { house in
+      try House.with(Setup(), script) { house throws in
         #expect(try ask(house).text == "first")
         let answer = try house.ask("GET", "/again", [auth])
         #expect(answer.status == 200 && answer.text == "first", "a GET on a connection that died is worth another try")
         #expect(house.upstream.requests.filter { $0.target == "/again" }.count == 2)
       }
       // On connections that always die: two tries and then the truth.
-      try House.with(Setup(), { _ = try $0.request() }) { house in
+      try House.with(Setup(), { _ = try $0.request() }) { house throws in
         #expect(try ask(house).status == 502)
         #expect((1...2).contains(house.upstream.requests.count))
       }
@@ -209,7 +209,7 @@ extension EndToEnd {
         try conversation.send(Answer.text("\(conversation.index)") + poison)
         while try conversation.request() != nil { try conversation.send(Answer.text("\(conversation.index)")) }
       }
-      try House.with(Setup(), script) { house in
+      try House.with(Setup(), script) { house throws in
         for i in 0..<10 {
           let person = i % 2 == 0 ? People.alice : People.bob
           let answer = try house.ask("GET", "/", [person.authorization])
@@ -224,7 +224,7 @@ extension EndToEnd {
         try conversation.send(Answer.text("early"))
         while let request = try conversation.request() { try conversation.send(Answer.text(request.target)) }
       }
-      try House.with(Setup(), script) { house in
+      try House.with(Setup(), script) { house throws in
         // Nobody can tell an early answer from the answer to the first request. But it must end there: no later client may get the answer
         // that was meant for the one before.
         for i in 0..<10 {
@@ -239,7 +239,7 @@ extension EndToEnd {
         let script: Script = { conversation in
           while try conversation.request() != nil { try conversation.send(head + Answer.text("POISON")) }
         }
-        try House.with(Setup(), script) { house in
+        try House.with(Setup(), script) { house throws in
           let client = try house.client()
           for _ in 0..<5 {
             let answer = try client.exchange(request("GET", "/", [auth]))
@@ -258,7 +258,7 @@ extension EndToEnd {
           try conversation.send("HTTP/1.1 413 Too Much\r\nContent-Length: 4\r\nConnection: close\r\n\r\nfull")
           try conversation.waitForEnd()
         }
-      ) { house in
+      ) { house throws in
         let client = try house.client()
         try client.send(request("POST", "/", [auth, "Content-Length: 100000000"]) + "the beginning")
         let answer = try #require(try client.response(to: "POST"))
@@ -278,7 +278,7 @@ extension EndToEnd {
           try conversation.waitForEnd()
           ended.advance()
         }
-      ) { house in
+      ) { house throws in
         let closing = try house.client()
         try closing.send(request("GET", "/", [auth]))
         let resetting = try house.client()
@@ -296,7 +296,7 @@ extension EndToEnd {
         guard try conversation.request() != nil else { return }
         try conversation.send(Answer.text("fine"))
       }
-      try House.with(Setup(), script) { house in
+      try House.with(Setup(), script) { house throws in
         for _ in 0..<30 { #expect(try ask(house).text == "fine") }
       }
     }
