@@ -1,0 +1,50 @@
+// Which fields end at this connection and are not forwarded (RFC 9110 section 7.6.1). Applied before anything of ours is added, so that
+// `Connection: X-Forwarded-User` can't take away what we set.
+
+public import Primitives
+
+public enum HopByHop {
+  /// Makes `dropped` the set of indices in `fields` that must not be forwarded: the connection's own fields, and those that Connection names.
+  ///
+  /// Transfer-Encoding is always among them (whoever writes the message frames it); Content-Length is not. `Trailer` is kept: it describes
+  /// what is relayed. Of what Connection names, Host, Content-Length and the fields that say who sent the request (`Forwarded`,
+  /// `X-Forwarded-…`, `X-Request-Id`) and Authorization stay: they are meant for all recipients (RFC 9110 section 7.6.1 forbids to name
+  /// such), and taking them away is an attack, not a wish.
+  public static func mark(_ fields: [Field], _ bytes: ByteStore, into dropped: inout FieldSet) {
+    dropped.reset(count: fields.count)
+    for i in fields.indices {
+      switch fields[i].known {
+      case .connection:
+        dropped.insert(i)
+        markNamed(by: fields[i].value, fields, bytes, &dropped)
+      case .keepAlive, .proxyConnection, .te, .transferEncoding, .upgrade, .proxyAuthenticate, .proxyAuthorization:
+        dropped.insert(i)
+      default:
+        break
+      }
+    }
+  }
+
+  /// The number of options is bounded where the head is read (`connectionOptionLimit`).
+  private static func markNamed(by value: ByteRange, _ fields: [Field], _ bytes: ByteStore, _ dropped: inout FieldSet) {
+    var members = ListMembers()
+    while let member = members.next(in: bytes[value]) {
+      let option = ByteRange(Int(value.start) + member.lowerBound, Int(value.start) + member.upperBound)
+      // The options that everybody sends name no field worth a search.
+      if FieldName(bytes[option]) == .keepAlive || ASCII.equals(bytes[option], ignoringCaseOf: "close") { continue }
+      for i in fields.indices where !isForAll(fields[i].known) {
+        if ASCII.equals(bytes[fields[i].name], ignoringCaseOf: bytes[option]) { dropped.insert(i) }
+      }
+    }
+  }
+
+  private static func isForAll(_ name: FieldName) -> Bool {
+    switch name {
+    case .host, .contentLength, .authorization, .xForwardedFor, .xForwardedProto, .xForwardedHost, .xForwardedPort, .forwarded,
+      .xRequestID:
+      true
+    default:
+      false
+    }
+  }
+}
