@@ -23,35 +23,42 @@ public enum PathFailure: Error, Equatable, Sendable {
 }
 
 public enum CanonicalPath {
-  /// Appends the canonical form of `path` (a target's path, without its query) to `out`. Nil when that went well; else `out` may hold a part.
+  /// Appends the canonical form of `path` (a target's path, without its query) to `out`. Nil when that went well; else `out` may hold a
+  /// part.
   ///
   /// - An empty path is `/` (RFC 9110 section 4.2.3). Any other begins with `/`.
   /// - Escapes of unreserved bytes are decoded, the digits of all others are upper-cased (RFC 3986 sections 6.2.2.1 and 6.2.2.2).
-  /// - Bytes that RFC 3986 doesn't allow in a path and that legacy clients send all the same (`"<>^` and the grave accent, `{|}`, and 0x80 and
-  ///   above) are percent-encoded, as browsers do it; `[` and `]` stay, as browsers leave them.
+  /// - Bytes that RFC 3986 doesn't allow in a path and that legacy clients send all the same (`"<>^` and the grave accent, `{|}`, and
+  ///   0x80 and above) are percent-encoded, as browsers do it; `[` and `]` stay, as browsers leave them.
   /// - Dot segments are resolved, also those that were written as escapes (RFC 3986 section 5.2.4); `//` is kept, an empty segment being
   ///   one like others. What leads above the root is refused, not clamped.
-  /// - Refused: an encoded slash, a backslash and an encoded one, encoded control characters, malformed escapes, overlong UTF-8 of ASCII (which lenient
-  ///   decoders take for `/` or `.`), and a dot segment with parameters (`..;x`, which servlet containers resolve and others don't).
+  /// - Refused: an encoded slash, a backslash and an encoded one, encoded control characters, malformed escapes, overlong UTF-8 of ASCII
+  ///   (which lenient decoders take for `/` or `.`), and a dot segment with parameters (`..;x`, which servlet containers resolve and
+  ///   others don't).
   ///
   /// With `raw`, the bytes are appended as they are, and refused only if they hold a dot segment in any spelling (`.` or `%2e`, between
-  /// `/`, `\` or the escape of either), with or without parameters. What routes are to be matched with is then `comparable`, not these bytes:
-  /// `/%61dmin` is `/admin` to the upstream.
+  /// `/`, `\` or the escape of either), with or without parameters. What routes are to be matched with is then `comparable`, not these
+  /// bytes: `/%61dmin` is `/admin` to the upstream.
   public static func canonicalize(_ path: Span<UInt8>, into out: inout ByteBuffer, raw: Bool) -> PathFailure? {
     if raw { return appendRaw(path, into: &out) }
-    return normalize(path, into: &out, lenient: false)
+    return normalize(path, into: &out, as: .canonical)
   }
 
-  /// Appends the form of `path` that routes are matched with where it is forwarded raw: escapes normalised as `canonicalize` does, dot segments
-  /// refused, the rest (encoded slashes as `%2F`, backslashes, malformed escapes) left as it is.
-  public static func comparable(_ path: Span<UInt8>, into out: inout ByteBuffer) -> PathFailure? {
+  /// Appends the form of `path` that routes are matched with where it is forwarded raw: escapes normalised as `canonicalize` does, dot
+  /// segments refused, the rest (backslashes, malformed escapes) left as it is.
+  ///
+  /// An upstream may read `/admin%2Fx` as a name or as a path below `/admin`. So both readings have to lead to the same route: one call
+  /// with encoded slashes kept, as `%2F`, and one with them, and backslashes in either spelling, taken for slashes.
+  public static func comparable(_ path: Span<UInt8>, decodingSlashes: Bool, into out: inout ByteBuffer) -> PathFailure? {
     if holdsDotSegment(path) { return .dotSegment }
-    return normalize(path, into: &out, lenient: true)
+    return normalize(path, into: &out, as: decodingSlashes ? .slashesDecoded : .slashesKept)
   }
+
+  private enum Form { case canonical, slashesKept, slashesDecoded }
 
   // MARK: canonical
 
-  private static func normalize(_ path: Span<UInt8>, into out: inout ByteBuffer, lenient: Bool) -> PathFailure? {
+  private static func normalize(_ path: Span<UInt8>, into out: inout ByteBuffer, as form: Form) -> PathFailure? {
     if path.count == 0 {
       out.append(0x2F)
       return nil
@@ -81,18 +88,22 @@ public enum CanonicalPath {
           i += 3
         } else {
           // RFC 3986 section 2.1: pct-encoded = "%" HEXDIG HEXDIG.
-          guard lenient else { return .malformedEscape }
+          if form == .canonical { return .malformedEscape }
           i += 1
         }
       } else {
         i += 1
       }
-      if !lenient {
+      if form == .canonical {
         if byte == 0x2F { return .encodedSlash }
         if byte == 0x5C { return .backslash }
         if ASCII.isControl(byte) { return .encodedControl }
         if isOverlong(lead, byte) { return .overlongEncoding }
         lead = byte >= 0xC0 ? byte : 0
+      }
+      if form == .slashesDecoded && (byte == 0x2F || byte == 0x5C) {
+        out.append(0x2F)
+        continue
       }
       if isEscaped ? isUnreserved(byte) : isLiteral(byte) {
         out.append(byte)
@@ -144,8 +155,8 @@ public enum CanonicalPath {
     ASCII.isAlpha(byte) || ASCII.isDigit(byte) || byte == 0x2D || byte == 0x2E || byte == 0x5F || byte == 0x7E
   }
 
-  /// Whether an unescaped byte stays as it is: all that is visible ASCII but `"`, `<`, `>`, `^`, the grave accent, `{`, `|`, `}`. (The backslash
-  /// stays too: it comes here only in `comparable`.)
+  /// Whether an unescaped byte stays as it is: all that is visible ASCII but `"`, `<`, `>`, `^`, the grave accent, `{`, `|`, `}`. (The
+  /// backslash stays too: it comes here only in `comparable`.)
   private static func isLiteral(_ byte: UInt8) -> Bool {
     // Bits of 0x00–0x3F: 0x21–0x3F without " < >
     let low: UInt64 = 0xAFFF_FFFA_0000_0000
@@ -168,7 +179,8 @@ public enum CanonicalPath {
     return nil
   }
 
-  /// Whether one of the segments is `.` or `..` to anybody: dots and separators also as escapes, backslashes as separators, parameters aside.
+  /// Whether one of the segments is `.` or `..` to anybody: dots and separators also as escapes, backslashes as separators, parameters
+  /// aside.
   private static func holdsDotSegment(_ path: Span<UInt8>) -> Bool {
     // Dots at the begin of the segment; -1 once another byte came.
     var dots = -1

@@ -1,5 +1,5 @@
-// Bytes of a connection → RequestHead. Strict and incremental: whatever two readers could take differently is refused, and the answer to a
-// run of bytes is the same however it was cut. What the fields decide is RequestFraming's; no policy lives here.
+// Bytes of a connection → RequestHead. Strict and incremental: whatever two readers could take differently is refused, and the answer to
+// a run of bytes is the same however it was cut. What the fields decide is RequestFraming's; no policy lives here.
 
 import Primitives
 

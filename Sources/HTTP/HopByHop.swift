@@ -4,7 +4,8 @@
 public import Primitives
 
 public enum HopByHop {
-  /// Makes `dropped` the set of indices in `fields` that must not be forwarded: the connection's own fields, and those that Connection names.
+  /// Makes `dropped` the set of indices in `fields` that must not be forwarded: the connection's own fields, and those that Connection
+  /// names.
   ///
   /// Transfer-Encoding is always among them (whoever writes the message frames it); Content-Length is not. `Trailer` is kept: it describes
   /// what is relayed. Of what Connection names, Host, Content-Length and the fields that say who sent the request (`Forwarded`,

@@ -93,8 +93,8 @@ public struct ResponseHead: Sendable {
 
   /// Takes one line of the trailers, as `line` does, into `trailers`. The empty line may come as well. Nil when all is well.
   public mutating func trailerLine(_ line: Span<UInt8>, limits: HeadLimits, into trailers: inout Trailers) -> ResponseFailure? {
-    guard trailers.bytes.count + line.count <= limits.fields else { return .field(.trailersTooLarge) }
-    guard trailers.fields.count < limits.fieldCount else { return .field(.tooManyTrailers) }
+    guard line.count <= 2 || trailers.bytes.count + line.count <= limits.fields else { return .field(.trailersTooLarge) }
+    guard trailers.fields.count < limits.fieldCount || line.count <= 2 else { return .field(.tooManyTrailers) }
     return trailers.take(line).map { .field($0) }
   }
 

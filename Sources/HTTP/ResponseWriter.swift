@@ -16,7 +16,7 @@ public enum ResponseFraming: Equatable, Sendable {
 
 /// Writes response heads: a status line, fields, `end`.
 public enum ResponseWriter {
-  /// `HTTP/1.1 404 Not Found`. The version is ours, whatever the client's or the upstream's was (RFC 9110 section 2.5, RFC 9112 section 2.3).
+  /// `HTTP/1.1 404 Not Found`. The version is ours, whatever the client's or the upstream's was (RFC 9112 section 2.3).
   public static func statusLine(_ status: Int, to out: inout ByteBuffer) {
     beginStatusLine(status, to: &out)
     out.append(StandardStatus.phrase(status))

@@ -1,0 +1,77 @@
+// Known names, sets of fields, and what Connection takes away.
+
+import HTTP
+import Primitives
+import Testing
+
+@Suite struct FieldNameTests {
+  @Test(arguments: FieldName.allCases)
+  func everyKnownNameIsRecognisedInAnyCase(_ name: FieldName) {
+    guard name != .other else { return }
+    let text = "\(name.text)"
+    #expect(FieldName(bytes(text).span) == name)
+    #expect(FieldName(bytes(text.uppercased()).span) == name)
+    #expect(FieldName(bytes(text + "x").span) == .other)
+    #expect(FieldName(bytes(String(text.dropLast())).span) == .other)
+    for i in bytes(text).indices {
+      var changed = bytes(text)
+      changed[i] = 0x7E
+      #expect(FieldName(changed.span) == .other)
+    }
+  }
+
+  @Test func aliasesDifferInCaseAndSeparatorsAlone() {
+    let name = bytes("X-Forwarded-User")
+    for alias in ["x-forwarded-user", "X_Forwarded_User", "X.FORWARDED-user"] {
+      let same = FieldName.areAliases(bytes(alias).span, name.span)
+      #expect(same)
+    }
+    for other in ["X-Forwarded-Users", "XForwardedUser", "X-Forwarded-Used", "X+Forwarded-User", ""] {
+      let same = FieldName.areAliases(bytes(other).span, name.span)
+      #expect(!same)
+    }
+  }
+
+  @Test func aSetHoldsWhatWasInserted() {
+    var set = FieldSet()
+    set.reset(count: 130)
+    #expect(set.isEmpty)
+    for i in [0, 63, 64, 129] { set.insert(i) }
+    #expect((0..<200).filter { set.contains($0) } == [0, 63, 64, 129])
+    set.reset(count: 1)
+    #expect(set.isEmpty)
+  }
+
+  private func forwarded(_ lines: String...) -> [String] {
+    let head = accepted("GET / HTTP/1.1\r\nHost: a\r\n" + lines.map { $0 + "\r\n" }.joined() + "\r\n")
+    var dropped = FieldSet()
+    HopByHop.mark(head.fields, head.bytes, into: &dropped)
+    return head.fields.indices.filter { !dropped.contains($0) }.map { text(head.bytes[head.fields[$0].name]) }
+  }
+
+  @Test func fieldsOfTheConnectionAreDropped() {
+    #expect(
+      forwarded(
+        "Connection: close", "Keep-Alive: 5", "Proxy-Connection: x", "TE: trailers", "Upgrade: websocket", "Proxy-Authorization: x",
+        "Proxy-Authenticate: y", "Transfer-Encoding: chunked", "X: y", "Trailer: z") == ["Host", "X", "Trailer"])
+  }
+
+  @Test func fieldsThatConnectionNamesAreDroppedWhereverTheyStand() {
+    #expect(forwarded("X-A: 1", "Connection: x-a, close,X-B", "X-B: 2", "X-C: 3", "x-a: 4") == ["Host", "X-C"])
+    #expect(forwarded("Connection: x-a", "X-A: 1", "X-B: 1", "Connection: , x-b ,") == ["Host"])
+  }
+
+  /// Apache CVE-2022-31813, Traefik CVE-2024-45410: what all recipients need is not for one client to take away.
+  @Test func connectionCantNameWhatIsForAll() {
+    let names = [
+      "Content-Length", "Authorization", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "Forwarded", "X-Request-Id",
+    ]
+    let lines = ["Content-Length: 1"] + names.dropFirst().map { $0 + ": x" }
+    for name in names + ["Host"] {
+      let head = accepted("POST / HTTP/1.1\r\nHost: a\r\nConnection: \(name)\r\n" + lines.map { $0 + "\r\n" }.joined() + "\r\n")
+      var dropped = FieldSet()
+      HopByHop.mark(head.fields, head.bytes, into: &dropped)
+      #expect(head.fields.indices.filter { dropped.contains($0) }.map { head.fields[$0].known } == [.connection])
+    }
+  }
+}
