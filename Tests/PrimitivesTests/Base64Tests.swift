@@ -1,0 +1,43 @@
+// Base64, strictly.
+
+import Primitives
+import Testing
+
+@Suite struct Base64Tests {
+  private func decoded(_ text: String) -> [UInt8]? {
+    var out = Secret()
+    return Base64.decode(Array(text.utf8).span, into: &out) ? ASCII.array(out.span) : nil
+  }
+
+  /// RFC 4648 section 10.
+  @Test(arguments: [
+    ("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE="), ("foobar", "Zm9vYmFy"),
+  ])
+  func vectorsOfTheRFCHold(_ plain: String, _ encoded: String) {
+    let found = Base64.encode(Array(plain.utf8).span)
+    #expect(found == Array(encoded.utf8))
+    #expect(decoded(encoded) == Array(plain.utf8))
+  }
+
+  @Test(arguments: [
+    "Z", "Zg", "Zg=", "Zg===", "=", "====", "Z===", "Zg==Zg==", "Zm9v=", "Zm 9v", " Zm9v", "Zm9v ", "Zm9v\n", "Zm9\u{0}", "Zm-_", "Zh==",
+    "Zm9=", "Z=g=",
+    "Zm9vZg=a", "éé",
+  ])
+  func otherTextIsRefused(_ text: String) {
+    #expect(decoded(text) == nil)
+  }
+
+  @Test func whatIsEncodedIsDecoded() {
+    for n in 0..<70 {
+      let bytes = (0..<n).map { UInt8(truncatingIfNeeded: $0 &* 73 &+ n) }
+      let text = Base64.encode(bytes.span)
+      #expect(decoded(ASCII.string(text.span)) == bytes)
+      let safe = Base64.encodeURLSafe(bytes.span)
+      #expect(!safe.contains(0x3D) && !safe.contains(0x2B) && !safe.contains(0x2F))
+      #expect(safe.count == (n * 4 + 2) / 3)
+    }
+    let safe = Base64.encodeURLSafe([0xFB, 0xFF].span)
+    #expect(safe == Array("-_8".utf8))
+  }
+}
