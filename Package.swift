@@ -17,7 +17,12 @@ let lifetimes: [SwiftSetting] = [.enableExperimentalFeature("Lifetimes")]
 
 let package = Package(
   name: "gatehouse",
-  products: [.executable(name: "gatehouse", targets: ["gatehouse"])],
+  products: [
+    .executable(name: "gatehouse", targets: ["gatehouse"]),
+    // For the nested packages (Fuzz, Benchmarks), which can only depend on products.
+    .library(name: "Primitives", targets: ["Primitives"]),
+    .library(name: "HTTP", targets: ["HTTP"]),
+  ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
   ],

@@ -32,7 +32,7 @@ import Testing
   @Test func mutationsOfTheCorpusHold() {
     guard !Self.corpus.isEmpty else { return }
     var random = SeededGenerator(seed: 0x6761_7465)
-    for round in 0..<4000 {
+    for round in 0..<12000 {
       var input = Self.corpus[Int.random(in: 0..<Self.corpus.count, using: &random)]
       for _ in 0..<Int.random(in: 1...5, using: &random) { mutate(&input, &random) }
       if let found = violation(input) {
