@@ -1,0 +1,24 @@
+// An Authorization value → its scheme and the rest (RFC 9110 section 11.4).
+
+internal import Primitives
+
+enum AuthorizationValue {
+  case basic
+  case bearer
+  case unknown
+  /// No scheme, or nothing after it.
+  case malformed
+
+  /// The scheme, its case folded, and where what follows its spaces begins.
+  static func read(_ value: Span<UInt8>) -> (scheme: AuthorizationValue, start: Int) {
+    var end = 0
+    while end < value.count && ASCII.isToken(value[end]) { end += 1 }
+    var start = end
+    while start < value.count && value[start] == 0x20 { start += 1 }
+    let name = value.extracting(0..<end)
+    let sound = end > 0 && start > end && start < value.count
+    if ASCII.equals(name, ignoringCaseOf: "basic") { return (sound ? .basic : .malformed, start) }
+    if ASCII.equals(name, ignoringCaseOf: "bearer") { return (sound ? .bearer : .malformed, start) }
+    return (end > 0 && (start > end || start == value.count) ? .unknown : .malformed, start)
+  }
+}

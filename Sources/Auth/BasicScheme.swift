@@ -1,0 +1,29 @@
+// The Basic scheme (RFC 7617): bytes of an Authorization value → name and password.
+
+internal import Primitives
+
+enum BasicScheme {
+  /// Most characters of Base64: a name of 255 bytes, a colon and a password of 511.
+  static let longestEncoded = (UserName.longest + 1 + PasswordLimits.longest + 2) / 3 * 4
+
+  /// Decodes `text` into `pair`, which is emptied first, and answers where its first colon is: RFC 7617 section 2 splits there.
+  ///
+  /// nil unless `text` is strict Base64 of well-formed UTF-8 that holds a colon and no control character, within the lengths above. NUL is a control
+  /// character: crypt(3) would end the password at it.
+  static func decode(_ text: Span<UInt8>, into pair: inout Secret) -> Int? {
+    pair.removeAll()
+    guard text.count > 0 && text.count <= longestEncoded, Base64.decode(text, into: &pair) else { return nil }
+    var colon: Int?
+    var allASCII = true
+    let bytes = pair.span
+    for i in bytes.indices {
+      let byte = bytes[i]
+      if ASCII.isControl(byte) { return nil }
+      if byte >= 0x80 { allASCII = false }
+      if byte == 0x3A && colon == nil { colon = i }
+    }
+    guard let colon, colon <= UserName.longest, bytes.count - colon - 1 <= PasswordLimits.longest else { return nil }
+    guard allASCII || UserName.isUTF8(bytes) else { return nil }
+    return colon
+  }
+}

@@ -1,0 +1,24 @@
+// What the configuration says about authentication.
+
+public import Primitives
+
+public struct GatekeeperOptions: Sendable {
+  /// The realm of the challenges; see `Challenge`.
+  public var realm: String
+  /// How long verified credentials are remembered after their last use. 0 is never.
+  public var cacheLifetime: Interval
+  /// How many are remembered: for `VerifiedCache.init`.
+  public var cacheEntries: Int
+
+  public init(realm: String = "Authentication Required", cacheLifetime: Interval = .seconds(300), cacheEntries: Int = 65_536) {
+    self.realm = realm
+    self.cacheLifetime = cacheLifetime
+    self.cacheEntries = cacheEntries
+  }
+}
+
+/// Bounds that are not settings: libcrypt's, and those that keep an Authorization value small.
+enum PasswordLimits {
+  /// libcrypt refuses longer ones.
+  static let longest = 511
+}

@@ -1,0 +1,55 @@
+// Why somebody was not let through: for the log. The client sees the same for all of them.
+
+public struct Refusal: Equatable, Sendable {
+  public enum Reason: UInt8, CaseIterable, Sendable {
+    case noCredentials
+    case duplicateAuthorization
+    case unknownScheme
+    /// Not `Basic`, spaces, strict Base64 of UTF-8 with a colon and without control characters; or too long.
+    case malformed
+    case unknownUser
+    case wrongPassword
+    /// A user with keys only, asked for by password.
+    case noPassword
+    case locked
+    case expired
+    case unknownToken
+    case expiredToken
+    /// The user file changed while the password was being checked.
+    case userChanged
+    /// Right credentials, and not one of those that the route is for.
+    case notPermitted
+
+    /// As the log names it.
+    public var label: StaticString {
+      switch self {
+      case .noCredentials: "no credentials"
+      case .duplicateAuthorization: "duplicate Authorization"
+      case .unknownScheme: "unknown scheme"
+      case .malformed: "malformed credentials"
+      case .unknownUser: "unknown user"
+      case .wrongPassword: "wrong password"
+      case .noPassword: "user has no password"
+      case .locked: "user is locked"
+      case .expired: "user is expired"
+      case .unknownToken: "unknown token"
+      case .expiredToken: "token is expired"
+      case .userChanged: "user changed meanwhile"
+      case .notPermitted: "not permitted"
+      }
+    }
+  }
+
+  public var reason: Reason
+  /// The name that was tried, empty when there was none or when it is unfit for a log: at most 255 bytes of UTF-8 without
+  /// control characters, and never a token.
+  public var user: [UInt8]
+  /// The credentials were a bearer token: the challenge then says `error="invalid_token"` (RFC 6750 section 3).
+  public var sentBearer: Bool
+
+  public init(_ reason: Reason, user: [UInt8] = [], sentBearer: Bool = false) {
+    self.reason = reason
+    self.user = user
+    self.sentBearer = sentBearer
+  }
+}

@@ -1,0 +1,295 @@
+// Bytes of a user file → users, indices and problems. Every doubt is decided against the one who would log in.
+
+internal import Crypto
+internal import Primitives
+
+struct UserFileReader {
+  /// Largest file read, in bytes: a million users and room to spare.
+  static let largest = 512 << 20
+  /// Longest list of groups as a field value.
+  private static let longestGroups = 4096
+
+  private(set) var users: [User] = []
+  private(set) var problems: [UserFileProblem] = []
+  private(set) var byName = HashIndex(capacity: 0)
+
+  private let seed: SipHash
+  private var groups: [[UInt8]: User.Groups] = [:]
+
+  init(seed: SipHash) {
+    self.seed = seed
+  }
+
+  /// A line on its way to be a user.
+  private struct Candidate {
+    var name: Range<Int>
+    var line: Int
+    /// nil when the line can't be used: the name is taken all the same.
+    var user: User?
+  }
+
+  mutating func read(_ bytes: [UInt8]) throws(UserFileFault) {
+    guard bytes.count <= Self.largest else { throw .tooLarge(bytes: bytes.count) }
+    let file = bytes.span
+    let lineCount = try Self.countLines(file)
+    var candidates: [Candidate] = []
+    candidates.reserveCapacity(lineCount)
+    var names = HashIndex(capacity: lineCount)
+    var position = 0
+    var number = 1
+    if bytes.starts(with: [0xEF, 0xBB, 0xBF]) {
+      note(1, "the file begins with a byte order mark: it was skipped, save the file without", isWarning: true)
+      position = 3
+    }
+    while position < file.count {
+      let line = UserLine.cut(file, at: position, number: number)
+      read(line, file, &candidates, &names)
+      position = line.whole.upperBound + 1
+      number += 1
+    }
+    keepUsers(candidates)
+    problems.sort { $0.line < $1.line }
+    if users.isEmpty && problems.contains(where: { !$0.isWarning }) { throw .nothingUsable(problems) }
+  }
+
+  /// The index of keys, once all users are known. A digest that stands twice belongs to nobody.
+  func usableKeys() -> ([UserTable.KeyEntry], HashIndex) {
+    var entries: [UserTable.KeyEntry] = []
+    for user in users {
+      for key in user.keys { entries.append(.init(digest: key.digest, expires: key.expires, owner: user)) }
+    }
+    var index = HashIndex(capacity: entries.count)
+    for i in entries.indices { index.insert(entries[i].digest.prefix, position: i) }
+    return (entries, index)
+  }
+
+  private static func countLines(_ file: Span<UInt8>) throws(UserFileFault) -> Int {
+    var lines = 0
+    for i in file.indices {
+      if file[i] == 0x0A { lines += 1 }
+      if file[i] == 0 { throw .holdsNUL(line: lines + 1) }
+    }
+    if file.count > 0 && file[file.count - 1] != 0x0A { throw .lastLineUnfinished(line: lines + 1) }
+    return lines
+  }
+
+  // MARK: Lines
+
+  private mutating func read(_ line: UserLine, _ file: Span<UInt8>, _ candidates: inout [Candidate], _ names: inout HashIndex) {
+    switch line.content {
+    case .nothing:
+      return
+    case .malformed(let reason):
+      note(line.number, "\(reason)")
+    case .user(let nameRange, let hashRange, let attributes):
+      let name = file.extracting(nameRange)
+      if let fault = UserName.fault(name) {
+        note(line.number, "\(fault)")
+        return
+      }
+      let nameHash = seed.hash(name)
+      var probe = names.probe(nameHash)
+      while let i = names.next(&probe) {
+        if ASCII.equals(file.extracting(candidates[i].name), name) {
+          note(
+            line.number,
+            "user \(quoted(name)) stands on line \(candidates[i].line) already: which one counts is unclear, so neither can log in")
+          candidates[i].user = nil
+          return
+        }
+      }
+      names.insert(nameHash, position: candidates.count)
+      let user = makeUser(line.number, file, nameRange, hashRange, attributes)
+      candidates.append(Candidate(name: nameRange, line: line.number, user: user))
+    }
+  }
+
+  /// The user of a line; nil, and a problem, when he can't log in.
+  private mutating func makeUser(
+    _ line: Int, _ file: Span<UInt8>, _ name: Range<Int>, _ hash: Range<Int>, _ attributes: Range<Int>?
+  ) -> User? {
+    let nameSpan = file.extracting(name)
+    var parsed: PasswordHash?
+    let hashSpan = file.extracting(hash)
+    if !(ASCII.equals(hashSpan, "*") || ASCII.equals(hashSpan, "!")) {
+      do throws(PasswordHashFailure) {
+        parsed = try PasswordHash(parsing: hashSpan)
+      } catch {
+        note(line, "user \(quoted(nameSpan)) can't log in: the hash \(error)")
+        return nil
+      }
+    }
+    if parsed?.kind == .plain {
+      note(line, "user \(quoted(nameSpan)) has a password in plain text: set it anew", isWarning: true)
+    }
+    var facts = Facts()
+    if let attributes {
+      for attribute in UserLine.attributes(file, attributes) {
+        if let fault = read(attribute, file, line, nameSpan, &facts) {
+          note(line, "user \(quoted(nameSpan)) can't log in: \(fault)")
+          return nil
+        }
+      }
+    }
+    return User(
+      name: ASCII.array(nameSpan), groups: facts.groups ?? .init(), hash: parsed, isLocked: facts.isLocked, expires: facts.expires,
+      created: facts.created, keys: facts.keys ?? [], line: line)
+  }
+
+  private struct Facts {
+    var groups: User.Groups?
+    var isLocked = false
+    var expires: Timestamp?
+    var created: Timestamp?
+    var keys: [APIKey]?
+  }
+
+  /// Takes in one attribute. Why the line can't be used, when it can't: a restriction that is there but not understood is never taken for none.
+  private mutating func read(
+    _ attribute: UserLine.Attribute, _ file: Span<UInt8>, _ line: Int, _ user: Span<UInt8>, _ facts: inout Facts
+  ) -> String? {
+    let name = file.extracting(attribute.name)
+    if ASCII.equals(name, ignoringCaseOf: "locked") {
+      if attribute.value != nil { return "locked takes no value" }
+      facts.isLocked = true
+    } else if ASCII.equals(name, ignoringCaseOf: "expires") {
+      guard facts.expires == nil else { return "expires= stands twice" }
+      guard let value = attribute.value, let time = CalendarText.parse(file.extracting(value)) else {
+        return "expires= is no date such as 2027-01-31 or 2027-01-31T12:00:00Z"
+      }
+      facts.expires = time
+    } else if ASCII.equals(name, ignoringCaseOf: "groups") {
+      guard facts.groups == nil else { return "groups= stands twice" }
+      guard let value = attribute.value else { return "groups takes a value: groups=a b" }
+      return readGroups(file, value, &facts)
+    } else if ASCII.equals(name, ignoringCaseOf: "keys") {
+      guard facts.keys == nil else { return "keys= stands twice" }
+      guard let value = attribute.value else { return "keys takes a value: keys=NAME/SHA256-HEX/EXPIRES" }
+      facts.keys = readKeys(file, value, line, user)
+    } else if ASCII.equals(name, ignoringCaseOf: "created") {
+      facts.created = attribute.value.flatMap { CalendarText.parse(file.extracting($0)) }
+      if facts.created == nil { note(line, "user \(quoted(user)): created= is no date", isWarning: true) }
+    } else {
+      note(line, "user \(quoted(user)): \(quoted(name)) is no known attribute, it has no effect", isWarning: true)
+    }
+    return nil
+  }
+
+  private mutating func readGroups(_ file: Span<UInt8>, _ value: Range<Int>, _ facts: inout Facts) -> String? {
+    let text = ASCII.array(file.extracting(value))
+    if let known = groups[text] {
+      facts.groups = known
+      return nil
+    }
+    var read = User.Groups()
+    for word in UserLine.words(file, value) {
+      let group = file.extracting(word)
+      if let fault = UserName.groupFault(group) { return "\(fault)" }
+      let name = ASCII.array(group)
+      if read.list.contains(name) { continue }
+      if !read.list.isEmpty { read.joined.append(0x2C) }
+      read.joined += name
+      read.list.append(name)
+    }
+    if read.joined.count > Self.longestGroups { return "the groups together have more than \(Self.longestGroups) bytes" }
+    groups[text] = read
+    facts.groups = read
+    return nil
+  }
+
+  /// A key that can't be read is left out, with a problem: its owner's password and other keys are not in doubt.
+  private mutating func readKeys(_ file: Span<UInt8>, _ value: Range<Int>, _ line: Int, _ user: Span<UInt8>) -> [APIKey] {
+    var keys: [APIKey] = []
+    for (i, word) in UserLine.words(file, value).enumerated() {
+      guard let key = APIKey(entry: file.extracting(word)) else {
+        note(line, "user \(quoted(user)): key \(i + 1) can't be used, it is not NAME/SHA256-HEX/EXPIRES/LAST4")
+        continue
+      }
+      if keys.contains(where: { $0.name == key.name }) {
+        note(line, "user \(quoted(user)): two keys are called \(quoted(key.name.span))", isWarning: true)
+      }
+      keys.append(key)
+    }
+    return keys
+  }
+
+  // MARK: Whole file
+
+  private mutating func keepUsers(_ candidates: [Candidate]) {
+    let kept = candidates.compactMap(\.user)
+    byName = HashIndex(capacity: kept.count)
+    for (i, user) in kept.enumerated() {
+      let name = user.name
+      byName.insert(seed.hash(name.span), position: i)
+    }
+    users = kept
+    refuseSharedKeys()
+  }
+
+  /// A digest that stands twice would let one token be two users: it is nobody's.
+  private mutating func refuseSharedKeys() {
+    var owners: [SHA256.Digest: Int] = [:]
+    var shared: Set<SHA256.Digest> = []
+    for user in users {
+      for key in user.keys {
+        if let first = owners.updateValue(user.line, forKey: key.digest) {
+          shared.insert(key.digest)
+          note(user.line, "key \(quoted(key.name.span)) stands on line \(first) already: whose it is is unclear, so neither can be used")
+        }
+      }
+    }
+    guard !shared.isEmpty else { return }
+    users = users.map { $0.keys.contains { shared.contains($0.digest) } ? $0.without(shared) : $0 }
+  }
+
+  private mutating func note(_ line: Int, _ reason: String, isWarning: Bool = false) {
+    problems.append(UserFileProblem(line: line, reason: reason, isWarning: isWarning))
+  }
+
+  private func quoted(_ text: Span<UInt8>) -> String {
+    // Attribute names may hold anything; a terminal or a log must not.
+    let shown = text.count > 64 ? text.extracting(0..<64) : text
+    let printable = UserName.isPrintable(shown) ? ASCII.string(shown) : "(unprintable)"
+    return "\"\(printable)\(text.count > 64 ? "…" : "")\""
+  }
+}
+
+extension User {
+  /// The same user without the keys of those digests.
+  fileprivate func without(_ digests: Set<SHA256.Digest>) -> User {
+    User(
+      name: name, groups: Groups(list: groups, joined: joinedGroups), hash: hash, isLocked: isLocked, expires: expires,
+      created: created, keys: keys.filter { !digests.contains($0.digest) }, line: line)
+  }
+}
+
+extension APIKey {
+  /// `NAME/SHA256-HEX/EXPIRES` or `NAME/SHA256-HEX/EXPIRES/LAST4`, EXPIRES as `expires=` has it or `never`.
+  init?(entry: Span<UInt8>) {
+    var cuts: [Int] = []
+    for i in entry.indices where entry[i] == 0x2F { cuts.append(i) }
+    guard cuts.count == 2 || cuts.count == 3 else { return nil }
+    let name = entry.extracting(0..<cuts[0])
+    guard APIKey.isName(name), let digest = SHA256.Digest(hex: entry.extracting(cuts[0] + 1..<cuts[1])) else { return nil }
+    let expiry = entry.extracting(cuts[1] + 1..<(cuts.count == 3 ? cuts[2] : entry.count))
+    var expires: Timestamp?
+    if !ASCII.equals(expiry, "never") {
+      guard let time = CalendarText.parse(expiry) else { return nil }
+      expires = time
+    }
+    var lastFour: [UInt8]?
+    if cuts.count == 3 {
+      let text = entry.extracting(cuts[2] + 1..<entry.count)
+      guard text.count == 4, APIKey.isName(text) else { return nil }
+      lastFour = ASCII.array(text)
+    }
+    self.init(name: ASCII.array(name), digest: digest, expires: expires, lastFour: lastFour)
+  }
+
+  /// The four-part form.
+  var entry: [UInt8] {
+    var text = name + [0x2F] + digest.hex + [0x2F] + (expires.map(CalendarText.text) ?? Array("never".utf8))
+    if let lastFour { text += [0x2F] + lastFour }
+    return text
+  }
+}

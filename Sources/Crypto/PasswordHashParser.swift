@@ -1,0 +1,234 @@
+// Text of a stored hash → PasswordHash, or why not. Strict: what libcrypt would refuse at a login is found when the file is read,
+// because a hash that can't be computed makes no work, and so would tell its user from others.
+
+internal import Primitives
+
+/// Why a stored hash can't be used, in words that follow "the hash of NAME".
+public struct PasswordHashFailure: Error, Equatable, Sendable, CustomStringConvertible {
+  public let description: String
+
+  init(_ description: String) {
+    self.description = description
+  }
+}
+
+extension PasswordHash {
+  /// Reads one of the forms of `Kind`. The work to check a hash is not done, but everything that decides whether it can be done is looked at.
+  public init(parsing text: Span<UInt8>) throws(PasswordHashFailure) {
+    self = try PasswordHashParser.parse(text)
+  }
+}
+
+enum PasswordHashParser {
+  /// Characters of the digest in yescrypt, scrypt and sha256-crypt.
+  static let longDigest = 43
+  /// Longest text looked at: libcrypt's own limit (CRYPT_OUTPUT_SIZE), but for `{PLAIN}` and salted SHA-1 all are shorter.
+  private static let longestText = 383
+
+  /// Above these a single login would hold a core, or the memory, for minutes: an accident or an attack, never a setting.
+  private static let highestBcryptCost: UInt64 = 20
+  private static let mostRounds: UInt64 = 50_000_000
+  private static let mostMemoryBits: UInt64 = 30  // 1 GiB
+
+  static func parse(_ text: Span<UInt8>) throws(PasswordHashFailure) -> PasswordHash {
+    guard text.count > 0 else { throw PasswordHashFailure("is empty") }
+    if prefixed(text, "{PLAIN}") { return try plain(text) }
+    guard text.count <= longestText else { throw PasswordHashFailure("is longer than any known kind") }
+    if prefixed(text, "$2") { return try bcrypt(text) }
+    if prefixed(text, "$5$") { return try shaCrypt(text, .sha256crypt, digest: longDigest) }
+    if prefixed(text, "$6$") { return try shaCrypt(text, .sha512crypt, digest: 86) }
+    if prefixed(text, "$y$") { return try yescrypt(text) }
+    if prefixed(text, "$7$") { return try scrypt7(text) }
+    if prefixed(text, "$1$") { return try md5(text, .md5crypt, magic: 3) }
+    if prefixed(text, "$apr1$") { return try md5(text, .apr1, magic: 6) }
+    if prefixed(text, "{SHA}") { return try sha1(text, .sha1, magic: 5) }
+    if prefixed(text, "{SSHA}") { return try sha1(text, .saltedSHA1, magic: 6) }
+    throw unknown(text)
+  }
+
+  private static func unknown(_ text: Span<UInt8>) -> PasswordHashFailure {
+    // Werkzeug's forms hold colons, so that the file's own second colon cuts them after the first word.
+    if prefixed(text, "$argon2") || prefixed(text, "$pbkdf2") || prefixed(text, "pbkdf2_sha") || prefixed(text, "argon2")
+      || prefixed(text, "scrypt$") || ASCII.equals(text, "scrypt") || ASCII.equals(text, "pbkdf2")
+    {
+      return PasswordHashFailure("is of a kind that is not supported yet (argon2, PBKDF2 and Werkzeug's scrypt): set the password anew")
+    }
+    if text.count == 13 && CryptAlphabet.holds(text) {
+      return PasswordHashFailure("is of the old DES kind, which sees eight characters only and is not accepted: set the password anew")
+    }
+    return PasswordHashFailure("is of no known kind (a password in plain text needs {PLAIN} before it)")
+  }
+
+  // MARK: Kinds
+
+  private static func plain(_ text: Span<UInt8>) throws(PasswordHashFailure) -> PasswordHash {
+    let password = text.extracting(7..<text.count)
+    guard password.count > 0 else { throw PasswordHashFailure("is {PLAIN} without a password") }
+    guard password.count <= PasswordHash.longestPassword else { throw PasswordHashFailure("is a password of more than 511 bytes") }
+    return PasswordHash(
+      cost: .init(kind: .plain, parameter: 0), text: ASCII.array(text), digestStart: 0, decoded: SHA256.hash(password).bytes)
+  }
+
+  /// `$2y$12$` + 22 characters of salt + 31 of digest; crypt(5).
+  private static func bcrypt(_ text: Span<UInt8>) throws(PasswordHashFailure) -> PasswordHash {
+    guard text.count >= 4, text[3] == 0x24, text[2] == 0x61 || text[2] == 0x62 || text[2] == 0x79 else {
+      throw PasswordHashFailure("is of an unknown bcrypt variant ($2a$, $2b$ and $2y$ are accepted)")
+    }
+    guard text.count == 60, text[6] == 0x24, CryptAlphabet.holds(text.extracting(7..<60)),
+      let cost = ASCII.decimal(text.extracting(4..<6)), cost >= 4, cost <= 31
+    else { throw PasswordHashFailure("is a damaged bcrypt hash (60 characters, cost 04 to 31)") }
+    guard cost <= highestBcryptCost else { throw PasswordHashFailure("has bcrypt cost \(cost): one login would take minutes") }
+    return PasswordHash(
+      cost: .init(kind: .bcrypt, parameter: UInt128(cost)), text: ASCII.array(text), digestStart: 29, decoded: [])
+  }
+
+  /// `$6$salt$digest` or `$6$rounds=N$salt$digest`, salt of up to 16 characters; crypt(5).
+  private static func shaCrypt(
+    _ text: Span<UInt8>, _ kind: PasswordHash.Kind, digest: Int
+  ) throws(PasswordHashFailure) -> PasswordHash {
+    var rounds: UInt64 = 5000
+    var saltStart = 3
+    if prefixed(text.extracting(3..<text.count), "rounds=") {
+      // libcrypt takes no leading zero, and brings a number outside 1000...999999999 into it without a word.
+      guard let end = ASCII.firstIndex(of: 0x24, in: text, from: 10), let asked = ASCII.decimal(text.extracting(10..<end)),
+        text[10] != 0x30
+      else { throw PasswordHashFailure("has a damaged rounds= part") }
+      guard asked <= mostRounds else { throw PasswordHashFailure("has rounds=\(asked): one login would take minutes") }
+      rounds = max(asked, 1000)
+      saltStart = end + 1
+    }
+    let digestStart = try lastPart(text, from: saltStart, digest: digest, kind)
+    try requireSalt(text.extracting(saltStart..<digestStart - 1), upTo: 16, kind)
+    return PasswordHash(
+      cost: .init(kind: kind, parameter: UInt128(rounds)), text: ASCII.array(text), digestStart: digestStart, decoded: [])
+  }
+
+  /// `$y$params$salt$digest`; crypt(5). Flavour, log2 N and r come first in the parameters, each in a code of variable length.
+  private static func yescrypt(_ text: Span<UInt8>) throws(PasswordHashFailure) -> PasswordHash {
+    guard let end = ASCII.firstIndex(of: 0x24, in: text, from: 3), end > 3, end - 3 <= 20,
+      CryptAlphabet.holds(text.extracting(3..<end))
+    else { throw PasswordHashFailure("is a damaged yescrypt hash") }
+    var at = 3
+    guard variable(text, &at, before: end, least: 0) != nil, let logN = variable(text, &at, before: end, least: 1),
+      let r = variable(text, &at, before: end, least: 1)
+    else { throw PasswordHashFailure("has damaged yescrypt parameters") }
+    try requireMemory(logN: logN, r: r)
+    let digestStart = try lastPart(text, from: end + 1, digest: longDigest, .yescrypt)
+    let salt = text.extracting(end + 1..<digestStart - 1)
+    guard salt.count <= 86, salt.count % 4 != 1, CryptAlphabet.holds(salt) else {
+      throw PasswordHashFailure("has a damaged yescrypt salt")
+    }
+    return PasswordHash(
+      cost: .init(kind: .yescrypt, parameter: PasswordHash.pack(text.extracting(3..<end))), text: ASCII.array(text),
+      digestStart: digestStart, decoded: [])
+  }
+
+  /// `$7$` + log2 N in one character + r and p in five each + salt + `$` + digest; crypt(5).
+  private static func scrypt7(_ text: Span<UInt8>) throws(PasswordHashFailure) -> PasswordHash {
+    guard text.count > 14, CryptAlphabet.holds(text.extracting(3..<14)), let logN = CryptAlphabet.value(text[3]) else {
+      throw PasswordHashFailure("is a damaged scrypt hash")
+    }
+    let r = fixed(text.extracting(4..<9))
+    let p = fixed(text.extracting(9..<14))
+    guard logN >= 1, r >= 1, p >= 1, p <= 64 else { throw PasswordHashFailure("has damaged scrypt parameters") }
+    try requireMemory(logN: UInt64(logN), r: r)
+    let digestStart = try lastPart(text, from: 14, digest: longDigest, .scrypt7)
+    try requireSalt(text.extracting(14..<digestStart - 1), upTo: 128, .scrypt7)
+    return PasswordHash(
+      cost: .init(kind: .scrypt7, parameter: PasswordHash.pack(text.extracting(3..<14))), text: ASCII.array(text),
+      digestStart: digestStart, decoded: [])
+  }
+
+  /// `$1$salt$digest` and `$apr1$salt$digest`, salt of up to eight characters.
+  private static func md5(_ text: Span<UInt8>, _ kind: PasswordHash.Kind, magic: Int) throws(PasswordHashFailure) -> PasswordHash {
+    let digestStart = try lastPart(text, from: magic, digest: Apr1.digestLength, kind)
+    try requireSalt(text.extracting(magic..<digestStart - 1), upTo: 8, kind)
+    return PasswordHash(cost: .init(kind: kind, parameter: 0), text: ASCII.array(text), digestStart: digestStart, decoded: [])
+  }
+
+  /// `{SHA}` and `{SSHA}`: Base64 of the digest, and of the salt behind it (RFC 2307's scheme, as slapd and htpasswd write it).
+  private static func sha1(_ text: Span<UInt8>, _ kind: PasswordHash.Kind, magic: Int) throws(PasswordHashFailure) -> PasswordHash {
+    var bytes = Secret()
+    guard Base64.decode(text.extracting(magic..<text.count), into: &bytes) else {
+      throw PasswordHashFailure("is no Base64 after \(kind.name)")
+    }
+    let salt = bytes.count - SHA1.size
+    guard kind == .sha1 ? salt == 0 : salt >= 1 && salt <= 64 else {
+      throw PasswordHashFailure("has a wrong length for \(kind.name)")
+    }
+    return PasswordHash(
+      cost: .init(kind: kind, parameter: 0), text: ASCII.array(text), digestStart: 0, decoded: ASCII.array(bytes.span))
+  }
+
+  // MARK: Pieces
+
+  private static func prefixed(_ text: Span<UInt8>, _ prefix: StaticString) -> Bool {
+    let n = prefix.utf8CodeUnitCount
+    return text.count >= n && ASCII.equals(text.extracting(0..<n), prefix)
+  }
+
+  /// Where the digest starts: after the last `$`, which must stand at or after `from`, and exactly `digest` characters before the end.
+  private static func lastPart(
+    _ text: Span<UInt8>, from: Int, digest: Int, _ kind: PasswordHash.Kind
+  ) throws(PasswordHashFailure) -> Int {
+    let start = text.count - digest
+    guard start - 1 >= from, text[start - 1] == 0x24, CryptAlphabet.holds(text.extracting(start..<text.count)) else {
+      throw PasswordHashFailure("is a damaged \(kind.name) hash (its digest has \(digest) characters)")
+    }
+    return start
+  }
+
+  /// crypt(5): a salt is printable ASCII without `$ : ; * ! \`. Ours must also not be empty.
+  private static func requireSalt(_ salt: Span<UInt8>, upTo most: Int, _ kind: PasswordHash.Kind) throws(PasswordHashFailure) {
+    var sound = salt.count >= 1 && salt.count <= most
+    for i in salt.indices {
+      switch salt[i] {
+      case 0x24, 0x3A, 0x3B, 0x2A, 0x21, 0x5C: sound = false
+      case 0x21...0x7E: break
+      default: sound = false
+      }
+    }
+    if !sound { throw PasswordHashFailure("has a damaged \(kind.name) salt") }
+  }
+
+  /// Memory of scrypt and yescrypt is 128 × N × r bytes.
+  private static func requireMemory(logN: UInt64, r: UInt64) throws(PasswordHashFailure) {
+    guard logN <= mostMemoryBits, r <= 1 << mostMemoryBits, (128 * r) << logN <= 1 << mostMemoryBits else {
+      throw PasswordHashFailure("asks for more than 1 GiB of memory at each login")
+    }
+  }
+
+  /// Five characters, six bits each, lowest first.
+  private static func fixed(_ text: Span<UInt8>) -> UInt64 {
+    var value: UInt64 = 0
+    for i in text.indices { value |= UInt64(CryptAlphabet.value(text[i]) ?? 0) << UInt64(6 * i) }
+    return value
+  }
+
+  /// yescrypt's variable-length number: the first character says how many follow, larger ones standing for longer numbers. The 48 lowest are
+  /// whole numbers by themselves; of the rest each length takes half of what is left, rounded down.
+  private static func variable(_ text: Span<UInt8>, _ at: inout Int, before end: Int, least: UInt64) -> UInt64? {
+    guard at < end, let first = CryptAlphabet.value(text[at]) else { return nil }
+    at += 1
+    let lead = UInt64(first)
+    var value = least
+    var low: UInt64 = 0
+    var high: UInt64 = 47
+    var more = 0
+    while lead > high {
+      value += (high + 1 - low) << UInt64(6 * more)
+      low = high + 1
+      high = low + (62 - high) / 2
+      more += 1
+      if more > 4 { return nil }
+    }
+    value += (lead - low) << UInt64(6 * more)
+    while more > 0 {
+      guard at < end, let next = CryptAlphabet.value(text[at]) else { return nil }
+      at += 1
+      more -= 1
+      value += UInt64(next) << UInt64(6 * more)
+    }
+    return value
+  }
+}
