@@ -2,6 +2,7 @@
 // No sockets, no logging, no clock: time is an argument.
 
 internal import Crypto
+public import HTTP
 public import Primitives
 
 /// The right to forward one request. Can't be copied, forged or used twice.
@@ -41,8 +42,25 @@ public final class Gatekeeper: Sendable {
     self.options = options
   }
 
+  /// Decides one request. `scratch` is memory for the decoded credentials, wiped before the return; with the same one each time nothing is
+  /// allocated for credentials that the cache knows.
+  public func decide(
+    _ head: borrowing RequestHead, _ requirement: Requirement, at now: Timestamp, _ instant: Instant, scratch: inout Secret
+  ) -> Decision {
+    let value = head.authorization.map { head.fields[$0].value } ?? ByteRange()
+    return decide(
+      authorization: head.bytes[value], count: head.authorizationCount, requirement, at: now, instant, scratch: &scratch)
+  }
+
+  /// Decides one request, with memory of its own.
+  public func decide(
+    _ head: borrowing RequestHead, _ requirement: Requirement, at now: Timestamp, _ instant: Instant
+  ) -> Decision {
+    var scratch = Secret(capacity: 256)
+    return decide(head, requirement, at: now, instant, scratch: &scratch)
+  }
+
   /// Decides by the Authorization value (outer white space removed) and the number of such fields; with `count` 0 the value is not looked at.
-  /// `scratch` is memory for the decoded credentials, wiped before the return; give the same one each time and nothing is allocated.
   public func decide(
     authorization: Span<UInt8>, count: Int, _ requirement: Requirement, at now: Timestamp, _ instant: Instant, scratch: inout Secret
   ) -> Decision {
