@@ -8,8 +8,8 @@ enum Crypt {
   /// CRYPT_OUTPUT_SIZE of crypt.h.
   private static let outputSize = 384
 
-  /// Whether crypt_r makes of `password` the digest that `hash` ends with. Only the digest is compared: some writers leave bits in
-  /// the salt that libcrypt clears, or rounds that it clamps, and both are then written differently in its answer.
+  /// Whether crypt_r makes of `password` the digest that `hash` ends with. Only the digest is compared: some writers of
+  /// bcrypt leave bits in the salt's last character that libcrypt clears in its answer.
   static func matches(_ password: Span<UInt8>, _ hash: PasswordHash) -> Bool {
     var phrase = phrase(password)
     let digestLength = hash.text.count - hash.digestStart

@@ -89,12 +89,12 @@ enum PasswordHashParser {
     var rounds: UInt64 = 5000
     var saltStart = 3
     if prefixed(text.extracting(3..<text.count), "rounds=") {
-      // libcrypt takes no leading zero, and brings a number outside 1000...999999999 into it without a word.
+      // libcrypt takes no leading zero and nothing below 1000.
       guard let end = ASCII.firstIndex(of: 0x24, in: text, from: 10), let asked = ASCII.decimal(text.extracting(10..<end)),
-        text[10] != 0x30
+        text[10] != 0x30, asked >= 1000
       else { throw PasswordHashFailure("has a damaged rounds= part") }
       guard asked <= mostRounds else { throw PasswordHashFailure("has rounds=\(asked): one login would take minutes") }
-      rounds = max(asked, 1000)
+      rounds = asked
       saltStart = end + 1
     }
     let digestStart = try lastPart(text, from: saltStart, digest: digest, kind)
@@ -115,9 +115,7 @@ enum PasswordHashParser {
     try requireMemory(logN: logN, r: r)
     let digestStart = try lastPart(text, from: end + 1, digest: longDigest, .yescrypt)
     let salt = text.extracting(end + 1..<digestStart - 1)
-    guard salt.count <= 86, salt.count % 4 != 1, CryptAlphabet.holds(salt) else {
-      throw PasswordHashFailure("has a damaged yescrypt salt")
-    }
+    guard salt.count <= 86, CryptAlphabet.holds(salt), isWholeBytes(salt) else { throw PasswordHashFailure("has a damaged yescrypt salt") }
     return PasswordHash(
       cost: .init(kind: .yescrypt, parameter: PasswordHash.pack(text.extracting(3..<end))), text: ASCII.array(text),
       digestStart: digestStart, decoded: [])
@@ -133,7 +131,8 @@ enum PasswordHashParser {
     guard logN >= 1, r >= 1, p >= 1, p <= 64 else { throw PasswordHashFailure("has damaged scrypt parameters") }
     try requireMemory(logN: UInt64(logN), r: r)
     let digestStart = try lastPart(text, from: 14, digest: longDigest, .scrypt7)
-    try requireSalt(text.extracting(14..<digestStart - 1), upTo: 128, .scrypt7)
+    let salt = text.extracting(14..<digestStart - 1)
+    guard salt.count >= 1, salt.count <= 86, CryptAlphabet.holds(salt) else { throw PasswordHashFailure("has a damaged scrypt salt") }
     return PasswordHash(
       cost: .init(kind: .scrypt7, parameter: PasswordHash.pack(text.extracting(3..<14))), text: ASCII.array(text),
       digestStart: digestStart, decoded: [])
@@ -189,6 +188,17 @@ enum PasswordHashParser {
       }
     }
     if !sound { throw PasswordHashFailure("has a damaged \(kind.name) salt") }
+  }
+
+  /// Whether characters of six bits each, lowest first, are whole bytes: the bits that are left over must be zero.
+  private static func isWholeBytes(_ text: Span<UInt8>) -> Bool {
+    guard let last = text.count == 0 ? 0 : CryptAlphabet.value(text[text.count - 1]) else { return false }
+    switch text.count % 4 {
+    case 0: return true
+    case 1: return false
+    case 2: return last < 4
+    default: return last < 16
+    }
   }
 
   /// Memory of scrypt and yescrypt is 128 × N × r bytes.
