@@ -1,0 +1,20 @@
+// The process and its threads: processors, names, niceness, limits.
+// Every function answers a value >= 0, or -errno.
+#ifndef GATEHOUSE_CLINUX_PROCESS_H
+#define GATEHOUSE_CLINUX_PROCESS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+// Number of processors that this process may run on (sched_getaffinity(2)).
+int gh_processor_count(void);
+// Names the calling thread, at most 15 bytes (pthread_setname_np(3)).
+int gh_thread_set_name(const char *name);
+// Sets the niceness of the calling thread alone (on Linux, setpriority(2) of a thread id).
+int gh_thread_set_niceness(int niceness);
+// Raises the soft RLIMIT_NOFILE to the hard one; *limit is what is in force afterwards.
+int gh_raise_descriptor_limit(uint64_t *limit);
+// No core files, and no ptrace or /proc/PID/mem by other processes of the user (PR_SET_DUMPABLE of prctl(2)).
+int gh_forbid_dumps(void);
+
+#endif

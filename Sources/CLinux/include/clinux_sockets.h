@@ -1,0 +1,43 @@
+// Stream sockets: addresses without sockaddr's casts, accept4, vectored sends.
+// Every function answers a value >= 0, or -errno. A call broken off by a signal is made again here, and nowhere else.
+#ifndef GATEHOUSE_CLINUX_SOCKETS_H
+#define GATEHOUSE_CLINUX_SOCKETS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+// An address of AF_INET (the low 32 bits of `low`), AF_INET6 or AF_UNIX, all numbers in host order.
+typedef struct {
+  int family;
+  uint16_t port;
+  uint32_t scope;
+  uint64_t high;
+  uint64_t low;
+} gh_address;
+
+// A stream socket, non-blocking and close-on-exec.
+int gh_socket_create(int family);
+// bind(2). For AF_UNIX `path` is the file (`path_length` bytes, 1 to 107, no NUL); for others it is ignored.
+int gh_socket_bind(int fd, const gh_address *address, const char *path, size_t path_length);
+// connect(2), with the same arguments.
+int gh_socket_connect(int fd, const gh_address *address, const char *path, size_t path_length);
+int gh_socket_listen(int fd, int backlog);
+// The address that `fd` is bound to (getsockname(2)); of a Unix socket only the family.
+int gh_socket_local(int fd, gh_address *address);
+// accept4(2), non-blocking and close-on-exec; the peer's address in `peer`.
+int gh_socket_accept(int fd, gh_address *peer);
+// setsockopt(2) of an int.
+int gh_socket_set(int fd, int level, int option, int value);
+// SO_LINGER with 0 seconds: close(2) sends a reset and drops what was not sent.
+int gh_socket_reset_on_close(int fd);
+// recv(2).
+ssize_t gh_socket_receive(int fd, void *bytes, size_t count);
+// send(2) with MSG_NOSIGNAL.
+ssize_t gh_socket_send(int fd, const void *bytes, size_t count);
+// Both runs of bytes in one call (sendmsg(2) with MSG_NOSIGNAL).
+ssize_t gh_socket_send_two(int fd, const void *a, size_t a_count, const void *b, size_t b_count);
+// Sends one datagram to the Unix socket at `path`; a path beginning with '@' is in the abstract namespace (unix(7)).
+int gh_socket_notify(const char *path, size_t path_length, const void *bytes, size_t count);
+
+#endif

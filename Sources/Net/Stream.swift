@@ -1,0 +1,80 @@
+// A connected stream of bytes as the data path sees it: reading into a buffer, writing from spans, never blocking, never throwing.
+
+internal import CLinux
+internal import Glibc
+public import Primitives
+
+/// What a read or a write did.
+public enum IOResult: Equatable, Sendable {
+  /// That many bytes, at least 1 unless none were asked for. Fewer than asked is no error.
+  case bytes(Int)
+  /// Nothing now: wait for readiness.
+  case wouldBlock
+  /// The peer has ended its sending half. Of reads only.
+  case closed
+  /// The connection is broken; the errno. ECONNRESET and EPIPE are a peer that went away.
+  case failed(Int32)
+}
+
+/// A connected socket, in clear text.
+@safe public struct Stream: ~Copyable {
+  private let socket: FileDescriptor
+
+  /// Takes over a connected, non-blocking stream socket.
+  public init(_ socket: consuming FileDescriptor) {
+    self.socket = socket
+  }
+
+  /// To be polled.
+  public var descriptor: Int32 { socket.raw }
+
+  /// Appends up to `limit` (1 or more) bytes to `buffer`, which grows when it has less room.
+  public mutating func read(into buffer: inout ByteBuffer, atMost limit: Int) -> IOResult {
+    precondition(limit > 0, "a read of nothing looks like the end")
+    let count = unsafe buffer.withUnsafeFreeBytes(minimum: limit) { free in
+      unsafe gh_socket_receive(socket.raw, free.baseAddress, min(free.count, limit))
+    }
+    return count == 0 ? .closed : Self.result(count)
+  }
+
+  /// Sends from `bytes`. A peer that is gone is an answer (EPIPE), not a signal.
+  public mutating func write(_ bytes: Span<UInt8>) -> IOResult {
+    unsafe bytes.withUnsafeBufferPointer { bytes in
+      guard bytes.count > 0 else { return .bytes(0) }
+      return unsafe Self.result(gh_socket_send(socket.raw, bytes.baseAddress, bytes.count))
+    }
+  }
+
+  /// Sends from `first`, then `second`, in one call and if possible one packet: a head and its body.
+  public mutating func write(_ first: Span<UInt8>, _ second: Span<UInt8>) -> IOResult {
+    if first.isEmpty { return write(second) }
+    if second.isEmpty { return write(first) }
+    return unsafe first.withUnsafeBufferPointer { first in
+      unsafe second.withUnsafeBufferPointer { second in
+        unsafe Self.result(gh_socket_send_two(socket.raw, first.baseAddress, first.count, second.baseAddress, second.count))
+      }
+    }
+  }
+
+  /// Ends our sending half; what was written still arrives. Reading goes on.
+  public func shutdownWrite() {
+    _ = shutdown(socket.raw, Int32(SHUT_WR))
+  }
+
+  /// Turns Nagle's algorithm off. A connection accepted by a `Listener` has it off already.
+  public func setNoDelay() {
+    _ = gh_socket_set(socket.raw, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
+  }
+
+  /// From now on closing drops what is unsent and resets the connection, so that the peer sees a message that was not
+  /// finished as an error and never as an end.
+  public func resetOnClose() {
+    _ = gh_socket_reset_on_close(socket.raw)
+  }
+
+  private static func result(_ count: Int) -> IOResult {
+    if count >= 0 { return .bytes(count) }
+    let errno = Int32(truncatingIfNeeded: -count)
+    return errno == EAGAIN ? .wouldBlock : .failed(errno)
+  }
+}
