@@ -8,7 +8,7 @@ internal import Glibc
 ///
 /// Told are: writing in place (also truncating and rewriting), renaming another file over it, creating and removing it, changes of mode or owner,
 /// and the same of any folder or symbolic link on the way (a configuration mounted by Kubernetes changes by swapping a link to a
-/// folder). Files beside the watched ones are not told, and writing to them, such as to a log, does not even wake us.
+/// folder). Files beside the watched ones are not told, and writing to one, such as a log, does not even wake us.
 ///
 /// Make the watcher first and read the files after: what changes in between is then told. Belongs to one thread.
 public final class FileWatcher {
@@ -50,9 +50,20 @@ public final class FileWatcher {
   /// it held, or touched, is told as well.
   public func drain() -> [String] {
     var changed: Set<Int> = []
+    // Again after each move: letting watches go makes events too. Bounded, so that somebody who changes things without end does not hold the
+    // loop; what is left is told by the next call.
+    for _ in 0..<8 {
+      guard takeEvents(&changed) else { break }
+      // Watches first, the caller's reading after: what changes between the two is told again.
+      watchAll()
+    }
+    return changed.sorted().map { paths[$0] }
+  }
+
+  /// Reads what the kernel has. True when a path may lead elsewhere now.
+  private func takeEvents(_ changed: inout Set<Int>) -> Bool {
     var moved = false
     var buffer = [UInt8](repeating: 0, count: 16384)
-    // Bounded, so that a folder in which somebody makes files without end does not hold the loop; what is left is told by the next call.
     for _ in 0..<64 {
       let count = unsafe buffer.withUnsafeMutableBytes { unsafe read(inotify.raw, $0.baseAddress, $0.count) }
       guard count > 0 else { break }
@@ -66,9 +77,7 @@ public final class FileWatcher {
         start = end
       }
     }
-    // Watches first, the caller's reading after: what changes between the two is told again.
-    if moved { watchAll() }
-    return changed.sorted().map { paths[$0] }
+    return moved
   }
 
   /// `moved` becomes true when a path may lead elsewhere now.

@@ -25,6 +25,21 @@ public enum IOResult: Equatable, Sendable {
     self.socket = socket
   }
 
+  /// Begins to connect. A Unix socket is connected when this answers; any other when it becomes writable (connect(2), EINPROGRESS), and a refusal
+  /// is what the first read or write then answers. `.any` is this machine.
+  public static func connect(to address: SocketAddress) throws(NetError) -> Stream {
+    let doing = "connect to \(address.text)"
+    var native = address.native
+    if case .any(let port) = address { native = SocketAddress.ipv4(address: 0x7F00_0001, port: port).native }
+    let raw = gh_socket_create(native.family)
+    try NetError.check(raw, doing)
+    let socket = FileDescriptor(owning: raw)
+    let path = if case .unix(let path) = address { path } else { "" }
+    let result = unsafe gh_socket_connect(raw, &native, path, path.utf8.count)
+    if result != -EINPROGRESS { try NetError.check(result, doing) }
+    return Stream(socket)
+  }
+
   /// To be polled.
   public var descriptor: Int32 { socket.raw }
 
