@@ -59,6 +59,7 @@ let package = Package(
     .testTarget(
       name: "ConfigTests", dependencies: ["Primitives", "HTTP", "Auth", "Net", "Upstream", "Proxy", "Config"],
       swiftSettings: strict),
+    .testTarget(name: "GatehouseTests", dependencies: ["gatehouse", "Primitives", "Crypto", "Net"], swiftSettings: strict),
     .testTarget(name: "EndToEndTests", swiftSettings: strict),
     .testTarget(name: "TidyTests", dependencies: ["Config"], swiftSettings: strict),
   ],

@@ -1,0 +1,64 @@
+// The program's name, version and commands, and how a command ends: its exit code and its last words. What a command does is its own file's.
+
+import ArgumentParser
+import Glibc
+
+@main
+struct Gatehouse: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "gatehouse",
+    abstract: "An authenticating reverse proxy: it stands in front of a service and lets in who is known.",
+    version: "0.1.0",
+    subcommands: [
+      EchoCommand.self
+    ])
+
+  /// Exit codes: 0 well; 1 what was asked about is wrong, or can't be done; 2 usage. Errors go to standard error as
+  /// `gatehouse: what failed: why`. (The parser's own `main` would say `Error:`, and exit with 64 on usage.)
+  static func main() {
+    do {
+      var command = try parseAsRoot()
+      try command.run()
+    } catch {
+      let code = exitCode(for: error)
+      // Help, the version and completion scripts come this way too.
+      if code == .success { exit(withError: error) }
+      if code == .validationFailure {
+        // The error, then the usage of the command that was meant.
+        let text = fullMessage(for: error)
+        Output.error(text.hasPrefix("Error: ") ? "gatehouse: \(text.dropFirst(7))" : text)
+        Glibc.exit(2)
+      }
+      // A command that has said all there is to say throws a bare ExitCode.
+      let message = message(for: error)
+      if !message.isEmpty { Output.error("gatehouse: \(message)") }
+      Glibc.exit(code.rawValue)
+    }
+  }
+}
+
+/// What a command says, and where.
+enum Output {
+  /// A line on standard output, there at once also when that is a pipe.
+  static func line(_ text: String) {
+    write(text, to: STDOUT_FILENO)
+  }
+
+  /// A line on standard error.
+  static func error(_ text: String) {
+    write(text, to: STDERR_FILENO)
+  }
+
+  /// Unbuffered: a script that waits for a line gets it, and no other thread's line comes in between.
+  private static func write(_ text: String, to descriptor: Int32) {
+    var rest = Array((text + "\n").utf8)[...]
+    while !rest.isEmpty {
+      let count = unsafe rest.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress, $0.count) }
+      if count > 0 {
+        rest = rest.dropFirst(count)
+      } else if errno != EINTR {
+        return
+      }
+    }
+  }
+}
