@@ -189,6 +189,11 @@
     return result
   }
 
+  /// Lends the unconsumed bytes to a C function.
+  @unsafe public func withUnsafeBytes<R>(_ body: (UnsafeRawBufferPointer) -> R) -> R {
+    unsafe span.withUnsafeBytes { unsafe body($0) }
+  }
+
   /// A copy of the unconsumed bytes.
   public func array() -> [UInt8] { ASCII.array(span) }
 }

@@ -1,0 +1,68 @@
+// A range of addresses, as operators write it: 10.0.0.0/8, ::1, unix:. Only says whether an address is in it.
+
+/// An IP network, one address, or all Unix sockets.
+public struct Network: Hashable, Sendable {
+  private enum Kind: Hashable {
+    case ipv4(UInt32, prefix: Int)
+    case ipv6(high: UInt64, low: UInt64, prefix: Int)
+    case unix
+  }
+  private let kind: Kind
+
+  /// Reads `10.0.0.0/8`, `192.0.2.1`, `2001:db8::/32`, `::1` or `unix:`. Throws when it is none of these, or when an address has bits beyond its prefix
+  /// (`10.1.2.3/8` is more likely a slip than a wish).
+  public init(parsing text: String) throws(NetError) {
+    if text == "unix:" {
+      kind = .unix
+      return
+    }
+    let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
+    let host = String(parts[0])
+    let address = try? SocketAddress(parsing: host.contains(":") ? "[\(host)]:0" : "\(host):0")
+    let width: Int
+    switch address {
+    case .ipv4: width = 32
+    case .ipv6: width = 128
+    default: throw .badAddress(text: text, why: "an address or a network is wanted, as in 10.0.0.0/8, ::1 or unix:")
+    }
+    var prefix = width
+    if parts.count == 2 {
+      guard let bits = Int(parts[1]), (0...width).contains(bits), parts[1].utf8.allSatisfy({ $0 >= 0x30 && $0 <= 0x39 }) else {
+        throw .badAddress(text: text, why: "the prefix length is a number of 0 to \(width)")
+      }
+      prefix = bits
+    }
+    let network: Kind
+    let isAligned: Bool
+    switch address {
+    case .ipv4(let bits, _):
+      network = .ipv4(bits, prefix: prefix)
+      isAligned = bits & ~Self.mask32(prefix) == 0
+    case .ipv6(let high, let low, _, _):
+      network = .ipv6(high: high, low: low, prefix: prefix)
+      isAligned = high & ~Self.mask64(prefix) == 0 && low & ~Self.mask64(prefix - 64) == 0
+    default:
+      throw .badAddress(text: text, why: "an IP address is wanted")
+    }
+    guard isAligned else { throw .badAddress(text: text, why: "the address has bits beyond its prefix length") }
+    kind = network
+  }
+
+  /// Whether `address`, whatever its port, lies in the network.
+  public func contains(_ address: SocketAddress) -> Bool {
+    switch (kind, address) {
+    case (.ipv4(let network, let prefix), .ipv4(let address, _)):
+      return (network ^ address) & Self.mask32(prefix) == 0
+    case (.ipv6(let high, let low, let prefix), .ipv6(let otherHigh, let otherLow, _, _)):
+      return (high ^ otherHigh) & Self.mask64(prefix) == 0 && (low ^ otherLow) & Self.mask64(prefix - 64) == 0
+    case (.unix, .unix):
+      return true
+    default:
+      return false
+    }
+  }
+
+  private static func mask32(_ prefix: Int) -> UInt32 { prefix <= 0 ? 0 : ~UInt32(0) << UInt32(32 - min(prefix, 32)) }
+
+  private static func mask64(_ prefix: Int) -> UInt64 { prefix <= 0 ? 0 : ~UInt64(0) << UInt64(64 - min(prefix, 64)) }
+}
