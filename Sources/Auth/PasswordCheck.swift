@@ -26,3 +26,8 @@ public final class PasswordCheck: Sendable {
     hash.verify(password)
   }
 }
+
+extension PasswordCheck {
+  /// What checks are joined and remembered by.
+  public typealias Key = SHA256.Digest
+}
