@@ -1,0 +1,203 @@
+// Every libcurl option that Gatehouse sets, with its reason. libcurl is written to help a person fetch things; a proxy wants none of that help.
+
+import CCurl
+import Glibc
+import HTTP
+import Primitives
+
+/// What is set once on each easy handle, and what is set for each request.
+@safe enum CurlOptions {
+  /// Sets everything that does not change between the requests to one upstream.
+  static func prepare(_ easy: UnsafeMutableRawPointer, for options: UpstreamOptions, transfer: Transfer, client: UpstreamClient) throws(UpstreamFailure) {
+    let this = unsafe Unmanaged.passUnretained(transfer).toOpaque()
+    let that = unsafe Unmanaged.passUnretained(client).toOpaque()
+    var checked = unsafe Checked(easy: easy)
+
+    // Where to. The path is always sent through REQUEST_TARGET.
+    checked.string(CURLOPT_URL, url(options))
+    checked.string(CURLOPT_PROTOCOLS_STR, options.scheme == .https ? "https" : "http")
+    if case .unix(let path) = options.address { checked.string(CURLOPT_UNIX_SOCKET_PATH, path) }
+    if let name = options.tls.name, case .host(let host, let port) = options.address {
+      // The URL carries the name that the certificate must bear; the connection goes where the operator said.
+      checked.list(CURLOPT_CONNECT_TO, "\(bracketed(name)):\(port):\(bracketed(host)):\(port)", keptBy: transfer)
+    }
+
+    // No help.
+    checked.long(CURLOPT_NOSIGNAL, 1)  // alarm(2) has no business in a threaded process
+    checked.long(CURLOPT_FOLLOWLOCATION, 0)  // redirects are the client's
+    checked.string(CURLOPT_REDIR_PROTOCOLS_STR, "")
+    checked.long(CURLOPT_HTTP_CONTENT_DECODING, 0)  // the body goes back as it came
+    checked.long(CURLOPT_HTTP09_ALLOWED, 0)  // a body without a head is no response
+    checked.string(CURLOPT_PROXY, "")  // not what the environment names
+    checked.long(CURLOPT_NETRC, 0)  // no credentials of ours by surprise
+    checked.long(CURLOPT_PATH_AS_IS, 1)  // no second opinion on dot segments
+    checked.long(CURLOPT_UNRESTRICTED_AUTH, 0)
+    checked.long(CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1)  // 7.88.1 lacks several HTTP/2 fixes
+    checked.long(CURLOPT_HTTPAUTH, 0)
+    checked.long(CURLOPT_NOPROGRESS, 1)
+    checked.long(CURLOPT_VERBOSE, 0)  // it would print Authorization
+
+    // Connections.
+    checked.long(CURLOPT_CONNECTTIMEOUT_MS, Int(clamping: options.connectTimeout.wholeMilliseconds))
+    // Whole seconds: rounded down, so that the operator's bound holds, but never to 0, which is "for ever" to libcurl.
+    checked.long(CURLOPT_MAXAGE_CONN, max(1, Int(clamping: options.reuseWithin.nanoseconds / 1_000_000_000)))
+    checked.long(CURLOPT_TCP_NODELAY, 1)
+    checked.long(CURLOPT_TCP_KEEPALIVE, 1)  // a silent NAT must not hold a stream for ever
+    checked.long(CURLOPT_DNS_CACHE_TIMEOUT, 60)
+    checked.long(CURLOPT_BUFFERSIZE, 64 << 10)
+    checked.long(CURLOPT_UPLOAD_BUFFERSIZE, 64 << 10)
+
+    // TLS.
+    checked.long(CURLOPT_SSL_VERIFYPEER, options.tls.verify ? 1 : 0)
+    checked.long(CURLOPT_SSL_VERIFYHOST, options.tls.verify ? 2 : 0)
+    checked.long(CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2)
+    checked.long(CURLOPT_SSL_ENABLE_ALPN, 0)  // HTTP/1.1 is all we speak upstream
+    if let file = options.tls.certificateAuthority {
+      checked.string(CURLOPT_CAINFO, file)
+      checked.string(CURLOPT_CAPATH, nil)  // this authority instead of the system's, not beside them
+    }
+    if let file = options.tls.clientCertificate { checked.string(CURLOPT_SSLCERT, file) }
+    if let file = options.tls.clientKey { checked.string(CURLOPT_SSLKEY, file) }
+
+    // Our ears.
+    unsafe checked.pointer(CURLOPT_PRIVATE, this)
+    unsafe checked.pointer(CURLOPT_ERRORBUFFER, transfer.errorText)
+    unsafe checked.data(CURLOPT_HEADERFUNCTION, Callbacks.header)
+    unsafe checked.pointer(CURLOPT_HEADERDATA, this)
+    unsafe checked.data(CURLOPT_WRITEFUNCTION, Callbacks.write)
+    unsafe checked.pointer(CURLOPT_WRITEDATA, this)
+    unsafe checked.data(CURLOPT_READFUNCTION, Callbacks.read)
+    unsafe checked.pointer(CURLOPT_READDATA, this)
+    unsafe checked.check(gh_easy_set_seek(easy, Callbacks.seek))  // a streamed body can't be rewound: the second proof against resending
+    unsafe checked.check(gh_easy_set_prereq(easy, Callbacks.prereq))  // counts sends: the first proof
+    unsafe checked.pointer(CURLOPT_PREREQDATA, this)
+    unsafe checked.check(gh_easy_set_trailer(easy, Callbacks.trailer))
+    unsafe checked.pointer(CURLOPT_TRAILERDATA, this)
+    unsafe checked.check(gh_easy_set_opensocket(easy, Callbacks.open))
+    unsafe checked.pointer(CURLOPT_OPENSOCKETDATA, that)
+    unsafe checked.check(gh_easy_set_closesocket(easy, Callbacks.close))
+    unsafe checked.pointer(CURLOPT_CLOSESOCKETDATA, that)
+    if let code = checked.firstFailure {
+      throw UpstreamFailure(.unreachable, "libcurl refused an option of upstream \(options.name): \(unsafe String(cString: curl_easy_strerror(code)))")
+    }
+  }
+
+  /// Sets what differs from request to request. The texts stay in the transfer's storage until it ends.
+  static func apply(_ request: borrowing UpstreamRequest, to transfer: Transfer) {
+    let easy = unsafe transfer.easy
+    // HTTPGET puts UPLOAD and NOBODY of the request before back; then the two that change what libcurl does, not only what it says.
+    unsafe _ = gh_easy_set_long(easy, CURLOPT_HTTPGET, 1)
+    var hasBody = true
+    switch request.framing {
+    case .none, .length(0):
+      hasBody = false
+      if request.isHead { unsafe _ = gh_easy_set_long(easy, CURLOPT_NOBODY, 1) }
+    case .length(let n):
+      unsafe _ = gh_easy_set_long(easy, CURLOPT_UPLOAD, 1)
+      unsafe _ = gh_easy_set_offset(easy, CURLOPT_INFILESIZE_LARGE, curl_off_t(clamping: n))
+    case .chunked:
+      unsafe _ = gh_easy_set_long(easy, CURLOPT_UPLOAD, 1)
+      unsafe _ = gh_easy_set_offset(easy, CURLOPT_INFILESIZE_LARGE, -1)
+    }
+    // A request that must not be sent twice gets a connection on which libcurl has no reason to: a new one.
+    unsafe _ = gh_easy_set_long(easy, CURLOPT_FRESH_CONNECT, hasBody || !request.isReplayable ? 1 : 0)
+    unsafe request.storage.texts.withUnsafeBytes { texts in
+      let start = unsafe texts.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: CChar.self)
+      unsafe _ = gh_easy_set_string(easy, CURLOPT_CUSTOMREQUEST, start)
+      unsafe _ = gh_easy_set_string(easy, CURLOPT_REQUEST_TARGET, start + request.targetOffset)
+    }
+    unsafe _ = gh_easy_set_list(easy, CURLOPT_HTTPHEADER, transfer.fieldList(request.storage))
+  }
+
+  private static func url(_ options: UpstreamOptions) -> String {
+    let scheme = options.scheme == .https ? "https" : "http"
+    switch options.address {
+    case .host(let host, let port): return "\(scheme)://\(bracketed(options.tls.name ?? host)):\(port)/"
+    case .unix: return "\(scheme)://\(options.tls.name ?? "localhost")/"
+    }
+  }
+
+  private static func bracketed(_ host: String) -> String {
+    host.utf8.contains(0x3A) ? "[\(host)]" : host
+  }
+}
+
+/// Sets options and remembers the first that libcurl refuses (a build without TLS, out of memory).
+@safe private struct Checked {
+  let easy: UnsafeMutableRawPointer
+  private(set) var firstFailure: CURLcode?
+
+  init(easy: UnsafeMutableRawPointer) {
+    unsafe self.easy = easy
+  }
+
+  mutating func check(_ code: CURLcode) {
+    if code != CURLE_OK && firstFailure == nil { firstFailure = code }
+  }
+  mutating func long(_ option: CURLoption, _ value: Int) { unsafe check(gh_easy_set_long(easy, option, value)) }
+  mutating func string(_ option: CURLoption, _ value: String?) {
+    if let value { unsafe check(gh_easy_set_string(easy, option, value)) } else { unsafe check(gh_easy_set_string(easy, option, nil)) }
+  }
+  mutating func pointer(_ option: CURLoption, _ value: UnsafeMutableRawPointer) { unsafe check(gh_easy_set_pointer(easy, option, value)) }
+  mutating func data(_ option: CURLoption, _ value: @escaping gh_data_callback) { unsafe check(gh_easy_set_data(easy, option, value)) }
+
+  /// libcurl keeps the list's pointer, so the transfer keeps the list.
+  mutating func list(_ option: CURLoption, _ line: String, keptBy transfer: Transfer) {
+    let list = unsafe curl_slist_append(nil, line)
+    unsafe transfer.connectTo = list
+    unsafe check(gh_easy_set_list(easy, option, list))
+  }
+}
+
+/// The C functions that libcurl calls. Each finds its object and records.
+private enum Callbacks {
+  static let header: gh_data_callback = { bytes, size, count, pointer in
+    let n = size * count
+    guard let bytes = unsafe bytes, let transfer = unsafe transfer(pointer) else { return 0 }
+    let line = unsafe UnsafeBufferPointer(start: UnsafeRawPointer(bytes).assumingMemoryBound(to: UInt8.self), count: n)
+    return unsafe transfer.received(line: Span(_unsafeElements: line)) ? n : 0
+  }
+
+  static let write: gh_data_callback = { bytes, size, count, pointer in
+    guard let bytes = unsafe bytes, let transfer = unsafe transfer(pointer) else { return 0 }
+    return unsafe transfer.received(body: bytes, count: size * count)
+  }
+
+  static let read: gh_data_callback = { bytes, size, count, pointer in
+    guard let bytes = unsafe bytes, let transfer = unsafe transfer(pointer) else { return Int(CURL_READFUNC_ABORT) }
+    return unsafe transfer.provide(into: bytes, count: size * count)
+  }
+
+  static let seek: gh_seek_callback = { _, _, _ in Int32(CURL_SEEKFUNC_FAIL) }
+
+  static let prereq: gh_prereq_callback = { pointer, _, _, _, _ in
+    guard let transfer = unsafe transfer(pointer), transfer.aboutToSend() else { return Int32(CURL_PREREQFUNC_ABORT) }
+    return Int32(CURL_PREREQFUNC_OK)
+  }
+
+  static let trailer: gh_trailer_callback = { list, pointer in
+    guard let list = unsafe list, let transfer = unsafe transfer(pointer) else { return Int32(CURL_TRAILERFUNC_ABORT) }
+    return unsafe transfer.appendTrailers(to: list) ? Int32(CURL_TRAILERFUNC_OK) : Int32(CURL_TRAILERFUNC_ABORT)
+  }
+
+  static let open: gh_opensocket_callback = { pointer, _, address in
+    guard let address = unsafe address, let client = unsafe client(pointer) else { return -1 }
+    // SOCK_CLOEXEC: a child process (an upgrade, a hook) must not inherit a connection that carries somebody's data.
+    let fd = unsafe socket(address.pointee.family, address.pointee.socktype | Int32(SOCK_CLOEXEC.rawValue), address.pointee.`protocol`)
+    if fd >= 0 { client.opened(fd) }
+    return fd
+  }
+
+  static let close: gh_closesocket_callback = { pointer, fd in
+    unsafe client(pointer)?.closed(fd)
+    return Glibc.close(fd)
+  }
+
+  private static func transfer(_ pointer: UnsafeMutableRawPointer?) -> Transfer? {
+    unsafe pointer.map { unsafe Unmanaged<Transfer>.fromOpaque($0).takeUnretainedValue() }
+  }
+
+  private static func client(_ pointer: UnsafeMutableRawPointer?) -> UpstreamClient? {
+    unsafe pointer.map { unsafe Unmanaged<UpstreamClient>.fromOpaque($0).takeUnretainedValue() }
+  }
+}

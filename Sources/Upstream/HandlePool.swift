@@ -1,0 +1,23 @@
+// The easy handles of one upstream in one worker: everything that doesn't change is set already, so a request sets only what differs.
+
+import Primitives
+
+/// Transfers of one upstream that wait for their next request.
+public final class HandlePool {
+  public let options: UpstreamOptions
+  private var idle: [Transfer] = []
+  /// Transfers under way.
+  var running = 0
+  /// Handles kept for later: a burst's worth, not its peak. One holds some 10 KiB.
+  static let idleLimit = 256
+
+  init(options: UpstreamOptions) {
+    self.options = options
+  }
+
+  func take() -> Transfer? { idle.popLast() }
+
+  func give(_ transfer: Transfer) {
+    if idle.count < Self.idleLimit { idle.append(transfer) }
+  }
+}

@@ -1,0 +1,107 @@
+// libcurl's sockets as the poller knows them. libcurl asks for ADD and REMOVE around every request; two epoll_ctl a request were a third
+// of an upstream's cost, so a registration stays while the connection lives and only real changes reach the kernel.
+
+import CCurl
+import Glibc
+import Net
+import Primitives
+
+/// One record per descriptor that libcurl opened, by number.
+struct SocketTable {
+  struct Entry {
+    var isOpen = false
+    /// A connection's socket, whose opening and closing we are told of. Others (the resolver's wake-up pair) come and go unannounced, so
+    /// their registration follows libcurl's word exactly.
+    var isConnection = false
+    /// What libcurl wants now: bits of CURL_POLL_IN and CURL_POLL_OUT.
+    var wanted: Int32 = 0
+    /// What epoll has: the same bits, 0 when it is not registered.
+    var registered: Int32 = 0
+    /// Moves on at each close, so that an event for the old socket can't reach the new one of the same number.
+    var generation: UInt32 = 0
+    /// The transfer that used it last.
+    var owner: SlotToken?
+    var isDirty = false
+  }
+
+  private(set) var entries: [Entry] = []
+  private var dirty: [Int32] = []
+
+  mutating func opened(_ fd: Int32) {
+    while entries.count <= Int(fd) { entries.append(Entry()) }
+    let generation = entries[Int(fd)].generation
+    entries[Int(fd)] = Entry(isOpen: true, isConnection: true, generation: generation)
+  }
+
+  /// The descriptor was closed: the kernel dropped its registration with it.
+  mutating func closed(_ fd: Int32) {
+    guard Int(fd) < entries.count else { return }
+    let generation = entries[Int(fd)].generation &+ 1
+    entries[Int(fd)] = Entry(generation: generation)
+  }
+
+  /// libcurl's socket callback: `what` is CURL_POLL_NONE, IN, OUT, INOUT or REMOVE.
+  mutating func want(_ fd: Int32, _ what: Int32, owner: SlotToken?) {
+    while entries.count <= Int(fd) { entries.append(Entry()) }
+    entries[Int(fd)].isOpen = true
+    entries[Int(fd)].wanted = what & 3
+    if what & 3 != 0, let owner { entries[Int(fd)].owner = owner }
+    guard entries[Int(fd)].isConnection else {
+      if !entries[Int(fd)].isDirty {
+        entries[Int(fd)].isDirty = true
+        dirty.append(fd)
+      }
+      return
+    }
+    // Reading stays registered when libcurl lets go: the next request on this connection needs it again.
+    let missing = what & 3 & ~entries[Int(fd)].registered
+    let superfluousWrite = entries[Int(fd)].registered & CURL_POLL_OUT & ~what != 0
+    if (missing != 0 || superfluousWrite) && !entries[Int(fd)].isDirty {
+      entries[Int(fd)].isDirty = true
+      dirty.append(fd)
+    }
+  }
+
+  /// Tells the poller what changed since the last call.
+  mutating func apply(to poller: borrowing Poller, kind: UInt8) {
+    guard !dirty.isEmpty else { return }
+    for fd in dirty {
+      let i = Int(fd)
+      entries[i].isDirty = false
+      guard entries[i].isOpen else { continue }
+      // Keep IN beside nothing; never beside OUT alone, or unread bytes would wake us in circles.
+      let keepsReading = entries[i].wanted == 0 && entries[i].isConnection
+      let target = keepsReading ? entries[i].registered & CURL_POLL_IN : entries[i].wanted
+      guard target != entries[i].registered else { continue }
+      register(fd, target, poller, kind)
+    }
+    dirty.removeAll(keepingCapacity: true)
+  }
+
+  /// Stops watching a descriptor, whose events nobody wants at present.
+  mutating func unregister(_ fd: Int32, from poller: borrowing Poller) {
+    guard Int(fd) < entries.count, entries[Int(fd)].registered != 0 else { return }
+    poller.remove(fd)
+    entries[Int(fd)].registered = 0
+  }
+
+  private mutating func register(_ fd: Int32, _ target: Int32, _ poller: borrowing Poller, _ kind: UInt8) {
+    var interest: Interest = []
+    if target & CURL_POLL_IN != 0 { interest.insert(.read) }
+    if target & CURL_POLL_OUT != 0 { interest.insert(.write) }
+    let token = EventToken(kind: kind, slot: SlotToken(slot: UInt32(fd), generation: entries[Int(fd)].generation))
+    do {
+      if target == 0 {
+        poller.remove(fd)
+      } else if entries[Int(fd)].registered == 0 {
+        try poller.add(fd, interest, token)
+      } else {
+        try poller.modify(fd, interest, token)
+      }
+      entries[Int(fd)].registered = target
+    } catch {
+      // ENOMEM or ENOSPC (epoll_ctl(2)): the transfer on it will run into its timeout, which is its answer.
+      entries[Int(fd)].registered = 0
+    }
+  }
+}

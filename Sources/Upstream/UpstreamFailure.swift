@@ -1,0 +1,51 @@
+// Why a transfer did not end well: whose fault, which status, what the log says. Never what the client reads.
+
+import CCurl
+
+/// The end of a transfer that brought no whole response.
+public struct UpstreamFailure: Error, Equatable, Sendable {
+  public enum Kind: Equatable, Sendable {
+    /// The upstream can't be reached, or hung up before it answered.
+    case unreachable
+    /// It answered with something that is not an acceptable HTTP/1.1 response.
+    case malformed
+    /// A limit of time passed.
+    case timeout
+    /// No place for another transfer.
+    case exhausted
+    /// The response broke off after its head: the client must see that too.
+    case truncated
+  }
+
+  public var kind: Kind
+  /// For the log: no secret, no line end, at most 255 bytes.
+  public var reason: String
+
+  public init(_ kind: Kind, _ reason: String) {
+    self.kind = kind
+    self.reason = reason
+  }
+
+  /// What the client gets when no byte of a response has been sent to it: RFC 9110 sections 15.6.3 to 15.6.5.
+  public var status: Int {
+    switch kind {
+    case .unreachable, .malformed, .truncated: 502
+    case .timeout: 504
+    case .exhausted: 503
+    }
+  }
+
+  /// libcurl's result codes (libcurl-errors(3)) as failures of ours.
+  static func from(_ code: CURLcode, detail: String, headComplete: Bool) -> UpstreamFailure {
+    let name = unsafe String(cString: curl_easy_strerror(code))
+    let reason = detail.isEmpty ? name : "\(name): \(detail)"
+    if headComplete { return UpstreamFailure(.truncated, reason) }
+    switch code {
+    case CURLE_OPERATION_TIMEDOUT: return UpstreamFailure(.timeout, reason)
+    case CURLE_OUT_OF_MEMORY: return UpstreamFailure(.exhausted, reason)
+    case CURLE_WEIRD_SERVER_REPLY, CURLE_UNSUPPORTED_PROTOCOL, CURLE_BAD_CONTENT_ENCODING, CURLE_WRITE_ERROR:
+      return UpstreamFailure(.malformed, reason)
+    default: return UpstreamFailure(.unreachable, reason)
+    }
+  }
+}

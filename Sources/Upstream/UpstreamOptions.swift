@@ -1,0 +1,59 @@
+// What the operator says about one upstream. Values only: Config fills them, `CurlOptions` turns them into libcurl's.
+
+public import Primitives
+
+/// One service behind the proxy, and how to reach it.
+public struct UpstreamOptions: Equatable, Sendable {
+  /// How bytes reach the server.
+  public enum Scheme: Equatable, Sendable {
+    case http
+    case https
+  }
+
+  /// Where the server is.
+  public enum Address: Equatable, Sendable {
+    /// A host name or an IP literal (IPv6 without brackets) and a port, 1 to 65535.
+    case host(String, port: UInt16)
+    /// A Unix socket's absolute path (at most 107 bytes, unix(7)).
+    case unix(path: String)
+  }
+
+  /// How the server proves who it is, and who we are to it. Only for `https`.
+  public struct TLS: Equatable, Sendable {
+    /// Whether the certificate's chain and name are checked. Off only by explicit directive.
+    public var verify = true
+    /// A PEM file of trusted authorities instead of the system's.
+    public var certificateAuthority: String?
+    /// The name to send as SNI and to check the certificate against, when it is not the address's host.
+    public var name: String?
+    /// PEM files of our own certificate (with its chain) and its key.
+    public var clientCertificate: String?
+    public var clientKey: String?
+
+    public init() {}
+  }
+
+  /// The name in proxy.conf, for routes and logs.
+  public var name: String
+  public var scheme: Scheme
+  public var address: Address
+  public var tls = TLS()
+
+  /// Resolving, connecting and the TLS handshake together. 504 beyond.
+  public var connectTimeout = Interval.seconds(5)
+  /// From the last byte of the request until the first byte of the response. 504 beyond.
+  public var responseTimeout = Interval.seconds(60)
+  /// Between two bytes of a response (or of an upload that the upstream takes). The response is cut beyond.
+  public var idleTimeout = Interval.seconds(60)
+  /// How long an unused connection may be reused. Below the upstream's own keep-alive time (Apache's, Node's: 5 s), so that we don't write
+  /// into a connection that it is just closing.
+  public var reuseWithin = Interval.seconds(4)
+  /// Connections in use at once by one worker; 503 beyond.
+  public var maxConnections = 1024
+
+  public init(name: String, scheme: Scheme, address: Address) {
+    self.name = name
+    self.scheme = scheme
+    self.address = address
+  }
+}
