@@ -1,0 +1,200 @@
+// What the upstream is told: the client's fields less those of the connection, less every claim of identity, plus ours. In that order, so
+// that nothing a client writes can remove or imitate what we add.
+
+import Auth
+import HTTP
+import Net
+import Primitives
+import Upstream
+
+/// The fields that are deleted from every request, and the names under which ours are set. Made once per configuration.
+struct ForwardingRules {
+  let options: ForwardingOptions
+  /// Lower case with hyphens: compared with what a client sends after folding case, `_` and `.`, as CGI and WSGI servers fold them.
+  private let identityNames: [[UInt8]]
+  /// Bit n is set when a name of n bytes is among them: most fields are let through by this test alone.
+  private let lengths: UInt64
+  let userField: [UInt8]
+  let groupsField: [UInt8]
+
+  init(_ options: ForwardingOptions) {
+    self.options = options
+    userField = Array(options.userField.utf8)
+    groupsField = Array(options.groupsField.utf8)
+    var names = [
+      "remote-user", "remote-groups", "x-remote-user", "x-remote-groups", "x-remote-group", "x-webauth-user", "x-authenticated-user", "x-auth-request-user",
+      "x-real-ip", "forwarded", "x-request-id",
+      // CGI turns a field `Proxy` into HTTP_PROXY, which HTTP libraries obey (httpoxy).
+      "proxy",
+    ]
+    names.append(Self.folded(options.userField))
+    names.append(Self.folded(options.groupsField))
+    identityNames = names.map { Array($0.utf8) }
+    lengths = identityNames.reduce(0) { $0 | 1 << UInt64(min($1.count, 63)) }
+  }
+
+  private static func folded(_ name: String) -> String {
+    String(decoding: name.utf8.map { $0 == 0x5F || $0 == 0x2E ? 0x2D : ASCII.lowercased($0) }, as: UTF8.self)
+  }
+
+  /// Whether only we may say this: who the user is and where the request came from.
+  func isOurs(_ name: Span<UInt8>) -> Bool {
+    // All of X-Forwarded-*: a service behind may believe any of them (oauth2-proxy CVE-2026-40575: X-Forwarded-Uri).
+    if name.count > 12 && Self.begins(name, withFolded: "x-forwarded-") { return true }
+    guard lengths >> UInt64(min(name.count, 63)) & 1 == 1 else { return false }
+    for candidate in identityNames where FieldName.areAliases(name, candidate.span) { return true }
+    return false
+  }
+
+  private static func begins(_ name: Span<UInt8>, withFolded prefix: StaticString) -> Bool {
+    let length = prefix.utf8CodeUnitCount
+    guard name[0] | 0x20 == 0x78 else { return false }
+    for i in 0..<length where i == 1 || i == length - 1 {
+      let byte = name[i]
+      guard byte == 0x2D || byte == 0x5F || byte == 0x2E else { return false }
+    }
+    return ASCII.equals(name.extracting(2..<(length - 1)), ignoringCaseOf: "forwarded")
+  }
+}
+
+/// Who is at the other end of the connection, in the forms in which it is written again and again.
+struct Peer {
+  let address: SocketAddress
+  /// As in X-Forwarded-For.
+  let text: [UInt8]
+  let isTrusted: Bool
+
+  init(_ address: SocketAddress, trusted: [Network]) {
+    self.address = address
+    var buffer = ByteBuffer()
+    address.appendHost(to: &buffer)
+    text = buffer.array()
+    isTrusted = trusted.contains { $0.contains(address) }
+  }
+}
+
+enum Forwarding {
+  /// What surrounds a request.
+  struct Context {
+    let rules: ForwardingRules
+    let route: Route
+    let peer: Peer
+    /// The port that the client connected to.
+    let localPort: UInt16
+    /// 32 hexadecimal digits.
+    let requestID: [UInt8]
+  }
+
+  /// Composes the upstream's request in product order: hop-by-hop fields go first, then every identity field, then ours are added.
+  ///
+  /// - Parameters:
+  ///   - target: the canonical path and query, as judged.
+  ///   - dropped: scratch for the hop-by-hop set, reused.
+  static func compose(
+    _ head: borrowing RequestHead, target: borrowing ByteBuffer, _ context: borrowing Context, _ grant: consuming Grant, storage: RequestStorage,
+    dropped: inout FieldSet
+  ) -> UpstreamRequest {
+    let user = grant.user
+    var request = UpstreamRequest(
+      grant, storage: storage, method: head.bytes[head.methodRange], target: target.span, framing: head.framing, isHead: head.method == .head,
+      isIdempotent: head.method.isIdempotent)
+    HopByHop.mark(head.fields, head.bytes, into: &dropped)
+    if !head.host.isEmpty { request.add("Host", head.bytes[head.host]) }
+    for i in head.fields.indices where !dropped.contains(i) {
+      let field = head.fields[i]
+      let name = head.bytes[field.name]
+      switch field.known {
+      case .host, .contentLength, .expect, .xRequestID:
+        // Host stands first; the length is set again from what is sent; the expectation was ours to meet; the identifier follows.
+        continue
+      case .authorization:
+        guard case .pass = context.route.authorization else { continue }
+      case .accept:
+        request.sawAccept()
+      case .via:
+        break
+      default:
+        if context.rules.isOurs(name) { continue }
+      }
+      request.add(name, head.bytes[field.value])
+    }
+    // Content-Length 0 is said by us; any other length by the engine that sends the body.
+    if case .length(0) = head.framing { request.add("Content-Length", zero.span) }
+    if case .replace(let value) = context.route.authorization { request.add("Authorization", value.span) }
+    if let user {
+      let (name, groups) = (user.name, user.joinedGroups)
+      request.add(context.rules.userField.span, name.span)
+      if !groups.isEmpty { request.add(context.rules.groupsField.span, groups.span) }
+    }
+    addOrigin(head, context, to: &request)
+    request.add("X-Request-Id", context.requestID.span)
+    request.add("Via", head.version == .http11 ? via11.span : via10.span)
+    return request
+  }
+
+  private static let zero = Array("0".utf8)
+  private static let via11 = Array("1.1 gatehouse".utf8)
+  private static let via10 = Array("1.0 gatehouse".utf8)
+  private static let http = Array("http".utf8)
+
+  /// X-Forwarded-For, -Proto, -Host, -Port and, on request, Forwarded (RFC 7239): set anew, or continued when the peer is a trusted proxy.
+  private static func addOrigin(_ head: borrowing RequestHead, _ context: borrowing Context, to request: inout UpstreamRequest) {
+    var line = ByteBuffer(capacity: 128)
+    let trusted = context.peer.isTrusted
+    if trusted { appendValues(of: .xForwardedFor, head, to: &line) }
+    if !line.isEmpty { line.append(", ") }
+    if context.peer.address.isUnix { line.append("unix:") } else { line.append(context.peer.text) }
+    request.add("X-Forwarded-For", line.span)
+
+    let proto = trusted ? value(of: .xForwardedProto, head) : nil
+    if let proto { request.add("X-Forwarded-Proto", head.bytes[proto]) } else { request.add("X-Forwarded-Proto", http.span) }
+
+    let host = (trusted ? value(of: .xForwardedHost, head) : nil) ?? head.host
+    if !host.isEmpty { request.add("X-Forwarded-Host", head.bytes[host]) }
+
+    line.removeAll()
+    line.append(decimal: UInt64(context.localPort))
+    let port = trusted ? value(of: .xForwardedPort, head) : nil
+    if let port { request.add("X-Forwarded-Port", head.bytes[port]) } else if context.localPort != 0 { request.add("X-Forwarded-Port", line.span) }
+
+    guard context.rules.options.setsForwarded else { return }
+    line.removeAll()
+    if trusted { appendValues(of: .forwarded, head, to: &line) }
+    if !line.isEmpty { line.append(", ") }
+    appendForwarded(head, context, to: &line)
+    request.add("Forwarded", line.span)
+  }
+
+  /// RFC 7239 section 4: an IPv6 address is quoted and in brackets; a Unix socket's peer is "unknown" (section 6.2).
+  private static func appendForwarded(_ head: borrowing RequestHead, _ context: borrowing Context, to line: inout ByteBuffer) {
+    switch context.peer.address {
+    case .ipv6:
+      line.append("for=\"[")
+      line.append(context.peer.text)
+      line.append("]\"")
+    case .unix:
+      line.append("for=unknown")
+    default:
+      line.append("for=")
+      line.append(context.peer.text)
+    }
+    if !head.host.isEmpty {
+      line.append(";host=\"")
+      line.append(head.bytes[head.host])
+      line.append("\"")
+    }
+    line.append(";proto=http")
+  }
+
+  private static func appendValues(of name: FieldName, _ head: borrowing RequestHead, to line: inout ByteBuffer) {
+    for field in head.fields where field.known == name && !field.value.isEmpty {
+      if !line.isEmpty { line.append(", ") }
+      line.append(head.bytes[field.value])
+    }
+  }
+
+  private static func value(of name: FieldName, _ head: borrowing RequestHead) -> ByteRange? {
+    for field in head.fields where field.known == name && !field.value.isEmpty { return field.value }
+    return nil
+  }
+}

@@ -1,0 +1,94 @@
+// Every bound that the proxy keeps, in one place: its name, its default, and how the bounds relate.
+
+public import HTTP
+public import Primitives
+
+/// Sizes, counts and times beyond which a request, a connection or a queue is refused.
+public struct Limits: Equatable, Sendable {
+  // A request's head.
+
+  /// Bytes of the request line (414), 256 to 65,536.
+  public var requestLine = 8 << 10
+  /// Bytes of all field lines together (431), 1,024 to 1 MiB.
+  public var fieldBytes = 32 << 10
+  /// Number of field lines (431), 8 to 1,000.
+  public var fieldCount = 100
+  /// From a request's first byte to the end of its head (408).
+  public var headerTimeout = Interval.seconds(10)
+
+  // A connection.
+
+  /// Between two pieces of a request's body (408).
+  public var bodyTimeout = Interval.seconds(30)
+  /// Between a response and the next request.
+  public var keepAliveTimeout = Interval.seconds(75)
+  /// Requests that one connection may bring.
+  public var keepAliveRequests = 10_000
+  /// How long a client may leave an answer unread without taking a single byte.
+  public var sendTimeout = Interval.seconds(60)
+  /// Connections of clients that one worker holds; beyond it, accepting pauses.
+  public var connectionsPerWorker = 16_384
+  /// After TERM: how long running requests may go on.
+  public var drainTimeout = Interval.seconds(30)
+
+  // Fixed: what no operator has asked to turn, here so that they are seen together.
+
+  /// Bytes waiting to be written to a client beyond which the upstream is not read.
+  public static let outHigh = 256 << 10
+  /// Bytes read from a client at once.
+  public static let readChunk = 64 << 10
+  /// Unread bytes that a refused request may still bring before its connection is closed over it.
+  public static let lingerBytes: UInt64 = 32 << 20
+  /// How long such a connection may take.
+  public static let lingerTimeout = Interval.seconds(5)
+  /// A refused request whose body is no longer than this is read to its end, and its connection is used again.
+  public static let drainBytes: UInt64 = 64 << 10
+  /// Pipelined requests answered in one turn before others have theirs.
+  public static let requestsPerTurn = 16
+  /// Connections taken from one listener in one turn.
+  public static let acceptsPerTurn = 64
+  /// Bytes of interim responses waiting for a client.
+  public static let interimBytes = 64 << 10
+  /// Idle upstream connections that one worker keeps.
+  public static let idleUpstreamConnections = 512
+
+  // Password checks.
+
+  /// Threads that check costly hashes; 0 for half the cores, at least one.
+  public var hashThreads = 0
+  /// Checks that may wait; 503 beyond.
+  public var hashQueue = 1024
+  /// How long a check may wait; 503 beyond.
+  public var hashWait = Interval.seconds(20)
+
+  public init() {}
+
+  /// The part that the head parser keeps.
+  public var head: HeadLimits {
+    HeadLimits(requestLine: requestLine, fields: fieldBytes, fieldCount: fieldCount)
+  }
+
+  /// What a response's head may hold: fixed, since it is the service's own, not a stranger's; 502 beyond.
+  var responseHead: HeadLimits { HeadLimits(requestLine: 8 << 10, fields: 128 << 10, fieldCount: 256) }
+
+  /// What is wrong with these numbers together: empty when nothing is. Each line names the directives.
+  public func contradictions() -> [String] {
+    var found: [String] = []
+    func check(_ holds: Bool, _ words: String) {
+      if !holds { found.append(words) }
+    }
+    check((256...65_536).contains(requestLine), "request_line must be 256 to 64k bytes")
+    check((1024...1 << 20).contains(fieldBytes), "header_size must be 1k to 1m bytes")
+    check((8...1000).contains(fieldCount), "header_count must be 8 to 1000")
+    check(keepAliveRequests >= 1, "keepalive_requests must be at least 1")
+    check(connectionsPerWorker >= 1 && connectionsPerWorker <= 1_000_000, "connections must be 1 to 1000000")
+    check(hashQueue >= 1 && hashQueue <= 1_000_000, "hash_queue must be 1 to 1000000")
+    check(hashThreads <= 256, "hash_threads must be at most 256")
+    for (name, value) in [
+      ("header_timeout", headerTimeout), ("body_timeout", bodyTimeout), ("keepalive_timeout", keepAliveTimeout), ("send_timeout", sendTimeout),
+    ] {
+      check(value >= .milliseconds(10) && value <= .seconds(86_400), "\(name) must be 10ms to 24h")
+    }
+    return found
+  }
+}

@@ -1,0 +1,134 @@
+// Our own answers: refusals and failures, each in plain text or, where Accept asks for it, as a problem document (RFC 9457). They say what
+// the client may know and nothing else: the same bytes for an unknown user, a wrong password and a locked one.
+
+import HTTP
+import Primitives
+
+/// Writes complete messages into a connection's out buffer.
+enum Replies {
+  /// What is particular about one answer.
+  struct Details {
+    /// Adds `WWW-Authenticate`.
+    var challenge: Challenge?
+    /// Seconds for `Retry-After`.
+    var retryAfter: UInt64?
+    /// `Allow`, for 405.
+    var allow: StaticString?
+    var wantsJSON = false
+    var isHead = false
+    var closes = false
+    /// HTTP/1.0 keeps a connection only if told so.
+    var saysKeepAlive = false
+  }
+
+  /// The `WWW-Authenticate` fields of a 401, rendered once per configuration.
+  struct Challenge {
+    var bytes: [UInt8]
+  }
+
+  /// RFC 7617 section 2 and 2.1; RFC 6750 section 3 for Bearer.
+  static func renderChallenges(realm: String, offersBearer: Bool) -> (plain: Challenge, invalidToken: Challenge) {
+    var quoted = ""
+    for character in realm.unicodeScalars {
+      if character == "\"" || character == "\\" { quoted += "\\" }
+      quoted.unicodeScalars.append(character)
+    }
+    let basic = "WWW-Authenticate: Basic realm=\"\(quoted)\", charset=\"UTF-8\"\r\n"
+    guard offersBearer else { return (Challenge(bytes: Array(basic.utf8)), Challenge(bytes: Array(basic.utf8))) }
+    let plain = basic + "WWW-Authenticate: Bearer realm=\"\(quoted)\"\r\n"
+    let invalid = basic + "WWW-Authenticate: Bearer realm=\"\(quoted)\", error=\"invalid_token\"\r\n"
+    return (Challenge(bytes: Array(plain.utf8)), Challenge(bytes: Array(invalid.utf8)))
+  }
+
+  /// - Parameters:
+  ///   - date: IMF-fixdate (RFC 9110 section 5.6.7).
+  ///   - requestID: named in the body of a 5xx, so that a user can quote it to the operator.
+  static func write(_ status: Int, _ details: Details, date: Span<UInt8>, requestID: Span<UInt8>, to out: inout ByteBuffer) {
+    var body = ByteBuffer(capacity: 160)
+    if details.wantsJSON {
+      writeProblem(status, requestID, to: &body)
+    } else {
+      body.append(sentence(status))
+      if status >= 500 {
+        body.append(" (request ")
+        body.append(requestID)
+        body.append(")")
+      }
+      body.append("\n")
+    }
+    ResponseWriter.statusLine(status, to: &out)
+    ResponseWriter.field("Date", date, to: &out)
+    if let challenge = details.challenge { out.append(challenge.bytes) }
+    if let allow = details.allow {
+      out.append("Allow: ")
+      out.append(allow)
+      out.append("\r\n")
+    }
+    if let seconds = details.retryAfter {
+      out.append("Retry-After: ")
+      out.append(decimal: seconds)
+      out.append("\r\n")
+    }
+    out.append(details.wantsJSON ? "Content-Type: application/problem+json\r\n" : "Content-Type: text/plain; charset=utf-8\r\n")
+    out.append("Cache-Control: no-store\r\nContent-Length: ")
+    out.append(decimal: UInt64(body.count))
+    out.append("\r\n")
+    if details.closes { out.append("Connection: close\r\n") } else if details.saysKeepAlive { out.append("Connection: keep-alive\r\n") }
+    out.append("\r\n")
+    if !details.isHead { out.append(body.span) }
+  }
+
+  /// Whether an Accept field asks for JSON: it names a JSON type, and not HTML beside it (a browser's list names everything).
+  static func wantsJSON(accept: Span<UInt8>) -> Bool {
+    contains(accept, "application/json") || contains(accept, "application/problem+json")
+  }
+
+  private static func contains(_ text: Span<UInt8>, _ word: StaticString) -> Bool {
+    let length = word.utf8CodeUnitCount
+    guard text.count >= length else { return false }
+    var i = 0
+    while i + length <= text.count {
+      if ASCII.equals(text.extracting(i..<(i + length)), ignoringCaseOf: word) { return true }
+      i += 1
+    }
+    return false
+  }
+
+  private static func writeProblem(_ status: Int, _ requestID: Span<UInt8>, to body: inout ByteBuffer) {
+    body.append("{\"type\":\"about:blank\",\"title\":\"")
+    body.append(StandardStatus.phrase(status))
+    body.append("\",\"status\":")
+    body.append(decimal: UInt64(status))
+    body.append(",\"detail\":\"")
+    body.append(sentence(status))
+    body.append("\"")
+    if status >= 500 {
+      body.append(",\"request\":\"")
+      body.append(requestID)
+      body.append("\"")
+    }
+    body.append("}\n")
+  }
+
+  private static func sentence(_ status: Int) -> StaticString {
+    switch status {
+    case 400: "Bad Request"
+    case 401: "Unauthorized Access"
+    case 403: "Forbidden"
+    case 404: "Not Found"
+    case 405: "Method Not Allowed"
+    case 408: "The request did not arrive in time"
+    case 413: "The request's content is too large"
+    case 414: "The request's target is too long"
+    case 417: "That expectation can't be met"
+    case 429: "Too many failed attempts"
+    case 431: "The request's header fields are too large"
+    case 501: "Not Implemented"
+    case 502: "The service behind this gateway can't be reached"
+    case 503: "The service is busy, please try again later"
+    case 504: "The service behind this gateway did not answer in time"
+    case 505: "That version of HTTP is not spoken here"
+    default: StandardStatus.phrase(status)
+    }
+  }
+}

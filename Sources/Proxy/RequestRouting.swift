@@ -1,0 +1,51 @@
+// From a request's target to its route and to the one form of the target that is both judged and forwarded.
+
+import HTTP
+import Primitives
+
+enum RequestRouting {
+  enum Verdict {
+    /// Index into the router's routes.
+    case route(Int)
+    /// Covered by no route.
+    case none
+    /// 400; the reason is for the log.
+    case refused(StaticString)
+  }
+
+  /// Finds the route and writes the target as it will be forwarded over what `target` held.
+  static func find(_ head: borrowing RequestHead, in router: Router, target: inout ByteBuffer) -> Verdict {
+    target.removeAll()
+    if head.target.form == .asterisk {
+      target.append(0x2A)
+      return verdict(router, head, target.span)
+    }
+    let found: Verdict
+    if let failure = CanonicalPath.canonicalize(head.bytes[head.target.path], into: &target, raw: false) {
+      // Not to be understood in one way only: refused, unless the route that it would belong to takes paths as they are.
+      target.removeAll()
+      if CanonicalPath.comparable(head.bytes[head.target.path], into: &target) != nil { return .refused(failure.reason) }
+      found = verdict(router, head, target.span)
+      guard case .route(let index) = found, router.routes[index].isRaw else { return .refused(failure.reason) }
+    } else {
+      found = verdict(router, head, target.span)
+    }
+    if case .route(let index) = found, router.routes[index].isRaw {
+      target.removeAll()
+      if let failure = CanonicalPath.canonicalize(head.bytes[head.target.path], into: &target, raw: true) { return .refused(failure.reason) }
+    }
+    if head.target.hasQuery {
+      target.append(0x3F)
+      target.append(head.bytes[head.target.query])
+    }
+    return found
+  }
+
+  private static func verdict(_ router: Router, _ head: borrowing RequestHead, _ path: Span<UInt8>) -> Verdict {
+    switch router.route(method: head.bytes[head.methodRange], host: head.bytes[head.host], path: path) {
+    case .route(let index): .route(index)
+    case .none: .none
+    case .ambiguous: .refused("the path can be read in two ways that belong to different routes")
+    }
+  }
+}

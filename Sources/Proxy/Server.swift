@@ -1,0 +1,313 @@
+// The process as a whole: binds, starts the threads, and then watches over them from the main thread: signals, changed files, the end.
+
+import Auth
+import Glibc
+import Net
+import Primitives
+import Upstream
+
+/// Why the server did not start.
+public struct ServerFailure: Error, CustomStringConvertible {
+  public let description: String
+
+  public init(_ description: String) { self.description = description }
+}
+
+/// One running Gatehouse. Made and run on the main thread, once a process.
+public final class Server {
+  /// Reads the configuration anew for a reload; throws what is wrong with it, one line for each thing.
+  public typealias Load = () throws(ConfigurationErrors) -> Settings
+
+  /// What is wrong with a configuration, ready to be shown.
+  public struct ConfigurationErrors: Error {
+    public var lines: [String]
+
+    public init(lines: [String]) { self.lines = lines }
+  }
+
+  private var settings: Settings
+  private let load: Load
+  private let errors: ErrorLog
+  private let cache: VerifiedCache
+  private let directory: UserDirectory
+  private var table: UserTable
+  private var workers: [(mailbox: Mailbox<WorkerMessage>, thread: Thread)] = []
+  private var watcher: FileWatcher?
+  private let ended: Mailbox<Int>
+
+  private enum Source {
+    static let signals: UInt8 = 0
+    static let files: UInt8 = 1
+    static let workers: UInt8 = 2
+  }
+
+  /// Signals that `run` answers to. Blocked before any thread starts.
+  private static let signals: [Signal] = [.terminate, .interrupt, .hangup, .user1]
+
+  /// - Parameter load: called on HUP.
+  public init(_ settings: Settings, errors: ErrorLog, load: @escaping Load) throws {
+    self.settings = settings
+    self.errors = errors
+    self.load = load
+    cache = VerifiedCache(entries: settings.gatekeeper.cacheEntries)
+    directory = UserDirectory(path: settings.usersPath)
+    ended = try Mailbox()
+    table = UserTable()
+  }
+
+  /// Serves until it is told to end. 0 when all requests were finished by then.
+  public func run() throws -> Int32 {
+    try Signals.block(Self.signals)
+    Signals.ignoreBrokenPipe()
+    _ = try ProcessHardening.raiseDescriptorLimit()
+    try ProcessHardening.forbidDumps()
+    let reader = try SignalReader(Self.signals)
+    try watchFiles()
+    table = try readUsersAtStart()
+
+    let count = settings.workers > 0 ? settings.workers : Processors.count
+    let limits = settings.limits
+    let pool = HashPool(
+      threads: limits.hashThreads > 0 ? limits.hashThreads : max(1, Processors.count / 2), capacity: limits.hashQueue, wait: limits.hashWait)
+    let accessLog = try AccessLog(settings.accessLog, errors: errors)
+    let shared = Shared(pool: pool, accessLog: accessLog, errors: errors)
+    let bound = try bindAll(workers: count)
+    let logThread = try Threads.spawn(name: "access log") { accessLog.run() }
+    let hashThreads = try (0..<pool.threads).map { try Threads.spawn(name: "hash \($0)", niceness: HashPool.niceness) { pool.run() } }
+    let snapshot = makeSnapshot()
+    for i in 0..<count { try startWorker(i, shared, snapshot, bound[i]) }
+
+    for listener in bound[0] { errors.notice("listening on \(Self.url(listener.listener.localAddress))") }
+    errors.notice("ready: \(count) workers, \(table.users.count) users")
+    _ = ServiceManager.notify("READY=1\nSTATUS=serving")
+    let code = control(reader, shared)
+    pool.finish()
+    for thread in hashThreads { thread.join() }
+    accessLog.finish()
+    logThread.join()
+    for listener in bound[0] { listener.listener.removeFile() }
+    errors.notice("stopped")
+    return code
+  }
+
+  // MARK: Starting
+
+  private static func url(_ address: SocketAddress) -> String {
+    switch address {
+    case .unix: address.text
+    case .any(let port): "http://*:\(port)"
+    default: "http://\(address.text)"
+    }
+  }
+
+  /// For each worker its own sockets; all are bound before the first worker starts, so that a taken port stops the start.
+  private func bindAll(workers count: Int) throws -> [[BoundListener]] {
+    var bound = [[BoundListener]](repeating: [], count: count)
+    for options in settings.listeners {
+      var options = options
+      if options.address.isUnix {
+        let first = try Listener.bind(options)
+        for i in 1..<max(count, 1) { bound[i].append(BoundListener(try first.duplicate())) }
+        bound[0].append(BoundListener(first))
+        continue
+      }
+      try Listener.ensureFree(options)
+      for i in 0..<count {
+        let listener = try Listener.bind(options, reusePort: true)
+        // Port 0: the kernel chose for the first, the others follow.
+        options.address = listener.localAddress
+        bound[i].append(BoundListener(listener))
+      }
+    }
+    return bound
+  }
+
+  private func startWorker(_ index: Int, _ shared: Shared, _ snapshot: Snapshot, _ listeners: [BoundListener]) throws {
+    let mailbox = try Mailbox<WorkerMessage>()
+    let ended = ended
+    let thread = try Threads.spawn(
+      name: "worker \(index)",
+      prepare: { () throws in WorkerBox(try Worker(shared, snapshot: snapshot, mailbox: mailbox, listeners: listeners)) },
+      run: { (box: consuming WorkerBox) in
+        box.worker.run()
+        ended.post(index)
+      })
+    workers.append((mailbox, thread))
+  }
+
+  private func makeSnapshot() -> Snapshot {
+    Snapshot(settings: settings, gatekeeper: Gatekeeper(users: table, cache: cache, options: settings.gatekeeper))
+  }
+
+  private func watchFiles() throws {
+    watcher = nil
+    guard let path = settings.usersPath else { return }
+    watcher = try FileWatcher(paths: [path])
+    for unwatched in watcher?.unwatched ?? [] {
+      errors.warning("\(unwatched) can't be watched: changes take effect by reload (HUP) only")
+    }
+  }
+
+  private func readUsersAtStart() throws -> UserTable {
+    do {
+      let table = try directory.readSettled()
+      report(table)
+      return table
+    } catch {
+      throw ServerFailure("\(error)")
+    }
+  }
+
+  /// Says what the user file has that can't be used.
+  private func report(_ table: UserTable) {
+    let shown = 50
+    for problem in table.problems.prefix(shown) {
+      let words = "\(settings.usersPath ?? "users"):\(problem.line): \(problem.reason)"
+      if problem.isWarning { errors.warning(words) } else { errors.error(words) }
+    }
+    if table.problems.count > shown { errors.error("\(settings.usersPath ?? "users"): \(table.problems.count - shown) further problems; see `gatehouse check`") }
+  }
+
+  // MARK: Watching over it
+
+  private func control(_ reader: borrowing SignalReader, _ shared: Shared) -> Int32 {
+    guard var poller = try? Poller(capacity: 8), (try? poller.add(reader.descriptor, .read, EventToken(kind: Source.signals))) != nil,
+      (try? poller.add(ended.descriptor, .read, EventToken(kind: Source.workers))) != nil
+    else {
+      errors.error("no epoll instance for the main thread")
+      return drain(1)
+    }
+    var watched = watch(poller)
+    /// When to look at the user file again: it changed a moment ago and may not be whole yet.
+    var lookAgain: Instant?
+    var running = workers.count
+    var deadline: Instant?
+    while running > 0 {
+      let count = poller.wait(until: lookAgain, now: Instant.now())
+      for i in 0..<count {
+        switch poller.event(i).token.kind {
+        case Source.signals:
+          while let signal = reader.next() {
+            switch signal {
+            case .terminate, .interrupt:
+              if deadline == nil { deadline = startDraining(signal) } else { errors.notice("already draining") }
+            case .hangup:
+              if let old = watched { poller.remove(old) }
+              reload(shared)
+              watched = watch(poller)
+              lookAgain = nil
+            case .user1:
+              shared.accessLog.reopen()
+              errors.notice("log reopened")
+            default:
+              break
+            }
+          }
+        case Source.files:
+          if watcher?.drain().isEmpty == false { lookAgain = Instant.now().advanced(by: UserDirectory.settleTime) }
+        default:
+          running -= ended.drain().count
+        }
+      }
+      if let due = lookAgain, Instant.now() >= due { lookAgain = reloadUsers() }
+    }
+    for worker in workers { worker.thread.join() }
+    if let deadline, Instant.now() >= deadline {
+      errors.warning("drain_timeout passed: unfinished requests were cut")
+      return 1
+    }
+    return 0
+  }
+
+  private func watch(_ poller: borrowing Poller) -> Int32? {
+    guard let descriptor = watcher?.descriptor, (try? poller.add(descriptor, .read, EventToken(kind: Source.files))) != nil else { return nil }
+    return descriptor
+  }
+
+  private func startDraining(_ signal: Signal) -> Instant {
+    errors.notice("draining: no new connections, \(settings.limits.drainTimeout.wholeMilliseconds) ms for what runs")
+    _ = ServiceManager.notify("STOPPING=1\nSTATUS=draining")
+    let deadline = Instant.now().advanced(by: settings.limits.drainTimeout)
+    for worker in workers { worker.mailbox.post(.drain(until: deadline)) }
+    return deadline
+  }
+
+  private func drain(_ code: Int32) -> Int32 {
+    for worker in workers { worker.mailbox.post(.drain(until: Instant.now())) }
+    for worker in workers { worker.thread.join() }
+    return code
+  }
+
+  // MARK: Reloading
+
+  /// A new configuration takes effect whole or not at all.
+  private func reload(_ shared: Shared) {
+    _ = ServiceManager.notifyReloading()
+    defer { _ = ServiceManager.notify("READY=1") }
+    let fresh: Settings
+    do {
+      fresh = try load()
+    } catch {
+      for line in error.lines { errors.error(line) }
+      errors.error("reload: the configuration has errors; the one before stays in force")
+      return
+    }
+    let old = settings
+    let oldDirectoryPath = directory.path
+    directory.path = fresh.usersPath
+    do {
+      let read = try directory.readSettled()
+      table = read
+      settings = fresh
+      report(read)
+    } catch {
+      directory.path = oldDirectoryPath
+      errors.error("reload: \(error); the configuration and users before stay in force")
+      return
+    }
+    if old.listeners != fresh.listeners || old.workers != fresh.workers {
+      errors.warning("reload: changes of `listen` and `workers` take effect at the next start")
+    }
+    if old.limits.hashThreads != fresh.limits.hashThreads || old.limits.hashQueue != fresh.limits.hashQueue
+      || old.limits.hashWait != fresh.limits.hashWait || old.gatekeeper.cacheEntries != fresh.gatekeeper.cacheEntries
+    {
+      errors.warning("reload: changes of `hash_threads`, `hash_queue`, `hash_wait` and the number of cache entries take effect at the next start")
+    }
+    errors.setLevel(fresh.logLevel)
+    if old.accessLog != fresh.accessLog { shared.accessLog.reopen(fresh.accessLog) }
+    do { try watchFiles() } catch { errors.warning("the user file can't be watched: \(error)") }
+    adopt()
+    errors.notice("reloaded: \(settings.routes.count) routes, \(table.users.count) users")
+  }
+
+  private func adopt() {
+    let snapshot = makeSnapshot()
+    for worker in workers { worker.mailbox.post(.adopt(snapshot)) }
+  }
+
+  /// Takes a changed user file into use once it holds still. Answers when to look again, or nil when that is done.
+  private func reloadUsers() -> Instant? {
+    switch directory.look() {
+    case .changing:
+      return Instant.now().advanced(by: UserDirectory.settleTime)
+    case .unchanged:
+      return nil
+    case .table(let fresh):
+      table = fresh
+      report(fresh)
+      adopt()
+      errors.notice("users reloaded: \(fresh.users.count) users")
+      return nil
+    case .failed(let reason):
+      errors.error("\(reason); the users before stay in force")
+      return nil
+    }
+  }
+}
+
+/// Carries the worker over the generic boundary of `Threads.spawn`; never leaves its thread.
+private struct WorkerBox: ~Copyable {
+  let worker: Worker
+
+  init(_ worker: Worker) { self.worker = worker }
+}

@@ -1,0 +1,110 @@
+// What the proxy was told to be, as values. Config fills them; a reload replaces them whole. Nothing here changes after that.
+
+public import Auth
+public import Net
+public import Upstream
+
+/// One route of proxy.conf: which requests it covers, who may pass, and where they go.
+public struct Route: Equatable, Sendable {
+  /// Which hosts a route covers.
+  public enum Host: Equatable, Hashable, Sendable {
+    case any
+    /// A name in lower case, without port.
+    case name([UInt8])
+    /// What stands behind `*`, with its dot, in lower case: `.example.com`.
+    case suffix([UInt8])
+  }
+
+  /// What becomes of the client's Authorization field.
+  public enum AuthorizationPolicy: Equatable, Sendable {
+    case strip
+    case pass
+    /// Sent instead of the client's.
+    case replace([UInt8])
+  }
+
+  /// Method tokens, as written; empty for any.
+  public var methods: [[UInt8]] = []
+  public var host = Host.any
+  /// A canonical path: begins with `/`.
+  public var path: [UInt8]
+  /// Whether only this very path is covered, or also what lies beneath it.
+  public var isExact = false
+  public var requirement: Requirement
+  /// Index into `Settings.upstreams`.
+  public var upstream: Int
+  /// Most bytes of a request's body (413).
+  public var bodyLimit: UInt64?
+  /// Whether the path is forwarded byte for byte (`path raw`).
+  public var isRaw = false
+  public var allowsTrace = false
+  public var authorization = AuthorizationPolicy.strip
+  /// How the route is named in logs: as the config wrote it.
+  public var label: String
+
+  public init(path: [UInt8], requirement: Requirement, upstream: Int, label: String) {
+    self.path = path
+    self.requirement = requirement
+    self.upstream = upstream
+    self.label = label
+  }
+}
+
+/// Which fields tell the upstream who and from where.
+public struct ForwardingOptions: Equatable, Sendable {
+  /// Field names for the user and for the groups (joined by commas).
+  public var userField = "X-Forwarded-User"
+  public var groupsField = "X-Forwarded-Groups"
+  /// Whether RFC 7239's `Forwarded` is set beside `X-Forwarded-*`.
+  public var setsForwarded = false
+  /// Peers whose `X-Forwarded-*` and `X-Request-Id` are appended to and kept.
+  public var trustedProxies: [Network] = []
+
+  public init() {}
+}
+
+/// Where the access log goes, and in which shape.
+public struct AccessLogOptions: Equatable, Sendable {
+  public enum Target: Equatable, Sendable {
+    case off
+    case standardOutput
+    case file(path: String)
+  }
+  public enum Format: Equatable, Sendable {
+    case combined
+    case json
+  }
+  public var target = Target.standardOutput
+  public var format = Format.combined
+
+  public init() {}
+}
+
+/// Levels of the error log, syslog(3)'s numbers.
+public enum LogLevel: Int, Comparable, Sendable, CaseIterable {
+  case error = 3
+  case warning = 4
+  case notice = 5
+  case info = 6
+  case debug = 7
+
+  public static func < (a: LogLevel, b: LogLevel) -> Bool { a.rawValue < b.rawValue }
+}
+
+/// Everything that proxy.conf says, resolved.
+public struct Settings: Sendable {
+  public var listeners: [ListenOptions] = []
+  /// Worker threads; 0 for one a core.
+  public var workers = 0
+  /// The user file's path.
+  public var usersPath: String?
+  public var gatekeeper = GatekeeperOptions()
+  public var upstreams: [UpstreamOptions] = []
+  public var routes: [Route] = []
+  public var forwarding = ForwardingOptions()
+  public var accessLog = AccessLogOptions()
+  public var logLevel = LogLevel.notice
+  public var limits = Limits()
+
+  public init() {}
+}

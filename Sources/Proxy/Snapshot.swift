@@ -1,0 +1,33 @@
+// One state of the configuration and the users, whole and immutable. A reload makes another; an exchange keeps the one that it began with.
+
+import Auth
+import Net
+import Primitives
+
+/// What workers read while they serve.
+final class Snapshot: Sendable {
+  let settings: Settings
+  let router: Router
+  let gatekeeper: Gatekeeper
+  let rules: ForwardingRules
+  let challenge: Replies.Challenge
+  let invalidTokenChallenge: Replies.Challenge
+
+  init(settings: Settings, gatekeeper: Gatekeeper) {
+    self.settings = settings
+    self.gatekeeper = gatekeeper
+    router = Router(settings.routes)
+    rules = ForwardingRules(settings.forwarding)
+    (challenge, invalidTokenChallenge) = Replies.renderChallenges(realm: settings.gatekeeper.realm, offersBearer: true)
+  }
+}
+
+/// What other threads tell a worker.
+enum WorkerMessage: Sendable {
+  /// A password check that one of its exchanges waits for.
+  case checked(SlotToken, serial: UInt64, PasswordCheck, CheckOutcome)
+  /// From now on serve by this.
+  case adopt(Snapshot)
+  /// Accept no more, finish what runs until then.
+  case drain(until: Instant)
+}

@@ -1,0 +1,324 @@
+// One thread's whole world: an epoll loop, its listening sockets, its clients' connections, its transfers, its timers. Collects events, then
+// acts, then flushes, then sleeps. Nothing here is shared but what `Shared` names.
+
+import Auth
+import HTTP
+import Net
+import Primitives
+import Upstream
+
+/// What all workers have in common: each part is safe to use from any thread.
+struct Shared: Sendable {
+  let pool: HashPool
+  let accessLog: AccessLog
+  let errors: ErrorLog
+}
+
+/// A listening socket on its way to the worker that will own it.
+final class BoundListener: Sendable {
+  let listener: Listener
+
+  init(_ listener: consuming Listener) { self.listener = listener }
+}
+
+/// Created and used on one thread alone.
+final class Worker {
+  /// Whose an epoll event or a timer is.
+  enum Kind {
+    static let connection: UInt8 = 0
+    static let upstream: UInt8 = 1
+    static let listener: UInt8 = 2
+    static let mailbox: UInt8 = 3
+    static let acceptPause: UInt8 = 4
+    static let drain: UInt8 = 5
+  }
+
+  let shared: Shared
+  let mailbox: Mailbox<WorkerMessage>
+  private(set) var snapshot: Snapshot
+  var poller: Poller
+  let client: UpstreamClient
+  private(set) var pools: [HandlePool] = []
+  private var listeners: [ListenerSlot] = []
+  private var connections = SlotMap<Connection>()
+  private var timers = TimerQueue()
+  /// The clocks of this turn of the loop.
+  private(set) var now = Instant.now()
+  private(set) var wallNow = Timestamp.now()
+  /// Now as IMF-fixdate.
+  private(set) var date: [UInt8] = []
+  private var dateSecond: Int64 = -1
+  private var dirty: [Connection] = []
+  private var pending: [Connection] = []
+  private var readyTransfers: [Transfer] = []
+  private var messages: [WorkerMessage] = []
+  /// Lent to whichever connection reads: an idle connection holds no read buffer.
+  var readBuffer = ByteBuffer(capacity: Limits.readChunk)
+  /// The canonical target of the request being composed.
+  var targetBuffer = ByteBuffer(capacity: 1024)
+  var fieldScratch = FieldSet()
+  /// Decoded credentials of the request being judged: wiped after each.
+  var credentials = Secret(capacity: 256)
+  var logLines = ByteBuffer(capacity: 16 << 10)
+  private var isAcceptPaused = false
+  private var hasLoggedExhaustion = false
+  private(set) var drainDeadline: Instant?
+  private var serials: UInt64 = 0
+  var identifiers: RequestIdentifiers
+
+  private struct ListenerSlot {
+    let bound: BoundListener
+    var isWatched = false
+     }
+
+  init(_ shared: Shared, snapshot: Snapshot, mailbox: Mailbox<WorkerMessage>, listeners: [BoundListener]) throws {
+    self.shared = shared
+    self.snapshot = snapshot
+    self.mailbox = mailbox
+    poller = try Poller(capacity: 512)
+    client = try UpstreamClient(
+      eventKind: Kind.upstream, headLimits: snapshot.settings.limits.responseHead, idleConnections: Limits.idleUpstreamConnections)
+    identifiers = RequestIdentifiers()
+    self.listeners = listeners.map { ListenerSlot(bound: $0) }
+    pools = snapshot.settings.upstreams.map { client.makePool($0) }
+    try poller.add(mailbox.descriptor, .read, EventToken(kind: Kind.mailbox))
+    try watchListeners()
+  }
+
+  // MARK: The loop
+
+  /// Serves until it is told to drain and has drained.
+  func run() {
+    while true {
+      let count = poller.wait(until: sleepLimit(), now: now)
+      tick()
+      for i in 0..<count {
+        let (token, readiness) = poller.event(i)
+        act(token, readiness)
+      }
+      while let token = timers.popExpired(now) { expired(token) }
+      settle()
+      if let deadline = drainDeadline, connections.count == 0 || now >= deadline { break }
+    }
+    for connection in connections.all() { connection.abandon() }
+    settle()
+  }
+
+  /// Nothing to do: until the next deadline. Something left over: not at all.
+  private func sleepLimit() -> Instant? {
+    if !pending.isEmpty || !dirty.isEmpty || client.hasWork { return now }
+    let first = timers.next ?? .distantFuture
+    let earliest = min(first, client.deadline ?? .distantFuture, drainDeadline ?? .distantFuture)
+    return earliest == .distantFuture ? nil : earliest
+  }
+
+  private func tick() {
+    now = Instant.now()
+    wallNow = Timestamp.now()
+    client.now = now
+    if wallNow.seconds != dateSecond {
+      dateSecond = wallNow.seconds
+      var text = ByteBuffer(capacity: 32)
+      HTTPDate.append(wallNow, to: &text)
+      date = text.array()
+    }
+  }
+
+  private func act(_ token: EventToken, _ readiness: Readiness) {
+    switch token.kind {
+    case Kind.connection:
+      connections[token.slot]?.ready(readiness)
+    case Kind.upstream:
+      client.ready(token, readiness, poller: poller)
+    case Kind.listener:
+      accept(Int(token.slot.slot))
+    case Kind.mailbox:
+      mailbox.drain(into: &messages)
+      for message in messages { received(message) }
+      messages.removeAll(keepingCapacity: true)
+    default:
+      break
+    }
+  }
+
+  /// Lets transfers and connections act on each other until all is quiet, then writes what is to be written.
+  private func settle() {
+    for connection in takePending() { connection.advance() }
+    var rounds = 0
+    repeat {
+      client.run(poller: poller)
+      client.takeReady(into: &readyTransfers)
+      for transfer in readyTransfers {
+        if let connection = connections[transfer.owner], connection.owns(transfer) { connection.transferReady() }
+      }
+      readyTransfers.removeAll(keepingCapacity: true)
+      flush()
+      rounds += 1
+    } while client.hasWork && rounds < 4
+    client.run(poller: poller)
+    if !logLines.isEmpty {
+      shared.accessLog.append(logLines.span)
+      logLines.removeAll()
+    }
+  }
+
+  private func flush() {
+    var i = 0
+    // Flushing may make a connection dirty again (its next pipelined answer); it then has its turn at the end of the list.
+    while i < dirty.count && i < 4096 {
+      dirty[i].flush()
+      i += 1
+    }
+    dirty.removeFirst(i)
+  }
+
+  private func takePending() -> [Connection] {
+    if pending.isEmpty { return [] }
+    let taken = pending
+    pending = []
+    return taken
+  }
+
+  // MARK: For connections
+
+  /// Writes the connection's output before the loop sleeps.
+  func markDirty(_ connection: Connection) {
+    if connection.isDirty { return }
+    connection.isDirty = true
+    dirty.append(connection)
+  }
+
+  /// Gives the connection another turn after others had theirs.
+  func again(_ connection: Connection) {
+    pending.append(connection)
+  }
+
+  func schedule(_ connection: Connection, at instant: Instant) {
+    timers.schedule(EventToken(kind: Kind.connection, slot: connection.token), at: instant)
+  }
+
+  /// The handles of an upstream of `other`, which is the snapshot that an exchange began with.
+  func pool(for upstream: Int, in other: Snapshot) -> HandlePool {
+    if other === snapshot { return pools[upstream] }
+    let options = other.settings.upstreams[upstream]
+    for i in snapshot.settings.upstreams.indices where snapshot.settings.upstreams[i] == options { return pools[i] }
+    return client.makePool(options)
+  }
+
+  func nextSerial() -> UInt64 {
+    serials += 1
+    return serials
+  }
+
+  /// The connection is closed: its slot is free for another.
+  func remove(_ connection: Connection) {
+    connections.remove(connection.token)
+    if isAcceptPaused && drainDeadline == nil { resumeAccepting() }
+  }
+
+  private func expired(_ token: EventToken) {
+    switch token.kind {
+    case Kind.connection: connections[token.slot]?.timerFired()
+    case Kind.acceptPause: if isAcceptPaused { resumeAccepting() }
+    default: break
+    }
+  }
+
+  // MARK: Accepting
+
+  private func accept(_ index: Int) {
+    guard index < listeners.count, listeners[index].isWatched else { return }
+    for _ in 0..<Limits.acceptsPerTurn {
+      guard connections.count < snapshot.settings.limits.connectionsPerWorker else {
+        pauseAccepting(because: "\(connections.count) connections are open, the limit of one worker")
+        return
+      }
+      switch listeners[index].bound.listener.accept() {
+      case .accepted(let socket, let address):
+        add(socket, address, port: listeners[index].bound.listener.localAddress.port)
+      case .wouldBlock:
+        return
+      case .exhausted(let code):
+        pauseAccepting(because: "the system has no descriptor or memory for it (errno \(code)); raise LimitNOFILE or lower `connections`")
+        return
+      case .failed:
+        continue
+      }
+    }
+  }
+
+  private func add(_ socket: consuming FileDescriptor, _ address: SocketAddress, port: UInt16) {
+    let descriptor = socket.release()
+    let peer = Peer(address, trusted: snapshot.settings.forwarding.trustedProxies)
+    let connection = connections.insert { Connection($0, worker: self, socket: descriptor, peer: peer, localPort: port) }
+    do {
+      try poller.add(descriptor, connection.interest, EventToken(kind: Kind.connection, slot: connection.token))
+      connection.begin()
+    } catch {
+      shared.errors.warning("a connection can't be watched: \(error)")
+      connections.remove(connection.token)
+    }
+    hasLoggedExhaustion = false
+  }
+
+  /// Level-triggered, a full house would wake us in circles: look away, and look again shortly or when somebody leaves.
+  private func pauseAccepting(because reason: String) {
+    if !hasLoggedExhaustion { shared.errors.error("accepting pauses: \(reason)") }
+    hasLoggedExhaustion = true
+    isAcceptPaused = true
+    for i in listeners.indices where listeners[i].isWatched {
+      poller.remove(listeners[i].bound.listener.descriptor)
+      listeners[i].isWatched = false
+    }
+    timers.schedule(EventToken(kind: Kind.acceptPause), at: now.advanced(by: .milliseconds(200)))
+  }
+
+  private func resumeAccepting() {
+    guard connections.count < snapshot.settings.limits.connectionsPerWorker else { return }
+    isAcceptPaused = false
+    do { try watchListeners() } catch { shared.errors.error("listening can't go on: \(error)") }
+  }
+
+  private func watchListeners() throws(NetError) {
+    for i in listeners.indices where !listeners[i].isWatched {
+      // A Unix socket is one for all workers: wake one, not all.
+      let interest: Interest = listeners[i].bound.listener.localAddress.isUnix ? [.read, .exclusive] : .read
+      try poller.add(
+        listeners[i].bound.listener.descriptor, interest, EventToken(kind: Kind.listener, slot: SlotToken(slot: UInt32(i), generation: 0)))
+      listeners[i].isWatched = true
+    }
+  }
+
+  // MARK: Messages
+
+  private func received(_ message: WorkerMessage) {
+    switch message {
+    case .checked(let slot, let serial, let check, let outcome):
+      connections[slot]?.checked(serial: serial, check, outcome)
+    case .adopt(let fresh):
+      adopt(fresh)
+    case .drain(let deadline):
+      drain(until: deadline)
+    }
+  }
+
+  private func adopt(_ fresh: Snapshot) {
+    let old = zip(snapshot.settings.upstreams, pools)
+    // An upstream whose options are the same keeps its handles; one that changed gets new ones, the old live until their transfers end.
+    pools = fresh.settings.upstreams.map { options in old.first { $0.0 == options }?.1 ?? client.makePool(options) }
+    snapshot = fresh
+    if isAcceptPaused && drainDeadline == nil { resumeAccepting() }
+  }
+
+  private func drain(until deadline: Instant) {
+    guard drainDeadline == nil else { return }
+    // What has already knocked is still let in: a connection that the kernel completed is a promise.
+    for i in listeners.indices where listeners[i].isWatched {
+      accept(i)
+      poller.remove(listeners[i].bound.listener.descriptor)
+    }
+    listeners.removeAll()
+    drainDeadline = deadline
+    for connection in connections.all() { connection.drain() }
+  }
+}
