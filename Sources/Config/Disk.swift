@@ -100,3 +100,19 @@ enum Disk {
     }
   }
 }
+
+extension Disk {
+  /// `path` from the root, as seen from the current folder.
+  static func absolute(_ path: String) -> String {
+    Path.join(FileManager.default.currentDirectoryPath, path.hasPrefix("./") ? String(path.dropFirst(2)) : path)
+  }
+
+  /// Nil when `path` is a folder, else why not.
+  static func whyNoFolder(_ path: String) -> Failure? {
+    do {
+      return try attributes(path).isFolder ? nil : Failure(reason: "'\(path)' is no folder")
+    } catch {
+      return error.reason == "there is no such file" ? Failure(reason: "there is no folder '\(path)'") : error
+    }
+  }
+}

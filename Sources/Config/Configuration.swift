@@ -1,0 +1,53 @@
+// The door of this room: a config file in, settings or complaints out.
+
+public import Auth
+internal import FoundationEssentials
+public import Proxy
+
+/// A config that was read, for better or worse.
+public struct Configuration: Sendable {
+  /// The name of the file as it was given.
+  public let name: String
+  /// What to run by; nil when there are errors.
+  public let settings: Settings?
+  /// Errors and warnings, in the order in which they were found.
+  public let diagnostics: Diagnostics
+  /// The user file's path, also where something else is wrong: what edits users needs no more than that. Nil when none could be read out.
+  public let usersPath: String?
+  /// The user file as it was when the config was read; nil when there is none that can be used.
+  public let users: UserTable?
+
+  /// Reads the file at `path`, what it includes, and the user file that it names.
+  ///
+  /// - Parameter environment: where `${NAME}` looks, or the process's environment. Nil is "not set".
+  public static func load(path: String, environment: ((String) -> String?)? = nil) -> Configuration {
+    var inclusion = Inclusion(environment: environment ?? Self.processEnvironment)
+    let directives = inclusion.load(path)
+    return Configuration(name: path, directives, inclusion.diagnostics)
+  }
+
+  /// The same from a text, as if it stood in a file called `name` (relative paths are seen from its folder).
+  public static func load(text: String, name: String, environment: ((String) -> String?)? = nil) -> Configuration {
+    var inclusion = Inclusion(environment: environment ?? Self.processEnvironment)
+    let directives = inclusion.load(text: Array(text.utf8), name: name)
+    return Configuration(name: name, directives, inclusion.diagnostics)
+  }
+
+  private static func processEnvironment(_ name: String) -> String? {
+    ProcessInfo.processInfo.environment[name]
+  }
+
+  private init(name: String, _ directives: [Directive]?, _ diagnostics: Diagnostics) {
+    let reading = Reading(diagnostics: diagnostics)
+    var users: UserTable?
+    if let directives {
+      reading.readTop(directives)
+      users = reading.finish(name: name)
+    }
+    self.name = name
+    self.users = users
+    self.diagnostics = reading.diagnostics
+    usersPath = reading.settings.usersPath
+    settings = reading.diagnostics.hasErrors ? nil : reading.settings
+  }
+}

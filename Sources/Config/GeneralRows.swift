@@ -1,0 +1,186 @@
+// The directives that stand at the top level, but for the limits.
+
+import Auth
+import Net
+import Primitives
+import Proxy
+
+extension Table {
+  static let generalRows: [Row] = [
+    Row(
+      "include", in: .top, .upstream, .upstreamTLS, .route, takes: "FILE|PATTERN", 1...1, isRepeatable: true, elsewhere: ["import"],
+      doc: "Reads the files that match, sorted by name, as if their text stood here; a pattern may match none."
+    ) { _, _ in
+      // Resolved before meaning is looked at: `Inclusion`.
+    },
+    Row(
+      "listen", in: .top, takes: "ADDRESS [mode OCTAL]", 1...3, isRepeatable: true, elsewhere: ["bind", "frontend", "server_listen"],
+      doc: "Accepts HTTP on `127.0.0.1:8080`, `[::1]:8080`, `*:8080` (or `8080`: every address) or `unix:/path` (the socket's mode: 660)."
+    ) { reading, directive in reading.listen(directive) },
+    Row(
+      "workers", in: .top, takes: "NUMBER|auto", 1...1, standard: "auto", elsewhere: ["worker_processes", "nbthread"],
+      doc: "Threads that serve requests: `auto` is one for each processor."
+    ) { reading, directive in
+      reading.count(directive.arguments[0], 1...1024, orWord: "auto", is: 0).map { reading.settings.workers = $0 }
+    },
+    Row(
+      "realm", in: .top, takes: "TEXT", 1...1, standard: "\"Authentication Required\"", elsewhere: ["auth_basic", "AuthName"],
+      doc: "What clients are told they log in to."
+    ) { reading, directive in
+      let word = directive.arguments[0]
+      guard !word.isBroken else { return }
+      guard Challenge(realm: word.text) != nil else { return reading.wrong(word, "holds characters that a header can't carry") }
+      reading.settings.gatekeeper.realm = word.text
+    },
+    Row(
+      "users", in: .top, takes: "FILE", 1...1, elsewhere: ["auth_basic_user_file", "AuthUserFile", "userlist"],
+      doc: "The user file (htpasswd-compatible), read again whenever it changes."
+    ) { reading, directive in
+      let word = directive.arguments[0]
+      guard !word.isBroken, let path = reading.path(word) else { return }
+      reading.settings.usersPath = path
+      reading.usersWord = word
+    },
+    Row(
+      "cache", in: .top, takes: "DURATION|off", 1...1, standard: "5m",
+      doc: "How long a verified password stays verified after its last use; a changed or removed user is out at once all the same."
+    ) { reading, directive in
+      reading.duration(directive.arguments[0], .seconds(1)...(.seconds(86_400)), orWord: "off", is: .seconds(0))
+        .map { reading.settings.gatekeeper.cacheLifetime = $0 }
+    },
+    Row(
+      "cache_entries", in: .top, takes: "NUMBER", 1...1, standard: "65536", doc: "How many verified passwords are remembered."
+    ) { reading, directive in
+      reading.count(directive.arguments[0], 16...16_777_216).map { reading.settings.gatekeeper.cacheEntries = $0 }
+    },
+    Row(
+      "log", in: .top, takes: "FILE|stdout|off [combined|json]", 1...2, standard: "stdout combined", elsewhere: ["access_log", "CustomLog"],
+      doc: "Where each request is logged, and in which format; a file is opened again on SIGUSR1."
+    ) { reading, directive in reading.log(directive) },
+    Row(
+      "error_log", in: .top, takes: LogLevel.names.joined(separator: "|"), 1...1, standard: LogLevel.notice.name, elsewhere: ["LogLevel"],
+      doc: "The least important messages that still go to standard error."
+    ) { reading, directive in
+      reading.choice(directive.arguments[0], LogLevel.allCases.map { ($0.name, $0) }).map { reading.settings.logLevel = $0 }
+    },
+    Row(
+      "user_header", in: .top, takes: "NAME", 1...1, standard: "X-Forwarded-User",
+      doc: "The header that tells upstreams who the user is; whatever a client sends under this name, in any spelling, is removed."
+    ) { reading, directive in
+      reading.fieldName(directive.arguments[0]).map { reading.settings.forwarding.userField = $0 }
+    },
+    Row(
+      "groups_header", in: .top, takes: "NAME", 1...1, standard: "X-Forwarded-Groups",
+      doc: "The header that tells upstreams the user's groups, parted by commas."
+    ) { reading, directive in
+      reading.fieldName(directive.arguments[0]).map { reading.settings.forwarding.groupsField = $0 }
+    },
+    Row(
+      "forwarded", in: .top, takes: "on|off", 1...1, standard: "off",
+      doc: "Whether upstreams get `Forwarded` (RFC 7239) beside `X-Forwarded-For`, `-Proto`, `-Host` and `-Port`."
+    ) { reading, directive in
+      reading.onOff(directive.arguments[0]).map { reading.settings.forwarding.setsForwarded = $0 }
+    },
+    Row(
+      "trusted_proxies", in: .top, takes: "NETWORK…", 1...1024, isRepeatable: true, elsewhere: ["set_real_ip_from", "RemoteIPTrustedProxy"],
+      doc: "Proxies in front (`10.0.0.0/8`, `::1`, `unix:`) whose `X-Forwarded-*` and `X-Request-Id` are believed."
+    ) { reading, directive in reading.trust(directive) },
+  ]
+}
+
+extension LogLevel {
+  var name: String {
+    switch self {
+    case .error: "error"
+    case .warning: "warning"
+    case .notice: "notice"
+    case .info: "info"
+    case .debug: "debug"
+    }
+  }
+
+  static var names: [String] { allCases.map(\.name) }
+}
+
+extension Reading {
+  func listen(_ directive: Directive) {
+    let word = directive.arguments[0]
+    // A wrong `listen` is a wrong `listen`, not a missing one.
+    hasListen = true
+    if let tls = directive.arguments.dropFirst().first(where: { $0.text == "tls" }) {
+      return diagnostics.error(
+        tls.place, "'listen … tls' is not supported in this version of Gatehouse", hint: "put a TLS-terminating server in front of it for now")
+    }
+    if let block = directive.block { return diagnostics.error(block.place, "'listen' takes no block") }
+    guard !word.isBroken else { return }
+    let isPort = !word.text.isEmpty && word.text.utf8.allSatisfy(ASCII.isDigit)
+    do {
+      var options = ListenOptions(address: try SocketAddress(parsing: isPort ? ":" + word.text : word.text))
+      if case .unix(let path) = options.address, path.utf8.first != 0x2F {
+        return wrong(word, "is no place to listen on: a Unix socket's path is absolute, as in unix:/run/gatehouse/http.sock")
+      }
+      if directive.arguments.count > 1 {
+        guard let mode = socketMode(directive, isUnix: options.address.isUnix) else { return }
+        options.unixMode = mode
+      }
+      if let earlier = listeners.first(where: { $0.options.address == options.address && options.address.port != 0 || $0.options == options && options.address.isUnix }) {
+        return diagnostics.error(word.place, "the same address is listened on twice", hint: "first at \(earlier.word.place.shortText)")
+      }
+      listeners.append((options, word))
+    } catch {
+      guard case .badAddress(_, let why) = error else { return wrong(word, "is no place to listen on") }
+      wrong(word, "is no place to listen on: \(why)")
+    }
+  }
+
+  /// What stands after the address: `mode 660`.
+  private func socketMode(_ directive: Directive, isUnix: Bool) -> UInt32? {
+    let keyword = directive.arguments[1]
+    guard keyword.text == "mode", directive.arguments.count == 3 else {
+      diagnostics.error(keyword.place, "after the address, 'listen' takes 'mode OCTAL' or nothing")
+      return nil
+    }
+    guard isUnix else {
+      diagnostics.error(keyword.place, "only a Unix socket has a mode")
+      return nil
+    }
+    let word = directive.arguments[2]
+    guard let mode = UInt32(word.text, radix: 8), mode <= 0o777, word.text.utf8.allSatisfy(ASCII.isDigit) else {
+      wrong(word, "is no mode of a file: three octal digits are, such as 660")
+      return nil
+    }
+    return mode
+  }
+
+  func log(_ directive: Directive) {
+    let word = directive.arguments[0]
+    var options = AccessLogOptions()
+    switch word.isQuoted ? "" : word.text {
+    case "stdout": options.target = .standardOutput
+    case "off": options.target = .off
+    default:
+      guard let path = path(word) else { return }
+      if let folder = Disk.whyNoFolder(Path.folder(of: path)) {
+        return diagnostics.error(word.place, "the log's folder can't be used: \(folder.reason)")
+      }
+      options.target = .file(path: path)
+    }
+    if directive.arguments.count == 2 {
+      if options.target == .off { return diagnostics.error(directive.arguments[1].place, "'log off' takes no format") }
+      guard let format = choice(directive.arguments[1], [("combined", AccessLogOptions.Format.combined), ("json", .json)]) else { return }
+      options.format = format
+    }
+    settings.accessLog = options
+  }
+
+  func trust(_ directive: Directive) {
+    for word in directive.arguments where !word.isBroken {
+      do {
+        settings.forwarding.trustedProxies.append(try Network(parsing: word.text))
+      } catch {
+        guard case .badAddress(_, let why) = error else { continue }
+        wrong(word, "is no network: \(why)")
+      }
+    }
+  }
+}

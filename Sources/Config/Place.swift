@@ -1,0 +1,29 @@
+// Where directives stand.
+
+/// A block of proxy.conf, or its top level.
+public enum Place: String, CaseIterable, Sendable {
+  case top
+  case upstream
+  case upstreamTLS
+  case route
+
+  /// How messages say where something stands: "… belongs in an 'upstream' block".
+  var phrase: String {
+    switch self {
+    case .top: "at the top level"
+    case .upstream: "in an 'upstream' block"
+    case .upstreamTLS: "in the 'tls' block of an 'upstream'"
+    case .route: "in a 'route' block"
+    }
+  }
+
+  /// The heading in docs/CONFIGURATION.md.
+  var heading: String {
+    switch self {
+    case .top: "At the top level"
+    case .upstream: "In `upstream NAME { … }`"
+    case .upstreamTLS: "In `tls { … }` of an upstream"
+    case .route: "In `route … { … }`"
+    }
+  }
+}
