@@ -25,7 +25,7 @@ import Primitives
     // No help.
     checked.long(CURLOPT_NOSIGNAL, 1)  // alarm(2) has no business in a threaded process
     checked.long(CURLOPT_FOLLOWLOCATION, 0)  // redirects are the client's
-    checked.string(CURLOPT_REDIR_PROTOCOLS_STR, "")
+    checked.string(CURLOPT_REDIR_PROTOCOLS_STR, options.scheme == .https ? "https" : "http")  // the empty set is refused
     checked.long(CURLOPT_HTTP_CONTENT_DECODING, 0)  // the body goes back as it came
     checked.long(CURLOPT_HTTP09_ALLOWED, 0)  // a body without a head is no response
     checked.string(CURLOPT_PROXY, "")  // not what the environment names
