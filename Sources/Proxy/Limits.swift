@@ -43,6 +43,8 @@ public struct Limits: Equatable, Sendable {
   public static let lingerTimeout = Interval.seconds(5)
   /// A refused request whose body is no longer than this is read to its end, and its connection is used again.
   public static let drainBytes: UInt64 = 64 << 10
+  /// How long an idle connection may still bring a request after draining began.
+  public static let drainGrace = Interval.seconds(1)
   /// Pipelined requests answered in one turn before others have theirs.
   public static let requestsPerTurn = 16
   /// Connections taken from one listener in one turn.

@@ -1,0 +1,298 @@
+// How a connection takes requests from its input, has them judged, and ends them: the part of `Connection` that drives the exchange.
+
+import Auth
+import HTTP
+import Net
+import Primitives
+import Upstream
+
+extension Connection {
+  // MARK: The exchange
+
+  /// Takes what can be taken from the input, as far as the exchange allows.
+  func advance() {
+    var turns = 0
+    while !isClosed && closesWhenFlushed == nil {
+      switch exchange.phase {
+      case .idle:
+        isHeldBack = output.count >= Limits.outHigh
+        if input.isEmpty || isHeldBack { return settleDown() }
+        if turns == Limits.requestsPerTurn {
+          worker.again(self)
+          return settleDown()
+        }
+        turns += 1
+        if !parseHead() { return settleDown() }
+      case .judging:
+        return settleDown()
+      case .waiting, .relaying:
+        takeBody()
+        if case .finished = exchange.phase { continue }
+        return settleDown()
+      case .draining:
+        takeBody()
+        if exchange.phase == .draining { return settleDown() }
+      case .finished(let ending):
+        end(ending)
+      }
+    }
+    settleDown()
+  }
+
+  func settleDown() {
+    if isClosed { return }
+    worker.markDirty(self)
+    arm()
+  }
+
+  /// False when more bytes are needed.
+  func parseHead() -> Bool {
+    let wasStarted = parser.hasStarted
+    let result = parser.parse(input.span, into: &head)
+    if !wasStarted && (parser.hasStarted || result != .needMore) {
+      snapshot = worker.snapshot
+      record = ExchangeRecord()
+      record.began = worker.now
+      record.beganAt = worker.wallNow
+    }
+    switch result {
+    case .needMore:
+      return false
+    case .complete(let n):
+      input.consume(n)
+      beginExchange()
+    case .failed(let failure):
+      beginRecord()
+      record.reason = "\(failure.reason)"
+      perform(exchange.failed(status: failure.status))
+    }
+    return true
+  }
+
+  func beginRecord() {
+    requests += 1
+    serial = worker.nextSerial()
+    identifyRequest()
+  }
+
+  func beginExchange() {
+    beginRecord()
+    body.begin(head.framing)
+    let request = Exchange.Request(
+      framing: head.framing, method: head.method, version: head.version, isPersistent: head.isPersistent, expectsContinue: head.expectsContinue)
+    let mayPersist = requests < snapshot.settings.limits.keepAliveRequests && !isDraining
+    perform(exchange.began(request, mayPersist: mayPersist))
+  }
+
+  /// A trusted proxy's identifier is kept, so that one request has one name on its whole way; a stranger's is not, since it would be
+  /// written into logs that others read.
+  func identifyRequest() {
+    if peer.isTrusted, let i = head.firstIndex(of: .xRequestID) {
+      let value = ASCII.array(head.bytes[head.fields[i].value])
+      if (1...128).contains(value.count) && value.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != 0x22 && $0 != 0x5C }) {
+        requestID = value
+        return
+      }
+    }
+    worker.identifiers.write(to: &requestID)
+  }
+
+  func perform(_ action: Exchange.Action) {
+    switch action {
+    case .none:
+      break
+    case .judge:
+      judge()
+    case .forward:
+      // Not without the grant: `granted` has it and forwards.
+      break
+    case .reply(let status, let closes):
+      writeReply(status, closes: closes)
+    case .sendContinue:
+      output.append("HTTP/1.1 100 Continue\r\n\r\n")
+      worker.markDirty(self)
+    case .relayHead(let framing, let closes):
+      relayHead(framing, closes: closes)
+    case .finish:
+      if exchange.responseHasBody && exchange.responseFraming == .chunked, let transfer {
+        ChunkedEncoder.appendLast(transfer.trailers, to: &output)
+      }
+      endTransfer()
+    case .stop(let ending):
+      if ending == .abort || transfer != nil { record.isAborted = true }
+      endTransfer()
+    }
+  }
+
+  // MARK: Judging
+
+  /// Finds the route and asks the gatekeeper. Who may not pass learns nothing of routes: 404 comes after authentication.
+  func judge() {
+    guard findRoute() else { return }
+    decided(snapshot.gatekeeper.decide(head, requirement, at: worker.wallNow, worker.now, scratch: &worker.credentials))
+  }
+
+  /// Leaves the target, as it will be forwarded, in the worker's buffer. False when the request was refused.
+  func findRoute() -> Bool {
+    switch RequestRouting.find(head, in: snapshot.router, target: &worker.targetBuffer) {
+    case .refused(let reason):
+      record.reason = "\(reason)"
+      perform(exchange.refused(status: 400))
+      return false
+    case .route(let index):
+      record.route = index
+      requirement = snapshot.router.routes[index].requirement
+    case .none:
+      record.route = nil
+      requirement = .validUser
+    }
+    return true
+  }
+
+  func decided(_ decision: consuming Decision) {
+    switch consume decision {
+    case .grant(let grant):
+      granted(grant)
+    case .challenge(let refusal):
+      refused(refusal, status: 401)
+    case .malformed(let refusal):
+      refused(refusal, status: 400)
+    case .deny(let refusal):
+      refused(refusal, status: 403)
+    case .pending(let check):
+      let waiter = HashPool.Waiter(mailbox: worker.mailbox, connection: token, serial: serial)
+      if !worker.shared.pool.submit(check, address: peer.address.networkKey, waiter, now: worker.now) {
+        record.reason = "too many password checks are waiting"
+        perform(exchange.refused(status: 503))
+      }
+    }
+  }
+
+  /// The pool's answer.
+  func checked(serial: UInt64, _ check: PasswordCheck, _ outcome: CheckOutcome) {
+    guard !isClosed, serial == self.serial, exchange.phase == .judging else { return }
+    switch outcome {
+    case .tooLate:
+      record.reason = "the password check waited too long"
+      perform(exchange.refused(status: 503))
+    case .matched, .failed:
+      // The configuration and the users of now, not of then: a user removed while the check ran is removed.
+      snapshot = worker.snapshot
+      if findRoute() {
+        decided(snapshot.gatekeeper.settle(check, matched: outcome == .matched, requirement, at: worker.wallNow, worker.now))
+      }
+    }
+    advance()
+  }
+
+  func refused(_ refusal: Refusal, status: Int) {
+    record.reason = "\(refusal.reason.label)"
+    record.claimedUser = refusal.user
+    sentBearer = refusal.sentBearer
+    perform(exchange.refused(status: status))
+  }
+
+  func granted(_ grant: consuming Grant) {
+    record.user = grant.user
+    record.authentication = worker.now.since(record.began)
+    guard let index = record.route else {
+      record.reason = "no route"
+      perform(exchange.refused(status: 404))
+      return
+    }
+    let route = snapshot.router.routes[index]
+    if head.method == .trace && !route.allowsTrace {
+      record.reason = "TRACE is not allowed"
+      perform(exchange.refused(status: 405))
+      return
+    }
+    let action = exchange.granted(bodyLimit: route.bodyLimit)
+    guard action == .forward else {
+      record.reason = "the content is larger than the route's body_limit"
+      perform(action)
+      return
+    }
+    forward(grant, route)
+  }
+
+  func forward(_ grant: consuming Grant, _ route: Route) {
+    let client = worker.client
+    let context = Forwarding.Context(rules: snapshot.rules, route: route, peer: peer, localPort: localPort, requestID: requestID)
+    let request = Forwarding.compose(
+      head, target: worker.targetBuffer, context, grant, storage: client.takeStorage(), dropped: &worker.fieldScratch)
+    do {
+      let started = try client.start(request, at: worker.pool(for: route.upstream, in: snapshot), owner: token)
+      if head.framing.hasBody == false { started.endUpload() }
+      transfer = started
+      lastUpstream = worker.now
+    } catch {
+      failed(error)
+    }
+  }
+
+  // MARK: Answers of our own
+
+  func writeReply(_ status: Int, closes: Bool) {
+    endTransfer()
+    record.status = status
+    var details = Replies.Details()
+    details.isHead = head.method == .head
+    details.closes = closes
+    details.saysKeepAlive = !closes && head.version == .http10
+    if let i = head.firstIndex(of: .accept) { details.wantsJSON = Replies.wantsJSON(accept: head.bytes[head.fields[i].value]) }
+    switch status {
+    case 401: details.challenge = sentBearer ? snapshot.invalidTokenChallenge : snapshot.challenge
+    case 503: details.retryAfter = 5
+    case 405: details.allow = "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH"
+    default: break
+    }
+    sentBearer = false
+    let date = worker.date
+    let identifier = requestID
+    Replies.write(status, details, date: date.span, requestID: identifier.span, to: &output)
+    worker.markDirty(self)
+  }
+
+  // MARK: The end of an exchange
+
+  func end(_ ending: Exchange.Ending) {
+    log(ending)
+    endTransfer()
+    switch ending {
+    case .again:
+      reset()
+    case .linger:
+      closesWhenFlushed = exchange.isRequestComplete && input.isEmpty ? .gone : .linger
+      worker.markDirty(self)
+    case .abort:
+      // What is delimited by length or chunks is recognisably cut short by the mere end; what is delimited by the end needs a reset.
+      if exchange.responseFraming == .untilClose { stream.resetOnClose() }
+      closesWhenFlushed = .abort
+      worker.markDirty(self)
+    case .gone:
+      close()
+    }
+  }
+
+  func log(_ ending: Exchange.Ending) {
+    guard serial != 0 else { return }
+    if ending == .gone && record.status == 0 { record.status = 499 }
+    AccessLogFormat.append(
+      record, head: head, peer: peer, requestID: requestID, snapshot: snapshot, duration: worker.now.since(record.began), to: &worker.logLines)
+    serial = 0
+  }
+
+  /// Ready for the next request of the connection.
+  func reset() {
+    exchange = Exchange()
+    parser.reset()
+    head.reset()
+    record = ExchangeRecord()
+    lastRead = worker.now
+    if snapshot !== worker.snapshot {
+      snapshot = worker.snapshot
+      parser = HeadParser(limits: snapshot.settings.limits.head)
+      peer = Peer(peer.address, trusted: snapshot.settings.forwarding.trustedProxies)
+    }
+  }
+}

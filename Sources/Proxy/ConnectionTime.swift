@@ -1,0 +1,78 @@
+// How long a connection waits, for what, and what happens then.
+
+import HTTP
+import Net
+import Primitives
+import Upstream
+
+extension Connection {
+  /// When what we wait for has taken too long, and what it is.
+  var deadline: Instant {
+    let limits = snapshot.settings.limits
+    if let lingerSince { return lingerSince.advanced(by: Limits.lingerTimeout) }
+    if !output.isEmpty { return lastWrite.advanced(by: limits.sendTimeout) }
+    switch exchange.phase {
+    case .idle:
+      if parser.hasStarted { return record.began.advanced(by: limits.headerTimeout) }
+      if let drainingSince { return max(lastRead, drainingSince).advanced(by: Limits.drainGrace) }
+      return lastRead.advanced(by: requests == 0 ? limits.headerTimeout : limits.keepAliveTimeout)
+    case .judging, .finished:
+      return .distantFuture
+    case .draining:
+      return lastRead.advanced(by: limits.bodyTimeout)
+    case .waiting, .relaying:
+      guard let transfer else { return .distantFuture }
+      let options = transfer.options
+      if !exchange.isRequestComplete {
+        return transfer.uploadRoom > 0 ? max(lastRead, lastUpstream).advanced(by: limits.bodyTimeout) : lastUpstream.advanced(by: options.idleTimeout)
+      }
+      if exchange.phase == .relaying { return lastUpstream.advanced(by: options.idleTimeout) }
+      // libcurl keeps the time of connecting.
+      return transfer.sentAt == nil ? .distantFuture : lastUpstream.advanced(by: options.responseTimeout)
+    }
+  }
+
+  func arm() {
+    let wanted = deadline
+    guard wanted != .distantFuture, wanted < armed ?? .distantFuture else { return }
+    armed = wanted
+    worker.schedule(self, at: wanted)
+  }
+
+  func timerFired() {
+    guard !isClosed, let due = armed, worker.now >= due else { return }
+    armed = nil
+    if worker.now >= deadline { timedOut() }
+    arm()
+  }
+
+  func timedOut() {
+    if lingerSince != nil || closesWhenFlushed != nil {
+      close()
+      return
+    }
+    switch exchange.phase {
+    case .idle where !parser.hasStarted && output.isEmpty:
+      // Nothing was asked, so nothing is answered.
+      close()
+      return
+    case .waiting where output.isEmpty && (exchange.isRequestComplete || transfer?.uploadRoom == 0):
+      failed(UpstreamFailure(.timeout, exchange.isRequestComplete ? "no response within response_timeout" : "request body not taken within idle_timeout"))
+    case .relaying where output.isEmpty && exchange.isRequestComplete:
+      failed(UpstreamFailure(.truncated, "response stopped for longer than idle_timeout"))
+    default:
+      if !output.isEmpty {
+        record.reason = "the client did not read within send_timeout"
+        stream.resetOnClose()
+        perform(exchange.clientClosed())
+        log(.gone)
+        close()
+        return
+      }
+      if exchange.phase == .idle { beginRecord() }
+      record.reason = exchange.phase == .idle ? "the request's head did not arrive within header_timeout" : "the request's body did not arrive within body_timeout"
+      perform(exchange.clientTimedOut())
+    }
+    advance()
+  }
+}

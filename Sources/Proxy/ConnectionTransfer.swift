@@ -1,0 +1,145 @@
+// How a connection and its transfer feed each other: the request's body up, the response down, each no faster than the other side takes it.
+
+import HTTP
+import Primitives
+import Upstream
+
+extension Connection {
+  // MARK: The request's body
+
+  /// Decodes what the input holds of the body, and hands it to the transfer or, without one, drops it.
+  func takeBody() {
+    while !isClosed && !exchange.isRequestComplete && !input.isEmpty {
+      if let transfer, transfer.uploadRoom == 0 { break }
+      let piece = body.next(input.span)
+      switch piece {
+      case .needMore(let consumed):
+        input.consume(consumed)
+      case .data(let start, let count):
+        record.bytesIn += UInt64(count)
+        let action = exchange.received(body: count)
+        if action == .none {
+          transfer?.send(input.span.extracting(start..<(start + count)))
+          input.consume(start + count)
+        } else {
+          record.reason = "the content is larger than the route's body_limit"
+          perform(action)
+          return
+        }
+      case .end(let consumed):
+        input.consume(consumed)
+        completeRequest()
+      case .failed(let failure):
+        record.reason = "\(failure.reason)"
+        perform(exchange.failed(status: failure.status))
+        return
+      }
+      if body.isComplete && !exchange.isRequestComplete { completeRequest() }
+    }
+    if let transfer { worker.client.resume(transfer) }
+  }
+
+  func completeRequest() {
+    if let transfer {
+      let trailers = body.trailers
+      for field in trailers.fields where !snapshot.rules.isOurs(trailers.bytes[field.name]) {
+        transfer.addTrailer(trailers.bytes[field.name], trailers.bytes[field.value])
+      }
+      transfer.endUpload()
+      lastUpstream = worker.now
+    }
+    perform(exchange.requestCompleted())
+  }
+
+  // MARK: The upstream
+
+  /// Something happened to our transfer.
+  func transferReady() {
+    guard !isClosed, let transfer else { return }
+    lastUpstream = worker.now
+    if transfer.wantsBody { perform(exchange.upstreamWantsBody()) }
+    relayInterim(transfer)
+    if transfer.isHeadComplete && exchange.phase == .waiting && !hasFailed(transfer) {
+      perform(exchange.upstreamAnswered(status: transfer.head.status, length: transfer.head.contentLength))
+    }
+    pump()
+    advance()
+  }
+
+  /// A head that was refused in the same turn in which it became complete must not be relayed.
+  func hasFailed(_ transfer: Transfer) -> Bool {
+    guard case .failed(let failure)? = transfer.outcome else { return false }
+    return failure.kind != .truncated
+  }
+
+  /// RFC 9110 section 15.2: interim responses go to a client of HTTP/1.1, and to no other.
+  func relayInterim(_ transfer: Transfer) {
+    guard !transfer.interim.isEmpty else { return }
+    if exchange.phase == .waiting && head.version == .http11 && output.count < Limits.interimBytes { output.append(transfer.interim.span) }
+    transfer.interim.removeAll()
+  }
+
+  func relayHead(_ framing: ResponseFraming, closes: Bool) {
+    guard let transfer else { return }
+    record.status = transfer.head.status
+    ResponseWriter.relay(transfer.head, framing: framing, scratch: &worker.fieldScratch, to: &output)
+    ResponseWriter.connection(persistent: !closes, client: head.version, to: &output)
+    ResponseWriter.end(to: &output)
+  }
+
+  /// Moves the response's body on, as far as the client keeps up, and notices the response's end.
+  func pump() {
+    guard let transfer, exchange.phase == .relaying || exchange.phase == .waiting else { return }
+    if exchange.phase == .relaying { moveBody(transfer) }
+    switch transfer.outcome {
+    case nil:
+      worker.client.resume(transfer)
+    case .complete:
+      if transfer.body.isEmpty { perform(exchange.upstreamCompleted()) }
+    case .failed(let failure):
+      if transfer.body.isEmpty || exchange.phase == .waiting { failed(failure) }
+    }
+  }
+
+  func moveBody(_ transfer: Transfer) {
+    guard !transfer.body.isEmpty else { return }
+    guard exchange.responseHasBody else {
+      transfer.body.removeAll()
+      return
+    }
+    guard output.count < Limits.outHigh else { return }
+    record.bytesOut += UInt64(transfer.body.count)
+    if exchange.responseFraming == .chunked {
+      ChunkedEncoder.appendHeader(count: transfer.body.count, to: &output)
+      output.append(transfer.body.span)
+      ChunkedEncoder.appendEnd(to: &output)
+    } else if output.isEmpty {
+      // Large bodies change hands without a copy.
+      swap(&output, &transfer.body)
+    } else {
+      output.append(transfer.body.span)
+    }
+    transfer.body.removeAll()
+  }
+
+  func failed(_ failure: UpstreamFailure) {
+    record.reason = failure.reason
+    worker.shared.errors.warning("upstream \(upstreamName): \(failure.reason) (request \(String(decoding: requestID, as: UTF8.self)))")
+    if exchange.phase == .relaying { record.isAborted = true }
+    perform(exchange.upstreamFailed(status: failure.status))
+  }
+
+  var upstreamName: String {
+    guard let index = record.route else { return "-" }
+    return snapshot.settings.upstreams[snapshot.router.routes[index].upstream].name
+  }
+
+  func endTransfer() {
+    guard let ended = transfer else { return }
+    transfer = nil
+    if let sent = ended.sentAt { record.upstreamConnect = sent.since(ended.startedAt) }
+    if let first = ended.firstByteAt { record.upstreamFirstByte = first.since(ended.startedAt) }
+    if ended.sentAt != nil { record.isReusedConnection = ended.isReusedConnection }
+    worker.client.end(ended)
+  }
+}
