@@ -1,0 +1,45 @@
+// `gatehouse serve`: reads the configuration and serves by it until it is told to end.
+
+import ArgumentParser
+import Config
+import Glibc
+import Proxy
+
+struct ServeCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "serve",
+    abstract: "Run the proxy in the foreground.",
+    discussion: """
+      Signals: TERM and INT finish what runs (drain_timeout) and end; HUP reads the configuration and the users anew; USR1 opens the \
+      access log anew. The user file is reloaded by itself when it changes.
+      """)
+
+  @Option(name: [.short, .long], help: ArgumentHelp("The configuration.", valueName: "file"), completion: .file())
+  var config = "proxy.conf"
+
+  func run() throws {
+    let configuration = Configuration.load(path: config)
+    for diagnostic in configuration.diagnostics.all { Output.error(diagnostic.rendered) }
+    guard let settings = configuration.settings else {
+      Output.error("gatehouse: \(config) has errors: not started")
+      throw ExitCode(1)
+    }
+    let errors = ErrorLog(level: settings.logLevel)
+    let path = config
+    do {
+      let server = try Server(settings, errors: errors) { () throws(Server.ConfigurationErrors) in
+        let fresh = Configuration.load(path: path)
+        guard let settings = fresh.settings else { throw Server.ConfigurationErrors(lines: fresh.diagnostics.errors.map(\.rendered)) }
+        for warning in fresh.diagnostics.warnings { errors.warning(warning.rendered) }
+        return settings
+      }
+      let code = try server.run()
+      if code != 0 { throw ExitCode(code) }
+    } catch let code as ExitCode {
+      throw code
+    } catch {
+      Output.error("gatehouse: not started: \(error)")
+      throw ExitCode(1)
+    }
+  }
+}
