@@ -22,9 +22,9 @@ enum RequestRouting {
     }
     let found: Verdict
     if let failure = CanonicalPath.canonicalize(head.bytes[head.target.path], into: &target, raw: false) {
-      // Not to be understood in one way only: refused, unless the route that it would belong to takes paths as they are.
+      // Not to be understood in one way only (the router sees to the other readings): refused, unless the route that it would belong to takes paths as they are.
       target.removeAll()
-      if CanonicalPath.comparable(head.bytes[head.target.path], into: &target) != nil { return .refused(failure.reason) }
+      if CanonicalPath.comparable(head.bytes[head.target.path], decodingSlashes: false, into: &target) != nil { return .refused(failure.reason) }
       found = verdict(router, head, target.span)
       guard case .route(let index) = found, router.routes[index].isRaw else { return .refused(failure.reason) }
     } else {
