@@ -26,6 +26,11 @@ public struct ChunkedDecoder: Sendable {
     case trailers
     case end
     case failed(HeadFailure)
+
+    var isExtensions: Bool {
+      if case .extensions = self { return true }
+      return false
+    }
   }
 
   public let limits: ChunkLimits
@@ -139,26 +144,21 @@ public struct ChunkedDecoder: Sendable {
       // One more byte, the LF, has to come after the CR.
       guard lineCount < limits.line else { return (i, .chunkLineTooLong) }
       i += 1
-      if case .afterSize = phase {
-        // BWS may stand before a `;`, which then has to come: a size with white space behind it and no extension is against the grammar.
-        if byte == 0x0D && lineCount == digits + 1 {
-          guard remaining <= UInt64(Int64.max) - bodyCount else { return (i, .chunkSizeTooLarge) }
-          phase = .sizeLineFeed
-          return (i, nil)
-        }
-        if byte == 0x3B {
-          phase = .extensions
-        } else if !ASCII.isWhitespace(byte) {
-          return (i, byte == 0x0A ? .bareLineFeed : .invalidChunkSize)
-        }
-      } else if byte == 0x0D {
+      // Behind the size itself, or behind an extension: white space alone has to be followed by a `;`.
+      let mayEnd = lineCount == digits + 1 || phase.isExtensions
+      if byte == 0x0D && mayEnd {
+        // RFC 9112 section 7.1: no overflow, of the whole body's length neither.
         guard remaining <= UInt64(Int64.max) - bodyCount else { return (i, .chunkSizeTooLarge) }
         phase = .sizeLineFeed
         return (i, nil)
-      } else if byte == 0x0A {
-        return (i, .bareLineFeed)
-      } else if !ASCII.isFieldValue(byte) {
-        return (i, .invalidChunkExtension)
+      }
+      if byte == 0x0A { return (i, .bareLineFeed) }
+      if phase.isExtensions {
+        guard ASCII.isFieldValue(byte) else { return (i, .invalidChunkExtension) }
+      } else if byte == 0x3B {
+        phase = .extensions
+      } else if !ASCII.isWhitespace(byte) {
+        return (i, .invalidChunkSize)
       }
       extensionCount += 1
       // RFC 9112 section 7.1.1: the total length of extensions ought to be limited in proportion to what the service does for it.
