@@ -66,3 +66,17 @@ public struct Network: Hashable, Sendable {
 
   private static func mask64(_ prefix: Int) -> UInt64 { prefix <= 0 ? 0 : ~UInt64(0) << UInt64(64 - min(prefix, 64)) }
 }
+
+extension Network: CustomStringConvertible {
+  /// In the form that `init(parsing:)` reads; the prefix is left out where the network is one address.
+  public var description: String {
+    switch kind {
+    case .ipv4(let address, let prefix):
+      SocketAddress.ipv4(address: address, port: 0).host + (prefix == 32 ? "" : "/\(prefix)")
+    case .ipv6(let high, let low, let prefix):
+      SocketAddress.ipv6(high: high, low: low, scope: 0, port: 0).host + (prefix == 128 ? "" : "/\(prefix)")
+    case .unix:
+      "unix:"
+    }
+  }
+}
