@@ -6,8 +6,8 @@ internal import Glibc
 
 /// Watches a few files by their paths.
 ///
-/// Told are: writing in place (also truncating and rewriting), renaming another file over it, creating and removing it, changes of mode or owner,
-/// and the same of any folder or symbolic link on the way (a configuration mounted by Kubernetes changes by swapping a link to a
+/// Told are: writing in place (also truncating and rewriting), renaming another file over it, creating and removing it, changes of mode
+/// or owner, and the same of any folder or symbolic link on the way (a configuration mounted by Kubernetes changes by swapping a link to a
 /// folder). Files beside the watched ones are not told, and writing to one, such as a log, does not even wake us.
 ///
 /// Make the watcher first and read the files after: what changes in between is then told. Belongs to one thread.
@@ -46,12 +46,12 @@ public final class FileWatcher {
   /// To be polled for reading.
   public var descriptor: Int32 { inotify.raw }
 
-  /// The watched paths that may have changed since the last call, each once, in the order of `paths`. "May": a file that was written with what
-  /// it held, or touched, is told as well.
+  /// The watched paths that may have changed since the last call, each once, in the order of `paths`. "May": a file that was written with
+  /// what it held, or touched, is told as well.
   public func drain() -> [String] {
     var changed: Set<Int> = []
-    // Again after each move: letting watches go makes events too. Bounded, so that somebody who changes things without end does not hold the
-    // loop; what is left is told by the next call.
+    // Again after each move: letting watches go makes events too. Bounded, so that somebody who changes things without end does not hold
+    // the loop; what is left is told by the next call.
     for _ in 0..<8 {
       guard takeEvents(&changed) else { break }
       // Watches first, the caller's reading after: what changes between the two is told again.

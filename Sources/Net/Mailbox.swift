@@ -45,7 +45,8 @@ public final class Mailbox<Message: Sendable>: Sendable {
     return messages
   }
 
-  /// As `drain()`, replacing what `messages` held; its memory becomes the mailbox's, so that two arrays go round and neither is allocated anew.
+  /// As `drain()`, replacing what `messages` held; its memory becomes the mailbox's, so that two arrays go round and neither is allocated
+  /// anew.
   public func drain(into messages: inout [Message]) {
     // The event is cleared first: what is posted from here to the exchange finds `signalled` set, and is taken along.
     _ = gh_eventfd_clear(event.raw)

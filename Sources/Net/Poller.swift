@@ -65,7 +65,8 @@ public struct Interest: OptionSet, Sendable {
 
 /// One epoll instance, level-triggered: what is not dealt with is told again.
 ///
-/// A descriptor must be removed, or all its duplicates closed, before its token's object is let go; late events are then caught by the generation.
+/// A descriptor must be removed, or all its duplicates closed, before its token's object is let go; late events are then caught by the
+/// generation.
 @safe public struct Poller: ~Copyable {
   private let epoll: FileDescriptor
   private let events: UnsafeMutablePointer<epoll_event>

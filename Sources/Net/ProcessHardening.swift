@@ -3,8 +3,8 @@
 internal import CLinux
 
 public enum ProcessHardening {
-  /// Raises the soft limit of descriptors (RLIMIT_NOFILE) to the hard one, and answers the one in force. The soft default of 1024 is there for
-  /// programs that use select(2).
+  /// Raises the soft limit of descriptors (RLIMIT_NOFILE) to the hard one, and answers the one in force. The soft default of 1024 is
+  /// there for programs that use select(2).
   @discardableResult
   public static func raiseDescriptorLimit() throws(NetError) -> UInt64 {
     var limit: UInt64 = 0

@@ -25,8 +25,8 @@ public enum IOResult: Equatable, Sendable {
     self.socket = socket
   }
 
-  /// Begins to connect. A Unix socket is connected when this answers; any other when it becomes writable (connect(2), EINPROGRESS), and a refusal
-  /// is what the first read or write then answers. `.any` is this machine.
+  /// Begins to connect. A Unix socket is connected when this answers; any other when it becomes writable (connect(2), EINPROGRESS), and a
+  /// refusal is what the first read or write then answers. `.any` is this machine.
   public static func connect(to address: SocketAddress) throws(NetError) -> Stream {
     let doing = "connect to \(address.text)"
     var native = address.native

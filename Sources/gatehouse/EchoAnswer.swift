@@ -113,8 +113,8 @@ struct EchoEvents {
 
 /// The JSON of a request that was received whole.
 enum EchoReport {
-  /// Members: `method`, `target`, `version`, `fields` and `trailers` as [name, value] pairs in their order, `body` with `length` and `sha256`,
-  /// `connection` and `request` (the how-manieth connection of the server, and request of that connection).
+  /// Members: `method`, `target`, `version`, `fields` and `trailers` as [name, value] pairs in their order, `body` with `length` and
+  /// `sha256`, `connection` and `request` (the how-manieth connection of the server, and request of that connection).
   ///
   /// A name or value that is not UTF-8 is told byte by byte, as the code points 0 to 255.
   static func append(

@@ -21,8 +21,8 @@ final class EchoConnection {
     case events(EchoEvents)
     /// The last answer is in the output. Then `lingering`.
     case ending
-    /// All is said, and what still comes is thrown away: a close with unread bytes would reset the connection, and the client might lose the
-    /// answer (RFC 9112 section 9.6).
+    /// All is said, and what still comes is thrown away: a close with unread bytes would reset the connection, and the client might lose
+    /// the answer (RFC 9112 section 9.6).
     case lingering(bytesLeft: Int)
   }
 

@@ -1,4 +1,5 @@
-// The program's name, version and commands, and how a command ends: its exit code and its last words. What a command does is its own file's.
+// The program's name, version and commands, and how a command ends: its exit code and its last words. What a command does is its own
+// file's.
 
 import ArgumentParser
 import Glibc

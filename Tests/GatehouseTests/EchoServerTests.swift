@@ -121,7 +121,8 @@ final class RunningEcho {
     #expect(answer.contains("\"method\": \"PROPFIND\",\n  \"target\": \"/a%20b?c=\\\"d\\\"\",\n  \"version\": \"HTTP/1.1\""))
     #expect(
       answer.contains(
-        "[\n    [\"Host\", \"x\"],\n    [\"X-B\", \"2\"],\n    [\"x-a\", \"1\"],\n    [\"X-B\", \"é\"],\n    [\"Content-Length\", \"5\"]\n  ]"
+        "[\n    [\"Host\", \"x\"],\n    [\"X-B\", \"2\"],\n    "
+          + "[\"x-a\", \"1\"],\n    [\"X-B\", \"é\"],\n    [\"Content-Length\", \"5\"]\n  ]"
       ))
     #expect(answer.contains("\"body\": {\"length\": 5, \"sha256\": \"\(digest("hello"))\"}"))
   }

@@ -37,8 +37,8 @@ import Testing
   }
 
   @Test func staleGenerationFindsNothing() throws {
-    // Both sockets are ready in one collection; dealing with the first lets the second go, and its slot is taken by a stranger. The second event,
-    // already collected, must not reach the stranger.
+    // Both sockets are ready in one collection; dealing with the first lets the second go, and its slot is taken by a stranger. The
+    // second event, already collected, must not reach the stranger.
     var poller = try Poller(capacity: 8)
     var things = SlotMap<Thing>()
     var first = SocketPair().streams()

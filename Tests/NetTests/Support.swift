@@ -46,8 +46,8 @@ struct StreamPair: ~Copyable {
   var b: Stream
 }
 
-/// Sleeps until `descriptor` is ready for `events` (poll(2)), at most ten seconds. Not a synchronisation by time: the time is what a broken test
-/// takes to fail.
+/// Sleeps until `descriptor` is ready for `events` (poll(2)), at most ten seconds. Not a synchronisation by time: the time is what a
+/// broken test takes to fail.
 func becomes(_ descriptor: Int32, _ events: Int32) -> Bool {
   var one = pollfd(fd: descriptor, events: Int16(events), revents: 0)
   return unsafe poll(&one, 1, 10_000) == 1
