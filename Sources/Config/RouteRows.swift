@@ -153,7 +153,7 @@ extension Reading {
     let written = Array(word.text.utf8)
     let failure =
       isRaw
-      ? CanonicalPath.comparable(written.span, into: &canonical) : CanonicalPath.canonicalize(written.span, into: &canonical, raw: false)
+      ? CanonicalPath.comparable(written.span, decodingSlashes: false, into: &canonical) : CanonicalPath.canonicalize(written.span, into: &canonical, raw: false)
     if let failure { return wrong(word, "would be refused in a request: \(failure.reason)") }
     if canonical.array() != written {
       return wrong(word, "is not in canonical form, so that it would match nothing", hint: "write \(ASCII.string(canonical.span))")
