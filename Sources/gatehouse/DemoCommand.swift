@@ -1,0 +1,73 @@
+// `gatehouse demo`: the main job in a scratch folder. Makes a user file and a proxy.conf, starts `echo` and `serve` as it would be done by hand, and
+// prints the curl commands to try, or with --check runs them and says whether they gave what they should.
+
+import ArgumentParser
+import Glibc
+import Net
+
+struct DemoCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "demo",
+    abstract: "Try it: an echo service behind the proxy, with a user and a token, in a scratch folder.",
+    discussion: "Runs until Ctrl-C and removes the folder then.")
+
+  @Option(name: .long, help: ArgumentHelp("Where the proxy listens.", valueName: "address"))
+  var listen = "127.0.0.1:8080"
+
+  @Flag(name: .long, help: "Run the printed commands, say what came of them, and end.")
+  var check = false
+
+  func run() throws {
+    Signals.ignoreBrokenPipe()
+    let scratch = try Scratch()
+    defer { scratch.remove() }
+    let stage = Stage(scratch: scratch, listen: listen)
+    defer { stage.stop() }
+    let password = try stage.prepare()
+    let address = try stage.start()
+    let trials = stage.trials(address: address, password: password)
+    Output.line("")
+    Output.line("Gatehouse runs at http://\(address), in front of an echo service. Its files: \(scratch.path)")
+    Output.line("")
+    if check {
+      let failures = trials.filter { !$0.passes() }.count
+      if failures > 0 { throw DemoFailure("\(failures) of \(trials.count) commands did not give what they should") }
+      Output.line("\nall \(trials.count) as they should be")
+      return
+    }
+    for trial in trials { Output.line("# \(trial.says)\n\(trial.command)\n") }
+    Output.line("Ctrl-C ends it.")
+    try stage.waitForSignal()
+  }
+}
+
+struct DemoFailure: Error, CustomStringConvertible {
+  let description: String
+
+  init(_ description: String) { self.description = description }
+}
+
+/// A folder that only we may read, gone when the demo ends.
+final class Scratch {
+  let path: String
+
+  init() throws {
+    let base = unsafe getenv("TMPDIR").map { unsafe String(cString: $0) } ?? "/tmp"
+    var template = Array("\(base)/gatehouse-demo.XXXXXX".utf8CString)
+    guard let made = unsafe mkdtemp(&template) else { throw DemoFailure("can't make a folder in \(base): \(unsafe String(cString: strerror(errno)))") }
+    path = unsafe String(cString: made)
+  }
+
+  func write(_ name: String, _ text: String) throws {
+    let file = unsafe fopen("\(path)/\(name)", "wx")
+    guard let file = unsafe file else { throw DemoFailure("can't write \(path)/\(name): \(unsafe String(cString: strerror(errno)))") }
+    defer { unsafe fclose(file) }
+    unsafe fchmod(fileno(file), 0o600)
+    guard unsafe fputs(text, file) >= 0 else { throw DemoFailure("can't write \(path)/\(name)") }
+  }
+
+  func remove() {
+    for name in ["users", "users.lock", "proxy.conf", "access.log"] { unsafe _ = unlink("\(path)/\(name)") }
+    unsafe _ = rmdir(path)
+  }
+}
