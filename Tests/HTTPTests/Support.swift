@@ -17,7 +17,8 @@ func text(_ bytes: Span<UInt8>) -> String {
 func meaning(_ head: RequestHead) -> String {
   var lines = [
     "\(head.method) \(text(head.bytes[head.methodRange])) \(head.version) \(head.framing) persistent=\(head.isPersistent)",
-    "expects=\(head.expectsContinue) authorization=\(head.authorization ?? -1)/\(head.authorizationCount) host=\(text(head.bytes[head.host]))",
+    "expects=\(head.expectsContinue) authorization=\(head.authorization ?? -1)/\(head.authorizationCount)",
+    "host=\(text(head.bytes[head.host]))",
     "\(head.target.form) whole=\(text(head.bytes[head.target.whole])) path=\(text(head.bytes[head.target.path]))",
     "query=\(head.target.hasQuery) \(text(head.bytes[head.target.query])) authority=\(text(head.bytes[head.target.authority]))",
   ]
