@@ -33,34 +33,27 @@ public struct UserFile: Sendable {
   /// ours was made is noticed, and the edit is made again on what is there now.
   ///
   /// With `createIfMissing` a file that is not there counts as empty and is made with mode 0600.
-  public func edit<R>(
-    createIfMissing: Bool = false, _ change: (inout UserFileText) throws(UserEditFailure) -> R
-  ) throws(UserFileError) -> R {
+  ///
+  /// Throws what `change` throws (it may run more than once), `UserEditFailure` for a file that can't be edited, or `UserFileError`.
+  public func edit<R>(createIfMissing: Bool = false, _ change: (inout UserFileText) throws -> R) throws -> R {
     try edit(createIfMissing: createIfMissing, steps: DurableSteps(), change)
   }
 
   /// The same with the system calls that can fail half-way as an argument.
   func edit<R>(
-    createIfMissing: Bool, steps: DurableSteps, _ change: (inout UserFileText) throws(UserEditFailure) -> R
-  ) throws(UserFileError) -> R {
+    createIfMissing: Bool = false, steps: DurableSteps, _ change: (inout UserFileText) throws -> R
+  ) throws -> R {
     let target = try resolve(createIfMissing: createIfMissing)
     let lock = try UserFileLock(target)
     defer { extendLifetime(lock) }
     for _ in 0..<Self.mostAttempts {
       let before = try current(lock.folder, target, createIfMissing: createIfMissing)
-      let result: R
-      let bytes: [UInt8]
-      do throws(UserEditFailure) {
-        var text = try UserFileText(before?.bytes ?? [])
-        result = try change(&text)
-        bytes = text.bytes
-      } catch {
-        throw .edit(error)
-      }
-      if let before, before.bytes == bytes { return result }
-      if try replace(lock.folder, target, before, with: bytes, steps) { return result }
+      var text = try UserFileText(before?.bytes ?? [])
+      let result = try change(&text)
+      if let before, before.bytes == text.bytes { return result }
+      if try replace(lock.folder, target, before, with: text.bytes, steps) { return result }
     }
-    throw .changing(path)
+    throw UserFileError.changing(path)
   }
 
   private static let mostAttempts = 5
@@ -183,7 +176,6 @@ public enum UserFileError: Error, Equatable, Sendable, CustomStringConvertible {
   case changing(String)
   case ownerNotKept(String, UInt32, UInt32)
   case isMountPoint(String)
-  case edit(UserEditFailure)
 
   public var description: String {
     switch self {
@@ -197,7 +189,6 @@ public enum UserFileError: Error, Equatable, Sendable, CustomStringConvertible {
     case .ownerNotKept(let path, let owner, let group):
       "\(path) belongs to user \(owner) and group \(group), and a new file can't be given to them: run this as its owner or as root"
     case .isMountPoint(let path): "\(path) is a mount point and can't be replaced: mount the folder that it is in"
-    case .edit(let failure): failure.description
     }
   }
 
