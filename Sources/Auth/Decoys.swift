@@ -8,15 +8,16 @@ internal import Crypto
 
 struct Decoys: Sendable {
   /// By cost. Never empty.
-  private let hashes: [PasswordHash]
+  let hashes: [PasswordHash]
   /// How many users have this cost or an earlier one.
   private let upTo: [UInt64]
 
-  func choose(_ nameHash: UInt64) -> PasswordHash {
+  /// Which of `hashes` a name gets.
+  func choose(_ nameHash: UInt64) -> Int {
     let point = nameHash.multipliedFullWidth(by: upTo[upTo.count - 1]).high
     var i = 0
     while upTo[i] <= point { i += 1 }
-    return hashes[i]
+    return i
   }
 
   struct Builder {

@@ -114,7 +114,7 @@ public final class Gatekeeper: Sendable {
     _ name: Span<UInt8>, _ password: Span<UInt8>, _ requirement: Requirement, _ now: Timestamp, _ instant: Instant
   ) -> Decision {
     let nameHash = users.hash(name)
-    let decoy = users.decoy(for: nameHash)
+    let decoy = users.decoyIndex(for: nameHash)
     let user = users.user(named: name, hash: nameHash)
     let refusal = user.flatMap { self.refusal(of: $0, at: now) }
     if APIKey.hasForm(password), let entry = users.key(SHA256.hash(password)), let user, entry.owner === user, refusal == nil,
@@ -123,9 +123,10 @@ public final class Gatekeeper: Sendable {
       return admit(user, requirement)
     }
     // A locked or expired user's own hash is checked, so that locking him changes no time; only names without a hash get a decoy.
-    let hash = user?.hash ?? decoy
+    let hash = user?.hash ?? users.decoy(decoy)
     if hash.isCostly {
-      let code = cache.code(name: name, password: password, hash: hash.text.span)
+      let text = hash.text
+      let code = cache.code(name: name, password: password, hash: text.span)
       let isKnown = cache.contains(code, at: instant, lifetime: options.cacheLifetime)
       if isKnown, refusal == nil, let user { return admit(user, requirement) }
       return .pending(PasswordCheck(key: code, name: name, password: password, hash: hash))

@@ -65,7 +65,7 @@ public final class UserTable: Sendable {
 
   // MARK: For the gatekeeper
 
-  /// The hash that `user(named:hash:)` and `decoy(for:)` both want, made once: a known name then costs what an unknown one costs.
+  /// The hash that `user(named:hash:)` and `decoyIndex(for:)` both want, made once: a known name then costs what an unknown one costs.
   func hash(_ name: Span<UInt8>) -> UInt64 { seed.hash(name) }
 
   func user(named name: Span<UInt8>, hash: UInt64) -> User? {
@@ -80,7 +80,10 @@ public final class UserTable: Sendable {
 
   /// What a password for an unknown name is checked against. Its kind and cost are drawn from those of the file's users, always the same
   /// for one name, so that time tells no more than that *some* user may be called so.
-  func decoy(for nameHash: UInt64) -> PasswordHash { decoys.choose(nameHash) }
+  /// Drawn for known names too; the hash itself is fetched for unknown ones.
+  func decoyIndex(for nameHash: UInt64) -> Int { decoys.choose(nameHash) }
+
+  func decoy(_ index: Int) -> PasswordHash { decoys.hashes[index] }
 
   /// The entry of a token, found by its digest. Which entry is looked at depends on the digest alone, which nobody without
   /// the token can steer; the digests themselves are compared in constant time.

@@ -12,12 +12,14 @@ enum Crypt {
   /// bcrypt leave bits in the salt's last character that libcrypt clears in its answer.
   static func matches(_ password: Span<UInt8>, _ hash: PasswordHash) -> Bool {
     var phrase = phrase(password)
-    let digestLength = hash.text.count - hash.digestStart
-    return withHash(&phrase, setting: hash.text) { made in
+    let text = hash.text
+    let digestStart = hash.digestStart
+    let digestLength = text.count - digestStart
+    return withHash(&phrase, setting: text) { made in
       guard made.count > digestLength else { return false }
       return ConstantTime.equals(
         made.extracting(made.count - digestLength..<made.count),
-        hash.text.span.extracting(hash.digestStart..<hash.text.count))
+        text.span.extracting(digestStart..<text.count))
     }
   }
 

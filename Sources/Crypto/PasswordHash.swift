@@ -77,26 +77,41 @@ public struct PasswordHash: Sendable {
     }
   }
 
-  public let cost: Cost
+  public var cost: Cost { parts.cost }
   /// The hash as it stands in the file.
-  public let text: [UInt8]
+  public var text: [UInt8] { parts.text }
   /// Of a decoy: costs what the original costs, and no password matches it.
-  public let isDecoy: Bool
+  public var isDecoy: Bool { parts.isDecoy }
   /// Where the part to compare starts in `text` (kinds of crypt_r and apr1).
-  let digestStart: Int
+  var digestStart: Int { parts.digestStart }
   /// What the cheap kinds are compared with: the decoded digest, then the salt. For `{PLAIN}` the SHA-256 of the password.
-  let decoded: [UInt8]
+  var decoded: [UInt8] { parts.decoded }
 
   public var kind: Kind { cost.kind }
   public var isCostly: Bool { cost.kind.isCostly }
   public var costLabel: String { cost.label }
 
+  /// One reference to copy, where a request looks up a hash, instead of one for each array.
+  private let parts: Parts
+
+  private final class Parts: Sendable {
+    let cost: Cost
+    let text: [UInt8]
+    let digestStart: Int
+    let decoded: [UInt8]
+    let isDecoy: Bool
+
+    init(cost: Cost, text: [UInt8], digestStart: Int, decoded: [UInt8], isDecoy: Bool) {
+      self.cost = cost
+      self.text = text
+      self.digestStart = digestStart
+      self.decoded = decoded
+      self.isDecoy = isDecoy
+    }
+  }
+
   init(cost: Cost, text: [UInt8], digestStart: Int, decoded: [UInt8], isDecoy: Bool = false) {
-    self.cost = cost
-    self.text = text
-    self.digestStart = digestStart
-    self.decoded = decoded
-    self.isDecoy = isDecoy
+    parts = Parts(cost: cost, text: text, digestStart: digestStart, decoded: decoded, isDecoy: isDecoy)
   }
 
   /// Whether `password` is the one that the hash was made of. Takes the same time for every wrong password of the same length.
@@ -113,15 +128,18 @@ public struct PasswordHash: Sendable {
     case .bcrypt, .sha256crypt, .sha512crypt, .yescrypt, .scrypt7, .md5crypt:
       matched = Crypt.matches(password, self)
     case .apr1:
+      let text = self.text
       let salt = text.span.extracting(Apr1.magic.count..<digestStart - 1)
       let digest = Apr1.digest(password, salt: salt)
       matched = ConstantTime.equals(digest.span, text.span.extracting(digestStart..<text.count))
     case .sha1, .saltedSHA1:
+      let decoded = self.decoded
       let salt = decoded.span.extracting(SHA1.size..<decoded.count)
       matched = SHA1.withDigest(password, salt) { digest in
         ConstantTime.equals(digest, decoded.span.extracting(0..<SHA1.size))
       }
     case .plain:
+      let decoded = self.decoded
       matched = SHA256.hash(password).equals(decoded.span)
     }
     let holdsNUL = ASCII.firstIndex(of: 0, in: password) != nil
