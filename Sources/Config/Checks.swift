@@ -38,8 +38,10 @@ extension Reading {
   private func resolveRoutes() {
     for draft in routes {
       let index = draft.upstream.flatMap { upstream(named: $0) }
-      if draft.upstream == nil { diagnostics.error(draft.place, "this route has no upstream", hint: "say where its requests go: upstream NAME") }
-      if !draft.hasRequire {
+      if !draft.names.contains("upstream") {
+        diagnostics.error(draft.place, "this route has no upstream", hint: "say where its requests go: upstream NAME")
+      }
+      if !draft.names.contains("require") {
         diagnostics.error(
           draft.place, "this route does not say who may pass",
           hint: "require valid-user, or user …, or group …; a route that is meant to be public says require nobody")
@@ -68,7 +70,10 @@ extension Reading {
     if let nearest = Nearest.name(to: word.text, among: names) {
       hint = "did you mean '\(nearest)'?"
     } else {
-      hint = names.isEmpty ? "describe it: upstream \(word.written) { server http://127.0.0.1:9000 }" : "there are: " + names.prefix(10).joined(separator: ", ")
+      hint =
+        names.isEmpty
+        ? "describe it: upstream \(word.written) { server http://127.0.0.1:9000 }"
+        : "there are: " + names.prefix(10).joined(separator: ", ")
     }
     wrong(word, "is no upstream", hint: hint)
     // What a mistyped name was meant for is not unused.
@@ -113,7 +118,8 @@ extension Reading {
   private func checkHeaders() {
     func folded(_ name: String) -> [UInt8] { name.utf8.map { $0 == 0x5F || $0 == 0x2E ? 0x2D : ASCII.lowercased($0) } }
     let options = settings.forwarding
-    guard folded(options.userField) == folded(options.groupsField), let place = topPlaces["groups_header"] ?? topPlaces["user_header"] else { return }
+    guard folded(options.userField) == folded(options.groupsField), let place = topPlaces["groups_header"] ?? topPlaces["user_header"]
+    else { return }
     diagnostics.error(place, "the user and the groups would be sent under the same name")
   }
 
@@ -134,7 +140,9 @@ extension Reading {
     do {
       bytes = try Disk.read(path, limit: 1 << 30)
     } catch {
-      wrong(word, "can't be read: \(error.reason)", hint: error.reason == "there is no such file" ? "make it with: gatehouse user add NAME" : nil)
+      wrong(
+        word, "can't be read: \(error.reason)",
+        hint: error.reason == "there is no such file" ? "make it with: gatehouse user add NAME" : nil)
       return nil
     }
     do {

@@ -12,6 +12,8 @@ enum Disk {
   /// What a file is, symbolic links followed.
   struct Attributes: Equatable {
     var isFolder: Bool
+    /// Neither a folder nor a pipe, socket or device.
+    var isRegular: Bool
     /// Bits of chmod(2).
     var permissions: Int
     /// Device and inode: the same file under any name.
@@ -22,7 +24,7 @@ enum Disk {
   /// All bytes of the file at `path`, which may hold `limit` bytes at most.
   static func read(_ path: String, limit: Int) throws(Failure) -> [UInt8] {
     let attributes = try attributes(path)
-    if attributes.isFolder { throw Failure(reason: "it is a folder") }
+    if let failure = unreadable(attributes) { throw failure }
     if attributes.size > limit { throw Failure(reason: "it is larger than \(limit) bytes") }
     do {
       let bytes = [UInt8](try Data(contentsOf: URL(fileURLWithPath: path)))
@@ -41,6 +43,7 @@ enum Disk {
       let found = try FileManager.default.attributesOfItem(atPath: target)
       return Attributes(
         isFolder: found[.type] as? FileAttributeType == .typeDirectory,
+        isRegular: found[.type] as? FileAttributeType == .typeRegular,
         permissions: number(found[.posixPermissions]) ?? 0,
         identity: [UInt64(number(found[.systemNumber]) ?? 0), UInt64(number(found[.systemFileNumber]) ?? 0)],
         size: number(found[.size]) ?? 0)
@@ -52,11 +55,17 @@ enum Disk {
   /// Nil when this process may read the file at `path`, else why not.
   static func whyUnreadable(_ path: String) -> Failure? {
     do {
-      if try attributes(path).isFolder { return Failure(reason: "it is a folder") }
+      if let failure = unreadable(try attributes(path)) { return failure }
     } catch {
       return error
     }
     return FileManager.default.isReadableFile(atPath: path) ? nil : Failure(reason: "it may not be read (permissions)")
+  }
+
+  /// Only regular files are read: a pipe's text can't be read again at a reload.
+  private static func unreadable(_ attributes: Attributes) -> Failure? {
+    if attributes.isFolder { return Failure(reason: "it is a folder") }
+    return attributes.isRegular ? nil : Failure(reason: "it is no regular file")
   }
 
   /// The names in a folder, sorted by their bytes; none when it can't be listed.

@@ -54,7 +54,8 @@ extension Table {
       reading.count(directive.arguments[0], 16...16_777_216).map { reading.settings.gatekeeper.cacheEntries = $0 }
     },
     Row(
-      "log", in: .top, takes: "FILE|stdout|off [combined|json]", 1...2, standard: "stdout combined", elsewhere: ["access_log", "CustomLog"],
+      "log", in: .top, takes: "FILE|stdout|off [combined|json]", 1...2, standard: "stdout combined",
+      elsewhere: ["access_log", "CustomLog"],
       doc: "Where each request is logged, and in which format; a file is opened again on SIGUSR1."
     ) { reading, directive in reading.log(directive) },
     Row(
@@ -82,7 +83,8 @@ extension Table {
       reading.onOff(directive.arguments[0]).map { reading.settings.forwarding.setsForwarded = $0 }
     },
     Row(
-      "trusted_proxies", in: .top, takes: "NETWORK…", 1...1024, isRepeatable: true, elsewhere: ["set_real_ip_from", "RemoteIPTrustedProxy"],
+      "trusted_proxies", in: .top, takes: "NETWORK…", 1...1024, isRepeatable: true,
+      elsewhere: ["set_real_ip_from", "RemoteIPTrustedProxy"],
       doc: "Proxies in front (`10.0.0.0/8`, `::1`, `unix:`) whose `X-Forwarded-*` and `X-Request-Id` are believed."
     ) { reading, directive in reading.trust(directive) },
   ]
@@ -109,7 +111,8 @@ extension Reading {
     hasListen = true
     if let tls = directive.arguments.dropFirst().first(where: { $0.text == "tls" }) {
       return diagnostics.error(
-        tls.place, "'listen … tls' is not supported in this version of Gatehouse", hint: "put a TLS-terminating server in front of it for now")
+        tls.place, "'listen … tls' is not supported in this version of Gatehouse",
+        hint: "put a TLS-terminating server in front of it for now")
     }
     if let block = directive.block { return diagnostics.error(block.place, "'listen' takes no block") }
     guard !word.isBroken else { return }
@@ -123,7 +126,9 @@ extension Reading {
         guard let mode = socketMode(directive, isUnix: options.address.isUnix) else { return }
         options.unixMode = mode
       }
-      if let earlier = listeners.first(where: { $0.options.address == options.address && options.address.port != 0 || $0.options == options && options.address.isUnix }) {
+      if let earlier = listeners.first(where: {
+        $0.options.address == options.address && options.address.port != 0 || $0.options == options && options.address.isUnix
+      }) {
         return diagnostics.error(word.place, "the same address is listened on twice", hint: "first at \(earlier.word.place.shortText)")
       }
       listeners.append((options, word))

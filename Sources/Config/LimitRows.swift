@@ -5,8 +5,12 @@ import Proxy
 
 extension Table {
   static let limitRows: [Row] = [
-    size("request_line", \.requestLine, 256...65_536, "8k", "Longest request line; 414 beyond.", ["large_client_header_buffers", "LimitRequestLine"]),
-    size("header_size", \.fieldBytes, 1024...1_048_576, "32k", "Size of all header lines of a request together; 431 beyond.", ["max_header_size"]),
+    size(
+      "request_line", \.requestLine, 256...65_536, "8k", "Longest request line; 414 beyond.",
+      ["large_client_header_buffers", "LimitRequestLine"]),
+    size(
+      "header_size", \.fieldBytes, 1024...1_048_576, "32k", "Size of all header lines of a request together; 431 beyond.",
+      ["max_header_size"]),
     count("header_count", \.fieldCount, 8...1000, "100", "Number of header lines of a request; 431 beyond.", ["LimitRequestFields"]),
     time(
       "header_timeout", \.headerTimeout, "10s", "From a request's first byte to the end of its header; 408 beyond.",
@@ -15,9 +19,12 @@ extension Table {
     time("keepalive_timeout", \.keepAliveTimeout, "75s", "How long an idle client connection stays open.", ["idle_timeout"]),
     count("keepalive_requests", \.keepAliveRequests, 1...1_000_000_000, "10000", "Requests that one client connection may bring."),
     time("send_timeout", \.sendTimeout, "60s", "How long a client may take nothing of a response before it is cut off."),
-    count("connections", \.connectionsPerWorker, 1...1_000_000, "16384", "Client connections of one worker; more wait.", ["worker_connections", "maxconn"]),
+    count(
+      "connections", \.connectionsPerWorker, 1...1_000_000, "16384", "Client connections of one worker; more wait.",
+      ["worker_connections", "maxconn"]),
     time(
-      "drain_timeout", \.drainTimeout, "30s", "After SIGTERM: how long running requests may go on.", ["worker_shutdown_timeout", "grace_period"],
+      "drain_timeout", \.drainTimeout, "30s", "After SIGTERM: how long running requests may go on.",
+      ["worker_shutdown_timeout", "grace_period"],
       from: .seconds(0)),
     Row(
       "hash_threads", in: .top, takes: "NUMBER|auto", 1...1, standard: "auto",
@@ -51,7 +58,8 @@ extension Table {
   }
 
   private static func time(
-    _ name: String, _ limit: Limit<Interval>, _ standard: String, _ doc: String, _ elsewhere: [String] = [], from shortest: Interval = .milliseconds(10)
+    _ name: String, _ limit: Limit<Interval>, _ standard: String, _ doc: String, _ elsewhere: [String] = [],
+    from shortest: Interval = .milliseconds(10)
   ) -> Row {
     Row(name, in: .top, takes: "DURATION", 1...1, standard: standard, elsewhere: elsewhere, doc: doc) { reading, directive in
       reading.duration(directive.arguments[0], shortest...longestTimeout).map { reading.settings.limits[keyPath: limit] = $0 }

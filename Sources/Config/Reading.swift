@@ -38,7 +38,9 @@ final class Reading {
     }
   }
 
-  func read(_ block: Block, in place: Place) {
+  /// Answers which directives stand in it, well or badly written.
+  @discardableResult
+  func read(_ block: Block, in place: Place) -> Set<String> {
     var seen: [String: SourceRange] = [:]
     for directive in block.directives {
       if !block.isClosed && Self.belongsOutside(directive, of: place) {
@@ -47,6 +49,7 @@ final class Reading {
         read(directive, in: place, &seen)
       }
     }
+    return Set(seen.keys)
   }
 
   /// Of a block that is never closed: whether `directive` was meant to stand at the top level, after the missing brace.
@@ -88,7 +91,8 @@ final class Reading {
       let message = most == 0 ? "'\(row.name)' takes no arguments" : "an argument too many for '\(row.name)'"
       diagnostics.error(directive.arguments[most].place, message, hint: row.synopsis)
     } else {
-      diagnostics.error(directive.place, "'\(row.name)' lacks \(directive.arguments.isEmpty ? "its argument" : "an argument")", hint: row.synopsis)
+      diagnostics.error(
+        directive.place, "'\(row.name)' lacks \(directive.arguments.isEmpty ? "its argument" : "an argument")", hint: row.synopsis)
     }
   }
 
@@ -112,7 +116,9 @@ final class Reading {
     if let row = order.first(where: { $0.elsewhere.contains(name) }) {
       return "here it is called '\(row.name)'" + (row.places.contains(place) ? "" : ", \(row.places[0].phrase)")
     }
-    guard let known = Nearest.name(to: name, among: order.map(\.name)), let row = order.first(where: { $0.name == known }) else { return nil }
+    guard let known = Nearest.name(to: name, among: order.map(\.name)), let row = order.first(where: { $0.name == known }) else {
+      return nil
+    }
     return "did you mean '\(known)', \(row.places[0].phrase)?"
   }
 }

@@ -8,8 +8,10 @@ import Proxy
 extension Table {
   static let routeRows: [Row] = [
     Row(
-      "route", in: .top, takes: "[METHODS] [HOST] PATH | = PATH", 1...4, block: .required, isRepeatable: true, elsewhere: ["location", "handle"],
-      doc: "What is done with requests for a path and all beneath it (with `=`: for that path alone), of these methods (`GET,HEAD`) and this host (`legacy.example.com`, `*.example.com`)."
+      "route", in: .top, takes: "[METHODS] [HOST] [=] PATH", 1...4, block: .required, isRepeatable: true,
+      elsewhere: ["location", "handle"],
+      doc:
+        "What is done with requests for a path and all beneath it (with `=`: for that path alone), of these methods (`GET,HEAD`) and this host (`legacy.example.com`, `*.example.com`)."
     ) { reading, directive in reading.route(directive) },
     Row(
       "upstream", in: .route, takes: "NAME", 1...1, elsewhere: ["proxy_pass", "reverse_proxy", "use_backend", "ProxyPass"],
@@ -18,7 +20,8 @@ extension Table {
     Row(
       "require", in: .route, takes: "nobody|valid-user|user NAME…|group NAME…", 1...1024, isRepeatable: true,
       elsewhere: ["auth_basic", "basic_auth", "satisfy"],
-      doc: "Who may pass: `nobody` in particular (a public route), any user, or those named; of several `user` and `group` lines one is enough."
+      doc:
+        "Who may pass: `nobody` in particular (a public route), any user, or those named; of several `user` and `group` lines one is enough."
     ) { reading, directive in reading.require(directive) },
     Row(
       "body_limit", in: .route, takes: "SIZE|none", 1...1, standard: "none", elsewhere: ["client_max_body_size", "LimitRequestBody"],
@@ -30,7 +33,8 @@ extension Table {
     },
     Row(
       "path", in: .route, takes: "canonical|raw", 1...1, standard: "canonical",
-      doc: "Whether the path is forwarded in the form in which it was judged, or `raw`: byte for byte, encoded slashes and backslashes included."
+      doc:
+        "Whether the path is forwarded in the form in which it was judged, or `raw`: byte for byte, encoded slashes and backslashes included."
     ) { reading, directive in
       reading.choice(directive.arguments[0], [("canonical", false), ("raw", true)]).map { reading.routeInHand?.isRaw = $0 }
     },
@@ -59,8 +63,8 @@ struct RouteDraft {
   /// Who is named, for checking them against the user file.
   var users: [Word] = []
   var groups: [Word] = []
-  /// `require` stands there, usable or not.
-  var hasRequire = false
+  /// Which directives stand in its block, usable or not: one that is there and wrong is not missing as well.
+  var names: Set<String> = []
   var bodyLimit: UInt64?
   var isRaw = false
   var allowsTrace = false
@@ -73,8 +77,9 @@ extension Reading {
     var draft = RouteDraft(place: directive.place, label: label)
     if !directive.isBroken { header(directive, &draft) }
     routeInHand = draft
-    if let block = directive.block { read(block, in: .route) }
-    guard let draft = routeInHand else { return }
+    let names = directive.block.map { read($0, in: .route) } ?? []
+    guard var draft = routeInHand else { return }
+    draft.names = names
     routeInHand = nil
     if let word = draft.path { checkCanonical(word, isRaw: draft.isRaw) }
     routes.append(draft)
@@ -92,10 +97,12 @@ extension Reading {
     }
     if let regex = words.first(where: { ["~", "~*", "^~"].contains($0.text) }) {
       return diagnostics.error(
-        regex.place, "'\(regex.text)' means nothing here", hint: "a path is a prefix, or with '=' before it the whole; there are no regular expressions")
+        regex.place, "'\(regex.text)' means nothing here",
+        hint: "a path is a prefix, or with '=' before it the whole; there are no regular expressions")
     }
     guard words.count <= 2 else {
-      return diagnostics.error(directive.place, "too many words for a route", hint: "methods are parted by commas: GET,HEAD; then come a host, and a path")
+      return diagnostics.error(
+        directive.place, "too many words for a route", hint: "methods are parted by commas: GET,HEAD; then come a host, and a path")
     }
     if path.text.utf8.first == 0x2F {
       draft.path = path
@@ -123,8 +130,12 @@ extension Reading {
         return wrong(word, "is no list of methods", hint: "write them like GET,HEAD: commas, no spaces")
       }
       // RFC 9110 section 9.1: method names are case-sensitive, so `get` would match nothing that anybody sends.
-      if method != capitals && Method.isUsual(capitals) { return wrong(word, "is no list of methods", hint: "methods are in capitals: \(capitals)") }
-      if method == "CONNECT" { return diagnostics.error(word.place, "CONNECT asks for a tunnel, which is answered with 501 before any route is looked for") }
+      if method != capitals && Method.isUsual(capitals) {
+        return wrong(word, "is no list of methods", hint: "methods are in capitals: \(capitals)")
+      }
+      if method == "CONNECT" {
+        return diagnostics.error(word.place, "CONNECT asks for a tunnel, which is answered with 501 before any route is looked for")
+      }
       if draft.methods.contains(Array(method.utf8)) { return diagnostics.error(word.place, "'\(method)' stands twice in this list") }
       draft.methods.append(Array(method.utf8))
     }
@@ -166,7 +177,6 @@ extension Reading {
   // MARK: Who may
 
   func require(_ directive: Directive) {
-    routeInHand?.hasRequire = true
     let word = directive.arguments[0]
     let names = Array(directive.arguments.dropFirst())
     guard let kind = choice(word, [("nobody", 0), ("valid-user", 1), ("user", 2), ("group", 3)]) else { return }

@@ -14,13 +14,17 @@ extension Table {
       "server", in: .upstream, takes: "URL", 1...1, elsewhere: ["proxy_pass", "reverse_proxy", "ProxyPass"],
       doc: "Where it is: `http://127.0.0.1:9000`, `https://legacy.example.com` or `unix:/run/app.sock`."
     ) { reading, directive in reading.server(directive.arguments[0]) },
-    time("connect_timeout", \.connectTimeout, "5s", "Longest time to resolve, connect and shake hands; 504 beyond.", ["proxy_connect_timeout"]),
+    time(
+      "connect_timeout", \.connectTimeout, "5s", "Longest time to resolve, connect and shake hands; 504 beyond.", ["proxy_connect_timeout"]),
     time(
       "response_timeout", \.responseTimeout, "60s", "From the request's end to the response's first byte; 504 beyond.",
       ["proxy_read_timeout", "ProxyTimeout"]),
-    time("idle_timeout", \.idleTimeout, "60s", "Longest pause in a response, or in taking an upload; it is cut beyond.", ["proxy_send_timeout"]),
     time(
-      "keepalive_timeout", \.reuseWithin, "4s", "How long an idle connection is used again: set it below the service's own keep-alive time.",
+      "idle_timeout", \.idleTimeout, "60s", "Longest pause in a response, or in taking an upload; it is cut beyond.", ["proxy_send_timeout"]
+    ),
+    time(
+      "keepalive_timeout", \.reuseWithin, "4s",
+      "How long an idle connection is used again: set it below the service's own keep-alive time.",
       ["keepalive"]),
     Row(
       "connections", in: .upstream, takes: "NUMBER", 1...1, standard: "1024", elsewhere: ["max_conns", "maxconn"],
@@ -76,10 +80,13 @@ extension Table {
   ]
 
   private static func time(
-    _ name: String, _ option: any WritableKeyPath<UpstreamOptions, Interval> & Sendable, _ standard: String, _ doc: String, _ elsewhere: [String]
+    _ name: String, _ option: any WritableKeyPath<UpstreamOptions, Interval> & Sendable, _ standard: String, _ doc: String,
+    _ elsewhere: [String]
   ) -> Row {
     Row(name, in: .upstream, takes: "DURATION", 1...1, standard: standard, elsewhere: elsewhere, doc: doc) { reading, directive in
-      reading.duration(directive.arguments[0], .milliseconds(10)...longestTimeout).map { reading.upstreamInHand?.options[keyPath: option] = $0 }
+      reading.duration(directive.arguments[0], .milliseconds(10)...longestTimeout).map {
+        reading.upstreamInHand?.options[keyPath: option] = $0
+      }
     }
   }
 }
@@ -104,10 +111,10 @@ extension Reading {
     // Where it is unknown, a place that nobody connects to: settings are not given out while there are errors.
     let options = UpstreamOptions(name: name.text, scheme: .http, address: .unix(path: ""))
     upstreamInHand = UpstreamDraft(name: name, options: options)
-    if let block = directive.block { read(block, in: .upstream) }
+    let names = directive.block.map { read($0, in: .upstream) } ?? []
     guard let draft = upstreamInHand else { return }
     upstreamInHand = nil
-    if draft.server == nil {
+    if !names.contains("server") {
       diagnostics.error(name.place, "this upstream has no server", hint: "say where it is: server http://127.0.0.1:9000")
     } else if let tls = draft.tlsPlace, draft.options.scheme != .https, draft.server?.isBroken == false {
       diagnostics.error(tls, "'tls' is for a server whose URL begins with https://")

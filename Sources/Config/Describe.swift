@@ -1,0 +1,182 @@
+// What `check` prints: the config as the proxy understands it, resolved and in order of precedence. No secret is in it.
+
+import Auth
+import Net
+import Primitives
+import Proxy
+import Upstream
+
+extension Configuration {
+  /// The whole picture, then problems and warnings. Lines are parted by "\n".
+  public var summary: String {
+    var parts: [String] = []
+    if let settings { parts.append(Description(settings, users).text) }
+    if !diagnostics.all.isEmpty { parts.append(diagnostics.rendered) }
+    parts.append("\(name): \(verdict)")
+    return parts.joined(separator: "\n\n")
+  }
+
+  private var verdict: String {
+    let errors = diagnostics.errorCount
+    let warnings = diagnostics.warnings.count
+    let counts = [(errors, "error"), (warnings, "warning")].filter { $0.0 > 0 }.map { "\($0.0) \($0.1)\($0.0 == 1 ? "" : "s")" }
+    if errors > 0 { return "can't be used: " + counts.joined(separator: ", ") }
+    return "can be used" + (counts.isEmpty ? "" : ", with " + counts.joined(separator: ", "))
+  }
+}
+
+private struct Description {
+  let settings: Settings
+  let users: UserTable?
+
+  init(_ settings: Settings, _ users: UserTable?) {
+    self.settings = settings
+    self.users = users
+  }
+
+  var text: String {
+    var lines: [String] = []
+    lines += section("Listeners", settings.listeners.map(listener))
+    lines += section("Routes, most specific first", Router(settings.routes).routes.map(route))
+    lines += section("Upstreams", settings.upstreams.map(upstream))
+    lines += section("Users", userLines.map { [$0] })
+    lines += section("Logs", [["access", accessLog], ["errors", "standard error, \(settings.logLevel.name) and above"]])
+    lines += section("Identity", identity)
+    lines += section("Limits", limits)
+    lines += section("Workers", [[settings.workers == 0 ? "one for each processor" : "\(settings.workers)"]])
+    return lines.dropLast().joined(separator: "\n")
+  }
+
+  // MARK: Rows
+
+  private func listener(_ options: ListenOptions) -> [String] {
+    [options.address.text, options.address.isUnix ? "HTTP, mode \(String(options.unixMode, radix: 8))" : "HTTP, no TLS"]
+  }
+
+  private func route(_ route: Route) -> [String] {
+    var notes: [String] = []
+    if let limit = route.bodyLimit { notes.append("bodies up to \(Value.text(size: Int(clamping: limit)))") }
+    if route.isRaw { notes.append("raw path") }
+    if route.allowsTrace { notes.append("TRACE allowed") }
+    switch route.authorization {
+    case .strip: break
+    case .pass: notes.append("Authorization passed on")
+    case .replace: notes.append("Authorization replaced")
+    }
+    return [route.label, requirement(route.requirement), "to " + settings.upstreams[route.upstream].name, notes.joined(separator: ", ")]
+  }
+
+  private func requirement(_ requirement: Requirement) -> String {
+    switch requirement {
+    case .nobody: return "PUBLIC"
+    case .validUser: return "any user"
+    case .anyOf(let users, let groups):
+      func names(_ kind: String, _ names: Set<[UInt8]>) -> [String] {
+        names.isEmpty ? [] : [kind + " " + names.map { String(decoding: $0, as: UTF8.self) }.sorted().joined(separator: " ")]
+      }
+      return (names("user", users) + names("group", groups)).joined(separator: " or ")
+    }
+  }
+
+  private func upstream(_ options: UpstreamOptions) -> [String] {
+    var notes: [String] = []
+    notes.append(
+      "connect \(Value.text(options.connectTimeout)), response \(Value.text(options.responseTimeout)), idle \(Value.text(options.idleTimeout))"
+    )
+    notes.append("kept \(Value.text(options.reuseWithin)), \(options.maxConnections) connections a worker")
+    if options.scheme == .https {
+      var tls = options.tls.verify ? "TLS verified" : "TLS NOT VERIFIED"
+      if options.tls.verify { tls += options.tls.certificateAuthority.map { " by \($0)" } ?? " by the system's authorities" }
+      if let name = options.tls.name { tls += " as \(name)" }
+      if let certificate = options.tls.clientCertificate { tls += ", with our certificate \(certificate)" }
+      notes.append(tls)
+    }
+    return [options.name, address(options), notes.joined(separator: "; ")]
+  }
+
+  private func address(_ options: UpstreamOptions) -> String {
+    switch options.address {
+    case .unix(let path): "unix:\(path)"
+    case .host(let host, let port): "\(options.scheme == .https ? "https" : "http")://\(host.contains(":") ? "[\(host)]" : host):\(port)"
+    }
+  }
+
+  private var userLines: [String] {
+    let realm = "realm \"\(settings.gatekeeper.realm)\""
+    guard let path = settings.usersPath, let users else { return ["no user file", realm] }
+    var kinds = users.hashCensus.map { "\($0.users) \($0.kind)" }
+    if users.usersWithoutPassword > 0 { kinds.append("\(users.usersWithoutPassword) with tokens only") }
+    var lines = [path, counted(users.users.count, "user") + (kinds.isEmpty ? "" : ": " + kinds.joined(separator: ", "))]
+    if users.keyCount > 0 { lines.append(counted(users.keyCount, "token")) }
+    let locked = users.users.count { $0.isLocked }
+    if locked > 0 { lines.append("\(locked) locked") }
+    let cache = settings.gatekeeper
+    lines.append(
+      cache.cacheLifetime == .seconds(0)
+        ? "passwords are checked with every request"
+        : "verified passwords are remembered for \(Value.text(cache.cacheLifetime)), \(cache.cacheEntries) at most")
+    return lines + [realm]
+  }
+
+  private func counted(_ count: Int, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }
+
+  private var accessLog: String {
+    let format = settings.accessLog.format == .json ? "json" : "combined"
+    switch settings.accessLog.target {
+    case .off: return "off"
+    case .standardOutput: return "standard output, \(format)"
+    case .file(let path): return "\(path), \(format)"
+    }
+  }
+
+  private var identity: [[String]] {
+    let options = settings.forwarding
+    var rows = [["user", options.userField], ["groups", options.groupsField]]
+    rows.append(["origin", "X-Forwarded-For, -Proto, -Host, -Port" + (options.setsForwarded ? ", Forwarded" : "")])
+    let trusted = options.trustedProxies
+    rows.append(["trusted", trusted.isEmpty ? "no proxy in front" : trusted.map(\.description).joined(separator: " ")])
+    return rows
+  }
+
+  private var limits: [[String]] {
+    let limits = settings.limits
+    return [
+      [
+        "request",
+        "line \(Value.text(size: limits.requestLine)), header \(Value.text(size: limits.fieldBytes)) in \(limits.fieldCount) lines",
+      ],
+      [
+        "waiting",
+        "header \(Value.text(limits.headerTimeout)), body \(Value.text(limits.bodyTimeout)), sending \(Value.text(limits.sendTimeout))",
+      ],
+      [
+        "connections",
+        "\(limits.connectionsPerWorker) a worker, \(limits.keepAliveRequests) requests each, idle \(Value.text(limits.keepAliveTimeout)), drained \(Value.text(limits.drainTimeout))",
+      ],
+      [
+        "hashing",
+        "\(limits.hashThreads == 0 ? "half of the processors" : counted(limits.hashThreads, "thread")), \(limits.hashQueue) waiting for \(Value.text(limits.hashWait)) at most",
+      ],
+    ]
+  }
+
+  // MARK: Layout
+
+  /// A heading, the rows with their columns aligned, and an empty line.
+  private func section(_ heading: String, _ rows: [[String]]) -> [String] {
+    var widths: [Int] = []
+    for row in rows {
+      for (i, cell) in row.enumerated() {
+        if i == widths.count { widths.append(0) }
+        widths[i] = max(widths[i], cell.count)
+      }
+    }
+    let lines = rows.map { row in
+      var line = "  "
+      for (i, cell) in row.enumerated() { line += cell + String(repeating: " ", count: widths[i] - cell.count + 2) }
+      while line.last == " " { line.removeLast() }
+      return line
+    }
+    return [heading] + lines + [""]
+  }
+}

@@ -1,0 +1,65 @@
+// The picture that `check` prints.
+
+import Testing
+
+@testable import Config
+
+@Suite struct DescribeTests {
+  @Test func exampleIsPictured() throws {
+    let (configuration, scratch) = try ReferenceTests.loadExample()
+    let summary = configuration.summary.replacing(scratch.path, with: "/etc/gatehouse")
+    #expect(
+      summary == """
+        Listeners
+          127.0.0.1:8080                 HTTP, no TLS
+          unix:/run/gatehouse/http.sock  HTTP, mode 660
+
+        Routes, most specific first
+          GET = /healthz                  PUBLIC                     to legacy
+          GET,HEAD *.example.com /files/  any user                   to secure  raw path
+          /admin/                         user alice or group admin  to legacy  bodies up to 10m, Authorization replaced
+          /                               any user                   to legacy
+
+        Upstreams
+          legacy  http://127.0.0.1:9000            connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker
+          secure  https://legacy.example.com:8443  connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; TLS verified by /etc/gatehouse/tls/ca.pem as legacy.internal, with our certificate /etc/gatehouse/tls/client.pem
+
+        Users
+          /etc/gatehouse/users
+          1 user: 1 {SHA}
+          verified passwords are remembered for 5m, 65536 at most
+          realm "Authentication Required"
+
+        Logs
+          access  standard output, combined
+          errors  standard error, notice and above
+
+        Identity
+          user     X-Forwarded-User
+          groups   X-Forwarded-Groups
+          origin   X-Forwarded-For, -Proto, -Host, -Port
+          trusted  127.0.0.1 ::1
+
+        Limits
+          request      line 8k, header 32k in 100 lines
+          waiting      header 10s, body 30s, sending 1m
+          connections  16384 a worker, 10000 requests each, idle 75s, drained 30s
+          hashing      half of the processors, 1024 waiting for 20s at most
+
+        Workers
+          one for each processor
+
+        /etc/gatehouse/proxy.conf: can be used
+        """)
+  }
+
+  @Test func verdictCounts() {
+    func verdict(_ text: String) -> String {
+      String(Configuration.load(text: text, name: "t.conf", environment: { _ in nil }).summary.split(separator: "\n").last ?? "")
+    }
+    let good = "listen 127.0.0.1:1; upstream u { server http://a }\nroute / { upstream u; require nobody }\n"
+    #expect(verdict(good) == "t.conf: can be used")
+    #expect(verdict(good + "upstream v { server http://a }") == "t.conf: can be used, with 1 warning")
+    #expect(verdict("") == "t.conf: can't be used: 2 errors")
+  }
+}

@@ -1,0 +1,112 @@
+// The table, the example and the page in docs say the same.
+
+import FoundationEssentials
+import Proxy
+import Testing
+
+@testable import Config
+
+@Suite struct ReferenceTests {
+  private static let root = Path.folder(of: Path.folder(of: Path.folder(of: #filePath)))
+
+  private static func text(_ name: String) throws -> String {
+    String(decoding: try Data(contentsOf: URL(fileURLWithPath: "\(root)/\(name)")), as: UTF8.self)
+  }
+
+  /// To write the page anew: GATEHOUSE_WRITE_DOCS=1 swift test --filter ReferenceTests
+  @Test func pageEqualsTable() throws {
+    let page = try Self.text("docs/CONFIGURATION.md")
+    let begin = try #require(page.firstRange(of: Reference.begin + "\n"))
+    let end = try #require(page.firstRange(of: Reference.end))
+    if ProcessInfo.processInfo.environment["GATEHOUSE_WRITE_DOCS"] != nil {
+      let written = page[..<begin.upperBound] + Reference.markdown + page[end.lowerBound...]
+      try Data(written.utf8).write(to: URL(fileURLWithPath: "\(Self.root)/docs/CONFIGURATION.md"))
+      return
+    }
+    #expect(String(page[begin.upperBound..<end.lowerBound]) == Reference.markdown)
+  }
+
+  /// The example in a folder with the files that it names.
+  static func loadExample() throws -> (Configuration, Scratch) {
+    let scratch = try Scratch()
+    try scratch.write("users", "alice:{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=:groups=admin\n")
+    for name in ["ca.pem", "client.pem", "client.key"] { try scratch.write("tls/\(name)", "x") }
+    let path = try scratch.write("proxy.conf", try text("proxy.conf.example"))
+    return (Configuration.load(path: path, environment: { $0 == "UPSTREAM_TOKEN" ? "t0ken" : nil }), scratch)
+  }
+
+  @Test func exampleIsWithoutComplaint() throws {
+    let (configuration, _) = try Self.loadExample()
+    #expect(configuration.diagnostics.rendered == "")
+    #expect(configuration.settings != nil)
+  }
+
+  @Test func everyDirectiveIsInTheExample() throws {
+    var diagnostics = Diagnostics()
+    let source = SourceFile(name: "proxy.conf.example", bytes: Array(try Self.text("proxy.conf.example").utf8))
+    let directives = Parser.parse(source, environment: { _ in "" }, &diagnostics)
+    var found: Set<String> = []
+    func note(_ directives: [Directive], _ place: Place) {
+      for directive in directives {
+        found.insert("\(place) \(directive.name.text)")
+        guard let block = directive.block else { continue }
+        note(block.directives, place == .upstream ? .upstreamTLS : directive.name.text == "upstream" ? .upstream : .route)
+      }
+    }
+    note(directives, .top)
+    for row in Table.rows {
+      for place in row.places where row.name != "include" || place == .top {
+        #expect(found.contains("\(place) \(row.name)"), "\(row.name) \(place.phrase)")
+      }
+    }
+  }
+
+  @Test func namesAreUniqueInTheirPlace() {
+    var seen: Set<String> = []
+    for row in Table.rows {
+      for place in row.places { #expect(seen.insert("\(place) \(row.name)").inserted, "\(row.name)") }
+    }
+    for name in Table.announced { #expect(Table.row(name, in: .top) == nil) }
+  }
+
+  @Test func documentationIsOneSentenceAndSpeaksOfTheRow() {
+    for row in Table.rows {
+      #expect(row.doc.hasSuffix(".") && !row.doc.dropLast().contains(". "), "\(row.name)")
+      #expect(row.count.lowerBound <= row.count.upperBound)
+    }
+  }
+
+  /// Writing a default must change nothing: this is what the column "default" promises.
+  @Test(arguments: Table.rows.filter { $0.standard != nil }.map(\.name))
+  func writtenDefaultEqualsOmission(_ name: String) throws {
+    for row in Table.rows where row.name == name {
+      guard let standard = row.standard else { continue }
+      for place in row.places {
+        let text = try #require(Minimal.text(adding: "\(name) \(standard)", in: place))
+        let configuration = Configuration.load(text: text, name: "t.conf", environment: { _ in nil })
+        #expect(configuration.diagnostics.rendered == "", "\(text)")
+        let plain = Configuration.load(text: try #require(Minimal.text(adding: "", in: place)), name: "t.conf", environment: { _ in nil })
+        #expect(String(describing: configuration.settings) == String(describing: plain.settings))
+      }
+    }
+  }
+}
+
+/// The smallest config that needs no file, with something added to it.
+enum Minimal {
+  static func text(adding line: String, in place: Place) -> String? {
+    func at(_ other: Place) -> String { other == place ? line : "" }
+    let tls = place == .upstreamTLS ? "tls { \(line)\n}" : ""
+    return """
+      listen 127.0.0.1:0
+      \(at(.top))
+      upstream u {
+      server \(place == .upstreamTLS ? "https" : "http")://127.0.0.1:9
+      \(at(.upstream))\(tls)
+      }
+      route / { upstream u; require nobody
+      \(at(.route))
+      }
+      """
+  }
+}
