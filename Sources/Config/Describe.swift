@@ -80,9 +80,8 @@ private struct Description {
 
   private func upstream(_ options: UpstreamOptions) -> [String] {
     var notes: [String] = []
-    notes.append(
-      "connect \(Value.text(options.connectTimeout)), response \(Value.text(options.responseTimeout)), idle \(Value.text(options.idleTimeout))"
-    )
+    let (connect, response, idle) = (options.connectTimeout, options.responseTimeout, options.idleTimeout)
+    notes.append("connect \(Value.text(connect)), response \(Value.text(response)), idle \(Value.text(idle))")
     notes.append("kept \(Value.text(options.reuseWithin)), \(options.maxConnections) connections a worker")
     if options.scheme == .https {
       var tls = options.tls.verify ? "TLS verified" : "TLS NOT VERIFIED"
@@ -140,6 +139,8 @@ private struct Description {
 
   private var limits: [[String]] {
     let limits = settings.limits
+    let threads = limits.hashThreads == 0 ? "half of the processors" : counted(limits.hashThreads, "thread")
+    let (idle, drain) = (Value.text(limits.keepAliveTimeout), Value.text(limits.drainTimeout))
     return [
       [
         "request",
@@ -150,13 +151,9 @@ private struct Description {
         "header \(Value.text(limits.headerTimeout)), body \(Value.text(limits.bodyTimeout)), sending \(Value.text(limits.sendTimeout))",
       ],
       [
-        "connections",
-        "\(limits.connectionsPerWorker) a worker, \(limits.keepAliveRequests) requests each, idle \(Value.text(limits.keepAliveTimeout)), drained \(Value.text(limits.drainTimeout))",
+        "connections", "\(limits.connectionsPerWorker) a worker, \(limits.keepAliveRequests) requests each, idle \(idle), drained \(drain)",
       ],
-      [
-        "hashing",
-        "\(limits.hashThreads == 0 ? "half of the processors" : counted(limits.hashThreads, "thread")), \(limits.hashQueue) waiting for \(Value.text(limits.hashWait)) at most",
-      ],
+      ["hashing", "\(threads), \(limits.hashQueue) waiting for \(Value.text(limits.hashWait)) at most"],
     ]
   }
 

@@ -47,7 +47,7 @@ struct Inclusion {
   private mutating func resolve(_ directives: [Directive]) -> [Directive] {
     var resolved: [Directive] = []
     for var directive in directives {
-      if directive.name.text == "include" && !directive.name.isQuoted {
+      if directive.name.text == "include" {
         resolved += include(directive)
         continue
       }

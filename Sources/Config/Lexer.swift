@@ -2,8 +2,8 @@
 
 /// Splits a file into tokens. Complaints go to `diagnostics`; a bad word is still a word, marked as broken.
 ///
-/// White space is space, tab and CR; a line's end is a token of its own. `#` begins a comment where a word could begin. `{`, `}` and `;` always
-/// stand for themselves outside quotes. In double quotes, `\"`, `\\` and `\$` are the escapes; outside, a backslash is an error.
+/// White space is space, tab and CR; a line's end is a token of its own. `#` begins a comment where a word could begin. `{`, `}` and `;`
+/// always stand for themselves outside quotes. In double quotes, `\"`, `\\` and `\$` are the escapes; outside, a backslash is an error.
 /// `${NAME}` is replaced by the environment variable's value in and out of quotes.
 struct Lexer {
   enum Token {

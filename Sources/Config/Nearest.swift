@@ -1,7 +1,8 @@
 // "Did you mean …": the known name that is closest to a mistyped one.
 
 enum Nearest {
-  /// The candidate with the fewest edits from `name`, when they are few enough to be a slip: at most a third of its length. The first of equals wins.
+  /// The candidate with the fewest edits from `name`, when they are few enough to be a slip: at most a third of its length. The first of
+  /// equals wins.
   static func name(to name: String, among candidates: some Sequence<String>) -> String? {
     let wanted = folded(name)
     var best: (name: String, distance: Int)?

@@ -11,7 +11,8 @@ extension Table {
       "route", in: .top, takes: "[METHODS] [HOST] [=] PATH", 1...4, block: .required, isRepeatable: true,
       elsewhere: ["location", "handle"],
       doc:
-        "What is done with requests for a path and all beneath it (with `=`: for that path alone), of these methods (`GET,HEAD`) and this host (`legacy.example.com`, `*.example.com`)."
+        "What is done with requests for a path and all beneath it (with `=`: for that path alone), of these methods (`GET,HEAD`) "
+        + "and this host (`legacy.example.com`, `*.example.com`)."
     ) { reading, directive in reading.route(directive) },
     Row(
       "upstream", in: .route, takes: "NAME", 1...1, elsewhere: ["proxy_pass", "reverse_proxy", "use_backend", "ProxyPass"],
@@ -21,7 +22,8 @@ extension Table {
       "require", in: .route, takes: "nobody|valid-user|user NAME…|group NAME…", 1...1024, isRepeatable: true,
       elsewhere: ["auth_basic", "basic_auth", "satisfy"],
       doc:
-        "Who may pass: `nobody` in particular (a public route), any user, or those named; of several `user` and `group` lines one is enough."
+        "Who may pass: `nobody` in particular (a public route), any user, or those named; "
+        + "of several `user` and `group` lines one is enough."
     ) { reading, directive in reading.require(directive) },
     Row(
       "body_limit", in: .route, takes: "SIZE|none", 1...1, standard: "none", elsewhere: ["client_max_body_size", "LimitRequestBody"],
@@ -34,7 +36,8 @@ extension Table {
     Row(
       "path", in: .route, takes: "canonical|raw", 1...1, standard: "canonical",
       doc:
-        "Whether the path is forwarded in the form in which it was judged, or `raw`: byte for byte, encoded slashes and backslashes included."
+        "Whether the path is forwarded in the form in which it was judged, or `raw`: byte for byte, "
+        + "encoded slashes and backslashes included."
     ) { reading, directive in
       reading.choice(directive.arguments[0], [("canonical", false), ("raw", true)]).map { reading.routeInHand?.isRaw = $0 }
     },
@@ -164,7 +167,8 @@ extension Reading {
     let written = Array(word.text.utf8)
     let failure =
       isRaw
-      ? CanonicalPath.comparable(written.span, decodingSlashes: false, into: &canonical) : CanonicalPath.canonicalize(written.span, into: &canonical, raw: false)
+      ? CanonicalPath.comparable(written.span, decodingSlashes: false, into: &canonical)
+      : CanonicalPath.canonicalize(written.span, into: &canonical, raw: false)
     if let failure { return wrong(word, "would be refused in a request: \(failure.reason)") }
     if canonical.array() != written {
       return wrong(word, "is not in canonical form, so that it would match nothing", hint: "write \(ASCII.string(canonical.span))")

@@ -19,8 +19,8 @@ public final class SourceFile: Sendable {
     lineStarts = starts
   }
 
-  /// The text of line `number` (1 is the first) without its end, with invalid UTF-8 and control characters other than tab replaced, so that it
-  /// can be shown on a terminal.
+  /// The text of line `number` (1 is the first) without its end, with invalid UTF-8 and control characters other than tab replaced, so
+  /// that it can be shown on a terminal.
   public func line(_ number: Int) -> String {
     guard number >= 1 && number <= lineStarts.count else { return "" }
     let start = lineStarts[number - 1]
@@ -42,8 +42,8 @@ public final class SourceFile: Sendable {
   fileprivate func start(ofLine number: Int) -> Int { lineStarts[number - 1] }
 }
 
-/// A run of characters on one line of a file. Holds byte offsets; columns are counted when they are asked for, since counting them for every
-/// word of a long line would take the square of its length.
+/// A run of characters on one line of a file. Holds byte offsets; columns are counted when they are asked for, since counting them for
+/// every word of a long line would take the square of its length.
 public struct SourceRange: Sendable, Equatable {
   public var file: SourceFile
   /// From 1.

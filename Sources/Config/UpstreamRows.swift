@@ -15,7 +15,7 @@ extension Table {
       doc: "Where it is: `http://127.0.0.1:9000`, `https://legacy.example.com` or `unix:/run/app.sock`."
     ) { reading, directive in reading.server(directive.arguments[0]) },
     time(
-      "connect_timeout", \.connectTimeout, "5s", "Longest time to resolve, connect and shake hands; 504 beyond.", ["proxy_connect_timeout"]),
+      "connect_timeout", \.connectTimeout, "5s", "Longest time to resolve, connect and do TLS; 504 beyond.", ["proxy_connect_timeout"]),
     time(
       "response_timeout", \.responseTimeout, "60s", "From the request's end to the response's first byte; 504 beyond.",
       ["proxy_read_timeout", "ProxyTimeout"]),

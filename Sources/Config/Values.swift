@@ -3,7 +3,7 @@
 internal import Primitives
 
 enum Value {
-  /// Bytes: a whole number with `k`, `m` or `g` (powers of 1024) or without a unit. Case does not matter. Nil when it is none, or over Int.max.
+  /// Bytes: a whole number with `k`, `m` or `g` (powers of 1024, in either case) or without a unit. Nil when it is none, or over Int.max.
   static func size(_ text: String) -> Int? {
     let (digits, unit) = split(text)
     let factor: Int

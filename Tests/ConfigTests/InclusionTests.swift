@@ -84,7 +84,7 @@ import Testing
 
   @Test func includeTakesOneArgument() throws {
     let scratch = try Scratch()
-    let loaded = load(try scratch.write("proxy.conf", "include\ninclude a b\nx"))
+    let loaded = load(try scratch.write("proxy.conf", "include\n\"include\" a b\nx"))
     #expect(loaded.tree == "x")
     #expect(loaded.complaints.map { $0.prefix(4) } == ["1:1:", "2:1:"])
   }

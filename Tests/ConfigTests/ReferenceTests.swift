@@ -1,6 +1,7 @@
 // The table, the example and the page in docs say the same.
 
 import FoundationEssentials
+import Primitives
 import Proxy
 import Testing
 
@@ -67,6 +68,25 @@ import Testing
       for place in row.places { #expect(seen.insert("\(place) \(row.name)").inserted, "\(row.name)") }
     }
     for name in Table.announced { #expect(Table.row(name, in: .top) == nil) }
+  }
+
+  /// What `Limits` says of its numbers begins with the directive that sets them: that is how the complaint finds its line.
+  @Test func limitsNameTheirDirectives() {
+    var limits = Limits()
+    limits.requestLine = 0
+    limits.fieldBytes = 0
+    limits.fieldCount = 0
+    limits.keepAliveRequests = 0
+    limits.connectionsPerWorker = 0
+    limits.hashQueue = 0
+    limits.hashThreads = 1000
+    limits.headerTimeout = .seconds(0)
+    limits.bodyTimeout = .seconds(0)
+    limits.keepAliveTimeout = .seconds(0)
+    limits.sendTimeout = .seconds(0)
+    let contradictions = limits.contradictions()
+    #expect(contradictions.count >= 11)
+    for words in contradictions { #expect(Table.row(String(words.prefix { $0 != " " }), in: .top) != nil, "\(words)") }
   }
 
   @Test func documentationIsOneSentenceAndSpeaksOfTheRow() {
