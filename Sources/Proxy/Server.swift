@@ -78,7 +78,8 @@ public final class Server {
     for i in 0..<count { try startWorker(i, shared, snapshot, bound[i]) }
 
     for listener in bound[0] { errors.notice("listening on \(Self.url(listener.listener.localAddress))") }
-    errors.notice("ready: \(count) workers, \(table.users.count) users")
+    errors.notice("\(count) workers, \(settings.routes.count) routes, \(table.users.count) users")
+    errors.notice("ready")
     _ = ServiceManager.notify("READY=1\nSTATUS=serving")
     let code = control(reader, shared)
     pool.finish()

@@ -11,8 +11,8 @@ struct DemoCommand: ParsableCommand {
     abstract: "Try it: an echo service behind the proxy, with a user and a token, in a scratch folder.",
     discussion: "Runs until Ctrl-C and removes the folder then.")
 
-  @Option(name: .long, help: ArgumentHelp("Where the proxy listens.", valueName: "address"))
-  var listen = "127.0.0.1:8080"
+  @Option(name: .long, help: ArgumentHelp("Where the proxy listens; port 0 is any free one.", valueName: "address"))
+  var listen = "127.0.0.1:0"
 
   @Flag(name: .long, help: "Run the printed commands, say what came of them, and end.")
   var check = false
@@ -66,8 +66,15 @@ final class Scratch {
     guard unsafe fputs(text, file) >= 0 else { throw DemoFailure("can't write \(path)/\(name)") }
   }
 
+  /// Everything in it is ours, lock files of the user file included.
   func remove() {
-    for name in ["users", "users.lock", "proxy.conf", "access.log"] { unsafe _ = unlink("\(path)/\(name)") }
+    if let folder = unsafe opendir(path) {
+      while let entry = unsafe readdir(folder) {
+        let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) { unsafe String(cString: UnsafeRawPointer($0).assumingMemoryBound(to: CChar.self)) }
+        if name != "." && name != ".." { unsafe _ = unlink("\(path)/\(name)") }
+      }
+      unsafe closedir(folder)
+    }
     unsafe _ = rmdir(path)
   }
 }

@@ -84,7 +84,7 @@ final class Stage {
     let serve = try Child([program, "serve", "--config", "\(scratch.path)/proxy.conf"])
     children.append(serve)
     guard let line = serve.line(containing: "listening on "), let url = line.components(after: "http://"), serve.line(containing: "ready") != nil else {
-      throw DemoFailure("the proxy did not start; is \(listen) taken? --listen 127.0.0.1:0 takes any free port")
+      throw DemoFailure("the proxy did not start; is \(listen) taken?")
     }
     return url
   }

@@ -1,0 +1,24 @@
+// `gatehouse check`: says what a configuration means, or everything that is wrong with it.
+
+import ArgumentParser
+import Config
+
+struct CheckCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "check",
+    abstract: "Read the configuration and say what it means. Exit code 0 if it can be served, 1 if not.")
+
+  @Option(name: [.short, .long], help: ArgumentHelp("The configuration.", valueName: "file"), completion: .file())
+  var config = "proxy.conf"
+
+  func run() throws {
+    let configuration = Configuration.load(path: config)
+    for diagnostic in configuration.diagnostics.all { Output.error(diagnostic.rendered) }
+    if configuration.diagnostics.dropped > 0 { Output.error("… and \(configuration.diagnostics.dropped) more") }
+    guard configuration.settings != nil else {
+      Output.error("gatehouse: \(config) has \(configuration.diagnostics.errorCount) errors")
+      throw ExitCode(1)
+    }
+    Output.line(configuration.description)
+  }
+}
