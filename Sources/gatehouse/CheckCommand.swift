@@ -19,6 +19,6 @@ struct CheckCommand: ParsableCommand {
       Output.error("gatehouse: \(config) has \(configuration.diagnostics.errorCount) errors")
       throw ExitCode(1)
     }
-    Output.line(configuration.description)
+    Output.line(configuration.summary)
   }
 }
