@@ -13,12 +13,12 @@ struct CheckCommand: ParsableCommand {
 
   func run() throws {
     let configuration = Configuration.load(path: config)
-    for diagnostic in configuration.diagnostics.all { Output.error(diagnostic.rendered) }
-    if configuration.diagnostics.dropped > 0 { Output.error("… and \(configuration.diagnostics.dropped) more") }
     guard configuration.settings != nil else {
+      Output.error(configuration.diagnostics.rendered)
       Output.error("gatehouse: \(config) has \(configuration.diagnostics.errorCount) errors")
       throw ExitCode(1)
     }
+    // With its warnings.
     Output.line(configuration.summary)
   }
 }
