@@ -124,7 +124,7 @@ extension Connection {
 
   func failed(_ failure: UpstreamFailure) {
     record.reason = failure.reason
-    worker.shared.errors.warning("upstream \(upstreamName): \(failure.reason) (request \(String(decoding: requestID, as: UTF8.self)))")
+    worker.complain(about: upstreamName, "\(failure.reason) (request \(String(decoding: requestID, as: UTF8.self)))")
     if exchange.phase == .relaying { record.isAborted = true }
     perform(exchange.upstreamFailed(status: failure.status))
   }

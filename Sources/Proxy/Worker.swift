@@ -65,6 +65,7 @@ final class Worker {
   private(set) var drainDeadline: Instant?
   private var serials: UInt64 = 0
   var identifiers: RequestIdentifiers
+  private var complaints = Complaints()
 
   private struct ListenerSlot {
     let bound: BoundListener
@@ -203,6 +204,11 @@ final class Worker {
     let options = other.settings.upstreams[upstream]
     for i in snapshot.settings.upstreams.indices where snapshot.settings.upstreams[i] == options { return pools[i] }
     return client.makePool(options)
+  }
+
+  /// An upstream failed a request.
+  func complain(about upstream: String, _ words: String) {
+    if let line = complaints.say(upstream, words, at: now) { shared.errors.warning("upstream \(upstream): \(line)") }
   }
 
   func nextSerial() -> UInt64 {
