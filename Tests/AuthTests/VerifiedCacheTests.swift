@@ -27,6 +27,20 @@ private func code(_ cache: VerifiedCache, _ name: String, _ password: String, _ 
     }
   }
 
+  /// Lengths inside the pieces can't stand in for the lengths before them.
+  @Test func codesOfPiecesThatHoldLengthsDiffer() {
+    let cache = VerifiedCache(entries: 16)
+    func length(_ n: UInt8) -> [UInt8] { [UInt8](repeating: 0, count: 7) + [n] }
+    func code(_ name: [UInt8], _ password: [UInt8], _ hash: [UInt8]) -> SHA256.Digest {
+      cache.code(name: name.span, password: password.span, hash: hash.span)
+    }
+    let (q, h): ([UInt8], [UInt8]) = ([0x71], [0x68])
+    // Without a length before the name, or before the hash, each pair would be hashed alike.
+    #expect(code([], length(1) + q, h) != code(length(9), q, h))
+    #expect(code([], q, length(1) + h) != code([], q + length(9), h))
+    #expect(code(length(0), [], h) != code([], length(0), h))
+  }
+
   @Test func codesOfAnotherProcessDiffer() {
     let (one, other) = (VerifiedCache(entries: 16), VerifiedCache(entries: 16))
     #expect(code(one, "alice", "secret", "hash") != code(other, "alice", "secret", "hash"))
