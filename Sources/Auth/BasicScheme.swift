@@ -8,8 +8,8 @@ enum BasicScheme {
 
   /// Decodes `text` into `pair`, which is emptied first, and answers where its first colon is: RFC 7617 section 2 splits there.
   ///
-  /// nil unless `text` is strict Base64 of well-formed UTF-8 that holds a colon and no control character, within the lengths above. NUL is a control
-  /// character: crypt(3) would end the password at it.
+  /// nil unless `text` is strict Base64 of well-formed UTF-8 that holds a colon and no control character, within the lengths above. NUL
+  /// is a control character: crypt(3) would end the password at it.
   static func decode(_ text: Span<UInt8>, into pair: inout Secret) -> Int? {
     pair.removeAll()
     guard text.count > 0 && text.count <= longestEncoded, Base64.decode(text, into: &pair) else { return nil }

@@ -1,5 +1,5 @@
-// Who may pass. A `Grant` is made here and nowhere else: its initialiser is private to this file, and nothing reaches an upstream without one.
-// No sockets, no logging, no clock: time is an argument.
+// Who may pass. A `Grant` is made here and nowhere else: its initialiser is private to this file, and nothing reaches an upstream
+// without one. No sockets, no logging, no clock: time is an argument.
 
 internal import Crypto
 public import HTTP
@@ -29,8 +29,8 @@ public enum Decision: ~Copyable, Sendable {
 
 /// Decides requests against one reading of the user file. Immutable: a reload makes a new one around the same cache.
 ///
-/// Names that are unknown, locked, expired or simply given with a wrong password go the same way through `password`: the same lookups, one code of
-/// the cache, one check of a hash. What they get is told apart in the log only.
+/// Names that are unknown, locked, expired or simply given with a wrong password go the same way through `password`: the same lookups,
+/// one code of the cache, one check of a hash. What they get is told apart in the log only.
 public final class Gatekeeper: Sendable {
   public let users: UserTable
   public let options: GatekeeperOptions
@@ -60,7 +60,8 @@ public final class Gatekeeper: Sendable {
     return decide(head, requirement, at: now, instant, scratch: &scratch)
   }
 
-  /// Decides by the Authorization value (outer white space removed) and the number of such fields; with `count` 0 the value is not looked at.
+  /// Decides by the Authorization value (outer white space removed) and the number of such fields; with `count` 0 the value is not
+  /// looked at.
   public func decide(
     authorization: Span<UInt8>, count: Int, _ requirement: Requirement, at now: Timestamp, _ instant: Instant, scratch: inout Secret
   ) -> Decision {

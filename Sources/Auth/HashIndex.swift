@@ -1,4 +1,5 @@
-// Hash → positions in an array, in one flat table with open addressing. Keys live in the caller's array; the hash must be keyed or secret.
+// Hash → positions in an array, in one flat table with open addressing. Keys live in the caller's array; the hash must be keyed or
+// secret.
 
 struct HashIndex: Sendable {
   /// Upper half of a hash, then position + 1; 0 is free. At least half of the slots are free, so that probes are short.

@@ -27,10 +27,10 @@ public struct UserFile: Sendable {
 
   /// Changes the file: reads it, lets `change` edit the text, and puts the result in its place.
   ///
-  /// The new bytes are written beside the file (`.NAME.new`), given its mode and owner, synchronised, and renamed over it; then the folder is
-  /// synchronised. Every step is checked, so that a full disk leaves the old file. Where the file is a symbolic link, the link stays
-  /// and its target is edited. Edits of Gatehouse exclude each other by a lock file (`.NAME.lock`); a change by somebody else while
-  /// ours was made is noticed, and the edit is made again on what is there now.
+  /// The new bytes are written beside the file (`.NAME.new`), given its mode and owner, synchronised, and renamed over it; then the
+  /// folder is synchronised. Every step is checked, so that a full disk leaves the old file. Where the file is a symbolic link, the
+  /// link stays and its target is edited. Edits of Gatehouse exclude each other by a lock file (`.NAME.lock`); a change by somebody
+  /// else while ours was made is noticed, and the edit is made again on what is there now.
   ///
   /// With `createIfMissing` a file that is not there counts as empty and is made with mode 0600.
   ///

@@ -144,7 +144,8 @@ struct UserFileReader {
     var keys: [APIKey]?
   }
 
-  /// Takes in one attribute. Why the line can't be used, when it can't: a restriction that is there but not understood is never taken for none.
+  /// Takes in one attribute. Why the line can't be used, when it can't: a restriction that is there but not understood is never taken
+  /// for none.
   private mutating func read(
     _ attribute: UserLine.Attribute, _ file: Span<UInt8>, _ line: Int, _ user: Span<UInt8>, _ facts: inout Facts
   ) -> String? {

@@ -29,8 +29,8 @@ public final class UserTable: Sendable {
 
   /// Reads the bytes of a whole user file. Takes well under a second for 100,000 users; done off the workers.
   ///
-  /// Lines that can't be used make problems and their users can't log in; only a file that can't be a user file at all throws. `seed` decides
-  /// which decoy an unknown name gets: with the same seed (and file) it is the same one after a restart.
+  /// Lines that can't be used make problems and their users can't log in; only a file that can't be a user file at all throws. `seed`
+  /// decides which decoy an unknown name gets: with the same seed (and file) it is the same one after a restart.
   public init(parsing file: [UInt8], seed: DecoySeed = .ofThisProcess) throws(UserFileFault) {
     self.seed = seed.key
     var reader = UserFileReader(seed: seed.key)
@@ -129,12 +129,13 @@ public enum UserFileFault: Error, Equatable, Sendable, CustomStringConvertible {
   }
 }
 
-/// Decides, with the contents of the user file, which decoy an unknown name gets. Secret: who knows it can compute which names the decoys fit.
+/// Decides, with the contents of the user file, which decoy an unknown name gets. Secret: who knows it can compute which names the
+/// decoys fit.
 public struct DecoySeed: Sendable {
   let key: SipHash
 
-  /// From bytes that only this machine knows and that stay the same when the process restarts. Without such bytes, a name whose time changes
-  /// at a restart is seen to be no user's.
+  /// From bytes that only this machine knows and that stay the same when the process restarts. Without such bytes, a name whose time
+  /// changes at a restart is seen to be no user's.
   public init(_ bytes: Span<UInt8>) {
     key = SipHash(seed: bytes)
   }

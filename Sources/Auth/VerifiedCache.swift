@@ -1,8 +1,8 @@
 // Credentials that were verified lately, so that a costly hash is computed once and not at each request.
 //
-// What is kept is a code under a key that this process alone has, of name, password and stored hash, each with its length before it: nothing can
-// be read out of it, no two triples share a code, and a changed hash or name finds nothing. Only successes are kept: a table
-// of failures would answer sooner for names that exist, and would be filled by strangers.
+// What is kept is a code under a key that this process alone has, of name, password and stored hash, each with its length before it:
+// nothing can be read out of it, no two triples share a code, and a changed hash or name finds nothing. Only successes are kept: a
+// table of failures would answer sooner for names that exist, and would be filled by strangers.
 
 public import Crypto
 public import Primitives
@@ -28,8 +28,8 @@ public final class VerifiedCache: Sendable {
     return code.finish()
   }
 
-  /// Whether the credential was verified lately. If so its time starts anew: what made it true can't have changed without changing the code, so
-  /// expiry only clears out what nobody uses.
+  /// Whether the credential was verified lately. If so its time starts anew: what made it true can't have changed without changing the
+  /// code, so expiry only clears out what nobody uses.
   public func contains(_ code: SHA256.Digest, at now: Instant, lifetime: Interval) -> Bool {
     guard let shard = shard(code) else { return false }
     return shard.state.withLock { $0.touch(code, now, now.advanced(by: lifetime)) }

@@ -60,7 +60,8 @@ public struct PasswordHash: Sendable {
   /// What one check costs: two hashes with equal costs can't be told apart by time.
   public struct Cost: Hashable, Comparable, Sendable {
     public var kind: Kind
-    /// bcrypt: the cost (log2 of its rounds); SHA-crypt: rounds; yescrypt and scrypt: the text of the parameters, six bits a character; others 0.
+    /// bcrypt: the cost (log2 of its rounds); SHA-crypt: rounds; yescrypt and scrypt: the text of the parameters, six bits a character;
+    /// others 0.
     var parameter: UInt128
 
     /// For people and tests, such as `bcrypt 12`.

@@ -44,8 +44,8 @@ extension PasswordHash {
 
   /// Hashes `password` anew: takes as long as a login. `cost` nil is the kind's default.
   ///
-  /// The password must be storable: 1 to `longestPassword` bytes of UTF-8 without control characters (RFC 7617 section 2 lets no client send
-  /// others), and for bcrypt at most 72 bytes, because it would ignore the rest.
+  /// The password must be storable: 1 to `longestPassword` bytes of UTF-8 without control characters (RFC 7617 section 2 lets no client
+  /// send others), and for bcrypt at most 72 bytes, because it would ignore the rest.
   public static func make(
     _ kind: NewKind = .yescrypt, cost: UInt? = nil, password: borrowing Secret
   ) throws(PasswordHashFailure) -> [UInt8] {

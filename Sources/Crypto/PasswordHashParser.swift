@@ -13,7 +13,8 @@ public struct PasswordHashFailure: Error, Equatable, Sendable, CustomStringConve
 }
 
 extension PasswordHash {
-  /// Reads one of the forms of `Kind`. The work to check a hash is not done, but everything that decides whether it can be done is looked at.
+  /// Reads one of the forms of `Kind`. The work to check a hash is not done, but everything that decides whether it can be done is
+  /// looked at.
   public init(parsing text: Span<UInt8>) throws(PasswordHashFailure) {
     self = try PasswordHashParser.parse(text)
   }
@@ -215,8 +216,8 @@ enum PasswordHashParser {
     return value
   }
 
-  /// yescrypt's variable-length number: the first character says how many follow, larger ones standing for longer numbers. The 48 lowest are
-  /// whole numbers by themselves; of the rest each length takes half of what is left, rounded down.
+  /// yescrypt's variable-length number: the first character says how many follow, larger ones standing for longer numbers. The 48
+  /// lowest are whole numbers by themselves; of the rest each length takes half of what is left, rounded down.
   private static func variable(_ text: Span<UInt8>, _ at: inout Int, before end: Int, least: UInt64) -> UInt64? {
     guard at < end, let first = CryptAlphabet.value(text[at]) else { return nil }
     at += 1

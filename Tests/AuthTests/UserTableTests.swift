@@ -168,7 +168,8 @@ private func texts(_ parts: [[UInt8]]) -> [String] { parts.map { String(decoding
     #expect(problems.map(\.line) == [1, 2])
   }
 
-  /// `htpasswd` writes the file anew in place: at whatever byte it is read, no user gets a hash that he has not, and no restriction is lost.
+  /// `htpasswd` writes the file anew in place: at whatever byte it is read, no user gets a hash that he has not, and no restriction is
+  /// lost.
   @Test func everyPrefixOfAFileIsRefusedOrEndsAtALine() throws {
     let file = bytes("alice:{PLAIN}first:locked\nbob:{PLAIN}second:groups=a\n# end\n")
     let ends = Set(file.indices.filter { file[$0] == 0x0A }.map { $0 + 1 } + [0])
