@@ -97,6 +97,12 @@ extension Reading {
     return Disk.absolute(Path.join(word.place.file.folder, word.text))
   }
 
+  /// `unix:PATH` with the path made absolute as `path` does it; any other text as it is.
+  func socketPathResolved(_ word: Word) -> String {
+    guard word.text.hasPrefix("unix:"), word.text.utf8.count > 5 else { return word.text }
+    return "unix:" + Disk.absolute(Path.join(word.place.file.folder, String(word.text.dropFirst(5))))
+  }
+
   /// The same for a file that has to be there.
   func readableFile(_ word: Word) -> String? {
     guard !word.isBroken, let path = path(word) else { return nil }

@@ -118,10 +118,7 @@ extension Reading {
     guard !word.isBroken else { return }
     let isPort = !word.text.isEmpty && word.text.utf8.allSatisfy(ASCII.isDigit)
     do {
-      var options = ListenOptions(address: try SocketAddress(parsing: isPort ? ":" + word.text : word.text))
-      if case .unix(let path) = options.address, path.utf8.first != 0x2F {
-        return wrong(word, "is no place to listen on: a Unix socket's path is absolute, as in unix:/run/gatehouse/http.sock")
-      }
+      var options = ListenOptions(address: try SocketAddress(parsing: isPort ? ":" + word.text : socketPathResolved(word)))
       if directive.arguments.count > 1 {
         guard let mode = socketMode(directive, isUnix: options.address.isUnix) else { return }
         options.unixMode = mode

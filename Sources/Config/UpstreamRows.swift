@@ -126,7 +126,7 @@ extension Reading {
     upstreamInHand?.server = word
     guard !word.isBroken else { return }
     do {
-      let (scheme, address) = try ServerURL.parse(word.text)
+      let (scheme, address) = try ServerURL.parse(socketPathResolved(word))
       upstreamInHand?.options.scheme = scheme
       upstreamInHand?.options.address = address
     } catch {

@@ -34,6 +34,13 @@ final class UserDirectory {
     self.path = path
   }
 
+  /// What chooses the decoy for a name that isn't there. The same after a restart, where the machine has an identity (machine-id(5)): otherwise
+  /// names whose answers take another time than before the restart would be known for names of nobody. Not to be told to anybody.
+  private static let decoySeed: DecoySeed = {
+    guard let machine = try? UserFile(path: "/etc/machine-id").read().bytes, machine.count >= 32 else { return .ofThisProcess }
+    return DecoySeed((Array("gatehouse decoys ".utf8) + machine).span)
+  }()
+
   /// Looks once.
   func look() -> Look {
     guard let path else { return .unchanged }
@@ -87,7 +94,7 @@ final class UserDirectory {
     // Also when it can't be used: it is not to be tried again until it changes.
     inForce = reading.look
     do throws(UserFileFault) {
-      return .table(try UserTable(parsing: reading.bytes))
+      return .table(try UserTable(parsing: reading.bytes, seed: Self.decoySeed))
     } catch {
       return .failed("users \(path): \(error)")
     }
