@@ -103,6 +103,18 @@ public struct Interest: OptionSet, Sendable {
     gh_epoll_control(epoll.raw, EPOLL_CTL_DEL, fd, 0, 0) == 0
   }
 
+  /// For callbacks that can't borrow the poller: stops telling of a descriptor at the very moment when its owner lets it go.
+  public var remover: Remover { Remover(epoll: epoll.raw) }
+
+  public struct Remover: Sendable {
+    fileprivate let epoll: Int32
+
+    /// As `Poller.remove`. Not to be called once the poller is gone.
+    public func remove(_ fd: Int32) {
+      _ = gh_epoll_control(epoll, EPOLL_CTL_DEL, fd, 0, 0)
+    }
+  }
+
   /// Collects what is ready, sleeping until something is, or until `deadline` (nil: without end; not after `now`: don't sleep).
   ///
   /// Answers the number of events, readable with `event(_:)` until the next wait. 0 when the time is up or a signal came.

@@ -78,7 +78,8 @@ final class Worker {
     self.mailbox = mailbox
     poller = try Poller(capacity: 512)
     client = try UpstreamClient(
-      eventKind: Kind.upstream, headLimits: snapshot.settings.limits.responseHead, idleConnections: Limits.idleUpstreamConnections)
+      eventKind: Kind.upstream, headLimits: snapshot.settings.limits.responseHead, idleConnections: Limits.idleUpstreamConnections,
+      poller: poller)
     identifiers = RequestIdentifiers()
     self.listeners = listeners.map { ListenerSlot(bound: $0) }
     pools = snapshot.settings.upstreams.map { client.makePool($0) }

@@ -26,6 +26,13 @@ struct SocketTable {
 
   private(set) var entries: [Entry] = []
   private var dirty: [Int32] = []
+  /// How often the kernel was told of a change: for tests, since this is what costs.
+  private(set) var changes = 0
+  private let remover: Poller.Remover
+
+  init(_ remover: Poller.Remover) {
+    self.remover = remover
+  }
 
   mutating func opened(_ fd: Int32) {
     while entries.count <= Int(fd) { entries.append(Entry()) }
@@ -47,6 +54,14 @@ struct SocketTable {
     entries[Int(fd)].wanted = what & 3
     if what & 3 != 0, let owner { entries[Int(fd)].owner = owner }
     guard entries[Int(fd)].isConnection else {
+      if what & 3 == 0 {
+        // At once: libcurl closes it next, and by the end of the turn its number may be that of a client's connection.
+        if entries[Int(fd)].registered != 0 { remover.remove(fd) }
+        entries[Int(fd)].registered = 0
+        entries[Int(fd)].isOpen = false
+        entries[Int(fd)].generation &+= 1
+        return
+      }
       if !entries[Int(fd)].isDirty {
         entries[Int(fd)].isDirty = true
         dirty.append(fd)
@@ -56,7 +71,9 @@ struct SocketTable {
     // Reading stays registered when libcurl lets go: the next request on this connection needs it again.
     let missing = what & 3 & ~entries[Int(fd)].registered
     let superfluousWrite = entries[Int(fd)].registered & CURL_POLL_OUT & ~what != 0
-    if (missing != 0 || superfluousWrite) && !entries[Int(fd)].isDirty {
+    // Of a paused transfer only the sending half is wanted: unread bytes would wake us in circles.
+    let superfluousRead = what & 3 == CURL_POLL_OUT && entries[Int(fd)].registered & CURL_POLL_IN != 0
+    if (missing != 0 || superfluousWrite || superfluousRead) && !entries[Int(fd)].isDirty {
       entries[Int(fd)].isDirty = true
       dirty.append(fd)
     }
@@ -82,6 +99,7 @@ struct SocketTable {
   mutating func unregister(_ fd: Int32, from poller: borrowing Poller) {
     guard Int(fd) < entries.count, entries[Int(fd)].registered != 0 else { return }
     poller.remove(fd)
+    changes += 1
     entries[Int(fd)].registered = 0
   }
 
@@ -90,6 +108,7 @@ struct SocketTable {
     if target & CURL_POLL_IN != 0 { interest.insert(.read) }
     if target & CURL_POLL_OUT != 0 { interest.insert(.write) }
     let token = EventToken(kind: kind, slot: SlotToken(slot: UInt32(fd), generation: entries[Int(fd)].generation))
+    changes += 1
     do {
       if target == 0 {
         poller.remove(fd)

@@ -18,7 +18,7 @@ public import Primitives
 
   private let multi: UnsafeMutableRawPointer
   private let eventKind: UInt8
-  private var sockets = SocketTable()
+  private var sockets: SocketTable
   private var transfers = SlotMap<Transfer>()
   private var ready: [Transfer] = []
   private var storages: [RequestStorage] = []
@@ -31,11 +31,15 @@ public import Primitives
   /// - Parameters:
   ///   - eventKind: the kind of the epoll events that belong to `ready(_:_:)`.
   ///   - idleConnections: connections kept open between requests, all upstreams together.
-  public init(eventKind: UInt8, headLimits: HeadLimits, idleConnections: Int) throws(UpstreamFailure) {
-    guard Self.initialized, let multi = unsafe curl_multi_init() else { throw UpstreamFailure(.exhausted, "libcurl could not be initialized") }
+  ///   - poller: what `ready` and `run` will be given; must live as long as the client is used.
+  public init(eventKind: UInt8, headLimits: HeadLimits, idleConnections: Int, poller: borrowing Poller) throws(UpstreamFailure) {
+    guard Self.initialized, let multi = unsafe curl_multi_init() else {
+      throw UpstreamFailure(.exhausted, "libcurl could not be initialized")
+    }
     unsafe self.multi = multi
     self.eventKind = eventKind
     self.headLimits = headLimits
+    sockets = SocketTable(poller.remover)
     now = Instant.now()
     let this = unsafe Unmanaged.passUnretained(self).toOpaque()
     unsafe _ = gh_multi_set_socket(multi, socketCallback)
@@ -48,8 +52,13 @@ public import Primitives
 
   deinit {
     for transfer in transfers.all() { unsafe _ = curl_multi_remove_handle(multi, transfer.easy) }
+    // The poller may be gone already.
+    unsafe _ = gh_multi_set_socket(multi, nil)
     unsafe curl_multi_cleanup(multi)
   }
+
+  /// Calls of epoll_ctl so far.
+  var registrationChanges: Int { sockets.changes }
 
   /// Number of transfers under way.
   public var running: Int { transfers.count }
@@ -124,7 +133,8 @@ public import Primitives
   /// An epoll event on one of libcurl's sockets.
   public func ready(_ token: EventToken, _ readiness: Readiness, poller: borrowing Poller) {
     let fd = Int32(token.slot.slot)
-    guard Int(fd) < sockets.entries.count, sockets.entries[Int(fd)].generation == token.slot.generation, sockets.entries[Int(fd)].isOpen else { return }
+    guard Int(fd) < sockets.entries.count, sockets.entries[Int(fd)].generation == token.slot.generation, sockets.entries[Int(fd)].isOpen
+    else { return }
     let entry = sockets.entries[Int(fd)]
     if entry.isConnection && entry.wanted == 0 {
       unwanted(fd, entry, poller)
