@@ -245,7 +245,7 @@ public import Primitives
       // libcurl takes a response without a complete head for well (a close after some lines).
       return transfer.isHeadComplete ? .complete : .failed(UpstreamFailure(.malformed, "connection closed inside the response's head"))
     }
-    return .failed(.from(code, detail: transfer.detail, headComplete: transfer.isHeadComplete))
+    return .failed(.from(code, detail: transfer.detail, wasSent: transfer.sentAt != nil, headComplete: transfer.isHeadComplete))
   }
 
   private func finish(_ transfer: Transfer) {

@@ -36,13 +36,15 @@ public struct UpstreamFailure: Error, Equatable, Sendable {
   }
 
   /// libcurl's result codes (libcurl-errors(3)) as failures of ours.
-  static func from(_ code: CURLcode, detail: String, headComplete: Bool) -> UpstreamFailure {
+  static func from(_ code: CURLcode, detail: String, wasSent: Bool, headComplete: Bool) -> UpstreamFailure {
     let name = unsafe String(cString: curl_easy_strerror(code))
     let reason = detail.isEmpty ? name : "\(name): \(detail)"
     if headComplete { return UpstreamFailure(.truncated, reason) }
     switch code {
     case CURLE_OPERATION_TIMEDOUT: return UpstreamFailure(.timeout, reason)
-    case CURLE_OUT_OF_MEMORY: return UpstreamFailure(.exhausted, reason)
+    // A line of a head that is longer than libcurl's 100 KiB is "out of memory" to it too.
+    case CURLE_OUT_OF_MEMORY:
+      return wasSent ? UpstreamFailure(.malformed, "a line of the response's head is too long") : UpstreamFailure(.exhausted, reason)
     case CURLE_WEIRD_SERVER_REPLY, CURLE_UNSUPPORTED_PROTOCOL, CURLE_BAD_CONTENT_ENCODING, CURLE_WRITE_ERROR:
       return UpstreamFailure(.malformed, reason)
     default: return UpstreamFailure(.unreachable, reason)
