@@ -19,6 +19,8 @@ public import Primitives
   public internal(set) var isHeadComplete = false
   /// Body bytes not yet taken. At most `Transfer.bodyLimit` and one libcurl buffer.
   public var body = ByteBuffer()
+  /// All body bytes that came.
+  private(set) var bodyReceived: UInt64 = 0
   public internal(set) var trailers = Trailers()
   /// The end: nil while running.
   public internal(set) var outcome: Outcome?
@@ -93,6 +95,9 @@ public import Primitives
   /// How many body bytes the caller may still hand to `send`.
   public var uploadRoom: Int { max(0, Self.uploadLimit - upload.count) }
 
+  /// Whether the upstream has refused the request while its body is still on the way, and libcurl is not kept from reading the answer.
+  var isRefusedEarly: Bool { isRunning && isHeadComplete && head.status >= 300 && !isUploadEnded && !isReceivePaused && refusal == nil }
+
   /// Hands request body bytes over. Call `UpstreamClient.resume` afterwards.
   public func send(_ bytes: Span<UInt8>) {
     upload.append(bytes)
@@ -118,6 +123,7 @@ public import Primitives
     head.reset()
     isHeadComplete = false
     body.removeAll()
+    bodyReceived = 0
     trailers.reset()
     outcome = nil
     upload.removeAll()
@@ -195,6 +201,7 @@ public import Primitives
       return Int(CURL_WRITEFUNC_PAUSE)
     }
     unsafe body.append(unsafeBytes: bytes, count: count)
+    bodyReceived += UInt64(count)
     client.markReady(self)
     return count
   }

@@ -23,6 +23,8 @@ public import Primitives
   private var ready: [Transfer] = []
   private var storages: [RequestStorage] = []
   private var isTimeoutDue = false
+  /// Transfers whose response may be whole although their upload isn't.
+  private var refusedEarly: [(SlotToken, fd: Int32)] = []
   /// For finding hop-by-hop fields of interim responses.
   var scratch = FieldSet()
 
@@ -165,6 +167,7 @@ public import Primitives
       }
     }
     collect()
+    if !refusedEarly.isEmpty { collectRefused() }
     sockets.apply(to: poller, kind: eventKind)
   }
 
@@ -191,6 +194,9 @@ public import Primitives
 
   fileprivate func want(_ fd: Int32, _ what: Int32, _ transfer: Transfer?) {
     sockets.want(fd, what, owner: transfer?.slot)
+    if what & CURL_POLL_IN == 0, let owner = sockets.entries[Int(fd)].owner, let transfer = transfers[owner], transfer.isRefusedEarly {
+      refusedEarly.append((owner, fd))
+    }
   }
 
   /// libcurl wants to be called after `milliseconds`: -1 never, 0 now.
@@ -237,6 +243,33 @@ public import Primitives
       finish(transfer)
       markReady(transfer)
     }
+  }
+
+  /// An upstream that answers 3xx, 4xx or 5xx in mid-upload has heard enough. libcurl then stops sending, but not where the response also
+  /// says `Connection: close`: there it wants to send all before it calls the transfer done. That it reads no more is its sign that the
+  /// response has ended, well or not.
+  private func collectRefused() {
+    while let (slot, fd) = refusedEarly.popLast() {
+      guard let transfer = transfers[slot], transfer.isRefusedEarly, isWhole(transfer, fd) else { continue }
+      unsafe _ = curl_multi_remove_handle(multi, transfer.easy)
+      transfer.outcome = .complete
+      finish(transfer)
+      markReady(transfer)
+    }
+  }
+
+  /// Whether the response that libcurl has stopped reading is known to be whole. Of a chunked one only if the connection still stands, in clear
+  /// text: the last chunk, and a close in its stead, look alike from here. What is not known goes on as before.
+  private func isWhole(_ transfer: Transfer, _ fd: Int32) -> Bool {
+    let entry = sockets.entries[Int(fd)]
+    guard entry.isOpen, entry.owner == transfer.slot else { return false }
+    if transfer.head.status == 304 { return true }
+    if let length = transfer.head.contentLength { return transfer.bodyReceived == length }
+    guard transfer.head.isChunked else { return true }
+    guard transfer.options.scheme == .http else { return false }
+    var byte: UInt8 = 0
+    let n = unsafe recv(fd, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT))
+    return n < 0 && errno == EAGAIN
   }
 
   private func outcome(of transfer: Transfer, _ code: CURLcode) -> Transfer.Outcome {
