@@ -228,7 +228,9 @@ extension EndToEnd {
         #expect(try house.curl("/healthz").status == 200)
         #expect(try house.curl("/healthz?full=1").status == 200)
         for path in ["/healthz/", "/healthz/../x", "/x?/healthz", "//healthz", "/healthz;x", "/healthzz"] {
-          #expect(try house.curl("--path-as-is", path).status == 401, "\(path)")
+          // Some of these are refused as ambiguous before anybody asks who it is.
+          let status = try house.curl("--path-as-is", path).status
+          #expect([400, 401].contains(status), "\(path): \(status)")
         }
         #expect(try house.curl("-X", "POST", "/healthz").status == 401)
         #expect(house.upstream.requests.count == 2)
@@ -236,7 +238,7 @@ extension EndToEnd {
     }
 
     @Test func aUnixSocketServesToo() throws {
-      try House.with(Setup(top: "listen unix:http.sock")) { house throws in
+      try House.with(Setup(top: "listen unix:${SCRATCH}/http.sock")) { house throws in
         let answer = try house.curl("--unix-socket", house.scratch["http.sock"], "-u", People.alice.pair, "/")
         #expect(answer.status == 200)
         #expect(try house.curl("--unix-socket", house.scratch["http.sock"], "/").status == 401)

@@ -106,7 +106,7 @@ extension EndToEnd {
     }
 
     @Test func aConfiguredNameIsSetAndStrippedInAnyCase() throws {
-      try House.with(Setup(route: "identity X-AUTH-user")) { house throws in
+      try House.with(Setup(top: "user_header X-AUTH-user")) { house throws in
         for name in ["X-Auth-User", "x-auth-USER", "X_Auth_User", "X.AUTH.USER"] {
           #expect(try house.ask("GET", "/", ["\(name): forged", People.alice.authorization]).status == 200)
         }

@@ -120,7 +120,6 @@ extension EndToEnd {
         // No length: no body. What follows is the next request, judged as one.
         let client = try house.client()
         try client.send(Self.post(["Connection: close"], "", version: "HTTP/1.0") + "stray bytes")
-        client.socket.endWriting()
         #expect(countResponses(in: try client.rest()) == 1)
         let requests = try house.upstream.requests(1)
         #expect(requests.count == 1 && requests[0].body.isEmpty)
@@ -365,8 +364,8 @@ extension EndToEnd {
       try House.with(Setup(), tolerant) { house throws in
         let client = try house.client()
         let fields = ["Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA", Self.auth]
+        // The preface is judged as the next request, and refused.
         try client.send(request("GET", "/upgrade", fields) + "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nraw bytes")
-        client.socket.endWriting()
         _ = try client.rest()
         let seen = house.upstream.requests
         #expect(seen.count == 1 && seen[0].values("Upgrade").isEmpty && seen[0].values("HTTP2-Settings").isEmpty)

@@ -226,7 +226,7 @@ extension EndToEnd {
     @Test func echoAnswersWithWhatItReceived() throws {
       let scratch = try Scratch()
       let echo = try Child(Gatehouse.binary, ["echo", "--listen", "127.0.0.1:0"], folder: scratch.path)
-      let port: UInt16? = echo.errors.wait { text in
+      let port: UInt16? = echo.output.wait { text in
         text.split(separator: "\n").first { $0.contains("http://") }.flatMap { $0.split(separator: ":").last }.flatMap { UInt16($0) }
       }
       try House.with(Setup(server: "http://127.0.0.1:\(try #require(port))")) { house throws in

@@ -32,7 +32,7 @@ final class Gatehouse: Sendable {
     let child = self.child
     let ports: [UInt16]? = child.errors.wait { text in
       let lines = text.split(separator: "\n")
-      guard lines.contains(where: { $0.hasSuffix("gatehouse: ready") }) else { return nil }
+      guard lines.contains(where: { $0.contains("gatehouse: ready") }) else { return nil }
       return lines.filter { $0.contains(mark) }.compactMap { $0.split(separator: ":").last.flatMap { UInt16($0) } }
     }
     guard let ports else {
@@ -42,7 +42,7 @@ final class Gatehouse: Sendable {
     self.ports = ports
   }
 
-  /// Ends it as an operator does, by TERM, and waits; an end other than exit code 0 is a failure.
+  /// Ends it as an operator does, by TERM, if it has not ended yet; an end other than exit code 0 is a failure.
   func stop() throws {
     child.signal(SIGTERM)
     let outcome = try child.wait()

@@ -65,7 +65,7 @@ final class House {
       // What it wrote is the best hint that there is.
       Issue.record("\(error)\n--- gatehouse wrote:\n\(house.gate.child.errors.text)")
     }
-    if house.gate.child.isRunning { try house.gate.stop() }
+    try house.gate.stop()
     try house.upstream.stop()
     let troubles = house.upstream.troubles
     #expect(troubles.isEmpty, "the upstream met what it should not have met")
@@ -77,7 +77,9 @@ final class House {
     upstream = try RecordingUpstream(script)
     try scratch.write(setup.users, to: "users")
     try scratch.write(setup.text(upstreamPort: upstream.port), to: "proxy.conf")
-    gate = try Gatehouse(in: scratch, descriptors: setup.descriptors, environment: setup.environment)
+    // A Unix socket in the configuration needs a full path: `unix:${SCRATCH}/…`.
+    let environment = setup.environment.merging(["SCRATCH": scratch.path]) { own, _ in own }
+    gate = try Gatehouse(in: scratch, descriptors: setup.descriptors, environment: environment)
   }
 
   func expectNoLeak() {

@@ -169,11 +169,11 @@ enum Answer {
   /// Answers every request with these bytes, right or wrong, and does not mind how the other side takes it.
   static func tolerant(_ answer: String) -> Script {
     { conversation in
-      guard try conversation.request() != nil else { return }
       do {
+        guard try conversation.request() != nil else { return }
         try conversation.send(answer)
         try conversation.waitForEnd()
-      } catch is Socket.Trouble {}
+      } catch is Socket.Trouble {} catch is Truncated {}
     }
   }
 
