@@ -71,7 +71,6 @@ import Primitives
     unsafe checked.check(gh_easy_set_seek(easy, Callbacks.seek))  // a streamed body can't be rewound: the second proof against resending
     unsafe checked.check(gh_easy_set_prereq(easy, Callbacks.prereq))  // counts sends: the first proof
     unsafe checked.pointer(CURLOPT_PREREQDATA, this)
-    unsafe checked.check(gh_easy_set_trailer(easy, Callbacks.trailer))
     unsafe checked.pointer(CURLOPT_TRAILERDATA, this)
     unsafe checked.check(gh_easy_set_opensocket(easy, Callbacks.open))
     unsafe checked.pointer(CURLOPT_OPENSOCKETDATA, that)
@@ -98,6 +97,8 @@ import Primitives
     case .chunked:
       unsafe _ = gh_easy_set_long(easy, CURLOPT_UPLOAD, 1)
       unsafe _ = gh_easy_set_offset(easy, CURLOPT_INFILESIZE_LARGE, -1)
+      unsafe _ = gh_easy_set_trailer(easy, Callbacks.trailer)
+      transfer.isSpent = true
     }
     // A request that must not be sent twice gets a connection on which libcurl has no reason to: a new one.
     unsafe _ = gh_easy_set_long(easy, CURLOPT_FRESH_CONNECT, hasBody || !request.isReplayable ? 1 : 0)

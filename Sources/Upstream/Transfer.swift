@@ -56,6 +56,9 @@ public import Primitives
   var method: [UInt8] = []
   var isRunning = false
   var isReady = false
+  /// Not to be used for another request: libcurl (7.88.1) never puts its trailer state back, so a second chunked upload on the same handle
+  /// would write the chunk's size in front of its buffer, over the heap.
+  var isSpent = false
   var isReceivePaused = false
   var isSendPaused = false
   var attempts = 0

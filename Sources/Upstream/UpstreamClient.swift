@@ -292,6 +292,7 @@ public import Primitives
   }
 
   private func recycle(_ transfer: Transfer) {
+    if transfer.isSpent { return }
     transfer.reset()
     transfer.pool.give(transfer)
   }
