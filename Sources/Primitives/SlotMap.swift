@@ -13,21 +13,24 @@ public struct SlotToken: Hashable, Sendable {
 }
 
 /// Up to 2^24 objects, found by array index, refused when the generation has moved on.
+///
+/// Everything is inlinable, so that each room gets a map for its own class: the generic one looks types up at run time, in every call.
 public struct SlotMap<Element: AnyObject> {
-  private var elements: [Element?] = []
-  private var generations: [UInt32] = []
-  private var free: [UInt32] = []
+  @usableFromInline var elements: [Element?] = []
+  @usableFromInline var generations: [UInt32] = []
+  @usableFromInline var free: [UInt32] = []
   /// Number of objects held.
-  public private(set) var count = 0
+  @inlinable public var count: Int { held }
+  @usableFromInline var held = 0
 
-  public init() {}
+  @inlinable public init() {}
 
   /// The most objects that a map can hold.
-  public static var limit: Int { 1 << 24 }
+  @inlinable public static var limit: Int { 1 << 24 }
 
   /// Puts what `make` builds for the new token into a free slot. Traps at `limit` objects: callers bound their numbers far below.
   @discardableResult
-  public mutating func insert(_ make: (SlotToken) -> Element) -> Element {
+  @inlinable public mutating func insert(_ make: (SlotToken) -> Element) -> Element {
     let slot: UInt32
     if let reused = free.popLast() {
       slot = reused
@@ -39,12 +42,12 @@ public struct SlotMap<Element: AnyObject> {
     }
     let element = make(SlotToken(slot: slot, generation: generations[Int(slot)]))
     elements[Int(slot)] = element
-    count += 1
+    held += 1
     return element
   }
 
   /// The object at `token`, or nil when it was removed since.
-  public subscript(token: SlotToken) -> Element? {
+  @inlinable public subscript(token: SlotToken) -> Element? {
     let slot = Int(token.slot)
     guard slot < elements.count, generations[slot] == token.generation else { return nil }
     return elements[slot]
@@ -52,16 +55,16 @@ public struct SlotMap<Element: AnyObject> {
 
   /// Takes the object out; its token, and every copy of it, finds nothing from now on.
   @discardableResult
-  public mutating func remove(_ token: SlotToken) -> Element? {
+  @inlinable public mutating func remove(_ token: SlotToken) -> Element? {
     let slot = Int(token.slot)
     guard slot < elements.count, generations[slot] == token.generation, let element = elements[slot] else { return nil }
     elements[slot] = nil
     generations[slot] &+= 1
     free.append(token.slot)
-    count -= 1
+    held -= 1
     return element
   }
 
   /// All objects held, by slot.
-  public func all() -> [Element] { elements.compactMap { $0 } }
+  @inlinable public func all() -> [Element] { elements.compactMap { $0 } }
 }
