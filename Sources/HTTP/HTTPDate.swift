@@ -1,4 +1,5 @@
-// The date of HTTP fields: IMF-fixdate (RFC 9110 section 5.6.7), `Sun, 06 Nov 1994 08:49:37 GMT`. Written only; 29 bytes.
+// Points in time as text. The date of HTTP fields: IMF-fixdate (RFC 9110 section 5.6.7), `Sun, 06 Nov 1994 08:49:37 GMT`, 29 bytes; and the
+// two forms of access logs. Written only, in UTC.
 
 public import Primitives
 
@@ -6,8 +7,7 @@ public enum HTTPDate {
   /// Appends `time`, in whole seconds rounded down, as IMF-fixdate. Years 1970 to 9999; a time outside is written as the nearer end.
   /// Costs some 30 divisions: callers keep the bytes for as long as the second lasts.
   public static func append(_ time: Timestamp, to out: inout ByteBuffer) {
-    let seconds = min(max(time.seconds, 0), 253_402_300_799)
-    let days = Int(seconds / 86400)
+    let (days, rest) = parts(time)
     let (year, month, day) = civil(days)
     // 1970-01-01 was a Thursday.
     out.append(weekday((days + 4) % 7))
@@ -19,13 +19,56 @@ public enum HTTPDate {
     appendTwoDigits(year / 100, to: &out)
     appendTwoDigits(year % 100, to: &out)
     out.append(0x20)
-    let rest = Int(seconds % 86400)
-    appendTwoDigits(rest / 3600, to: &out)
-    out.append(0x3A)
-    appendTwoDigits(rest / 60 % 60, to: &out)
-    out.append(0x3A)
-    appendTwoDigits(rest % 60, to: &out)
+    appendTimeOfDay(rest, to: &out)
     out.append(" GMT")
+  }
+
+  /// Appends `time` as the common log format has it: `06/Nov/1994:08:49:37 +0000`. Years as for `append`.
+  public static func appendCommonLog(_ time: Timestamp, to out: inout ByteBuffer) {
+    let (days, rest) = parts(time)
+    let (year, month, day) = civil(days)
+    appendTwoDigits(day, to: &out)
+    out.append(0x2F)
+    out.append(name(ofMonth: month))
+    out.append(0x2F)
+    appendTwoDigits(year / 100, to: &out)
+    appendTwoDigits(year % 100, to: &out)
+    out.append(0x3A)
+    appendTimeOfDay(rest, to: &out)
+    out.append(" +0000")
+  }
+
+  /// Appends `time` with milliseconds as RFC 3339 section 5.6 has it: `1994-11-06T08:49:37.123Z`. Years as for `append`.
+  public static func appendInternet(_ time: Timestamp, to out: inout ByteBuffer) {
+    let (days, rest) = parts(time)
+    let (year, month, day) = civil(days)
+    appendTwoDigits(year / 100, to: &out)
+    appendTwoDigits(year % 100, to: &out)
+    out.append(0x2D)
+    appendTwoDigits(month, to: &out)
+    out.append(0x2D)
+    appendTwoDigits(day, to: &out)
+    out.append(0x54)
+    appendTimeOfDay(rest, to: &out)
+    out.append(0x2E)
+    let milliseconds = Int(max(time.microseconds - time.seconds * 1_000_000, 0) / 1000)
+    out.append(UInt8(milliseconds / 100) + 0x30)
+    appendTwoDigits(milliseconds % 100, to: &out)
+    out.append(0x5A)
+  }
+
+  /// Whole days from 1970-01-01, and seconds of the day.
+  private static func parts(_ time: Timestamp) -> (days: Int, seconds: Int) {
+    let seconds = min(max(time.seconds, 0), 253_402_300_799)
+    return (Int(seconds / 86400), Int(seconds % 86400))
+  }
+
+  private static func appendTimeOfDay(_ seconds: Int, to out: inout ByteBuffer) {
+    appendTwoDigits(seconds / 3600, to: &out)
+    out.append(0x3A)
+    appendTwoDigits(seconds / 60 % 60, to: &out)
+    out.append(0x3A)
+    appendTwoDigits(seconds % 60, to: &out)
   }
 
   /// The calendar date of a day counted from 1970-01-01. Counts in eras of 400 years (146,097 days) that begin on 1 March, so that a

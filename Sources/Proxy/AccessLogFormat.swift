@@ -55,8 +55,7 @@ enum AccessLogFormat {
       appendQuotedField(head, head.firstIndex(of: .userAgent), to: &out)
       out.append(" in=")
       out.append(decimal: record.bytesIn)
-      pair(" route=", routeLabel, to: &out)
-      pair(" upstream=", upstreamName, to: &out)
+      if let route = record.route { out.append(snapshot.logTexts[route].combined) }
       out.append(" time=")
       AccessLogFormat.appendMilliseconds(duration, to: &out)
       out.append(" auth=")
@@ -78,7 +77,7 @@ enum AccessLogFormat {
         AccessLogFormat.escape(user.span, json: false, to: &out)
         out.append(0x22)
       }
-      if let reason = record.reason { pair(" reason=", reason, to: &out) }
+      if let reason = record.reason { AccessLogFormat.appendQuoted(reason, after: " reason=", json: false, to: &out) }
       out.append(0x0A)
     }
 
@@ -116,14 +115,7 @@ enum AccessLogFormat {
       AccessLogFormat.appendMilliseconds(duration, to: &out)
       out.append(",\"auth_ms\":")
       AccessLogFormat.appendMilliseconds(record.authentication, to: &out)
-      if let label = routeLabel {
-        out.append(",\"route\":")
-        member(label, to: &out)
-      }
-      if let name = upstreamName {
-        out.append(",\"upstream\":")
-        member(name, to: &out)
-      }
+      if let route = record.route { out.append(snapshot.logTexts[route].json) }
       if let connect = record.upstreamConnect {
         out.append(",\"connect_ms\":")
         AccessLogFormat.appendMilliseconds(connect, to: &out)
@@ -138,23 +130,8 @@ enum AccessLogFormat {
         out.append(",\"user_agent\":")
         member(head.bytes[head.fields[i].value], to: &out)
       }
-      if let reason = record.reason {
-        out.append(",\"reason\":")
-        member(reason, to: &out)
-      }
+      if let reason = record.reason { AccessLogFormat.appendQuoted(reason, after: ",\"reason\":", json: true, to: &out) }
       out.append("}\n")
-    }
-
-    private var routeLabel: String? { record.route.map { snapshot.router.routes[$0].label } }
-
-    private var upstreamName: String? { record.route.map { snapshot.settings.upstreams[snapshot.router.routes[$0].upstream].name } }
-
-    private func pair(_ name: StaticString, _ value: String?, to out: inout ByteBuffer) {
-      guard let value else { return }
-      out.append(name)
-      out.append(0x22)
-      AccessLogFormat.escape(Array(value.utf8).span, json: false, to: &out)
-      out.append(0x22)
     }
 
     private func member(_ bytes: Span<UInt8>, to out: inout ByteBuffer) {
@@ -163,15 +140,35 @@ enum AccessLogFormat {
       out.append(0x22)
     }
 
-    private func member(_ text: String, to out: inout ByteBuffer) {
-      member(Array(text.utf8).span, to: &out)
-    }
-
     private func appendQuotedField(_ head: borrowing RequestHead, _ index: Int?, to out: inout ByteBuffer) {
       out.append(" \"")
       if let index { AccessLogFormat.escape(head.bytes[head.fields[index].value], json: false, to: &out) } else { out.append(0x2D) }
       out.append(0x22)
     }
+  }
+
+  /// What is said of a route in every line, escaped once for both formats.
+  struct RouteTexts {
+    let combined: [UInt8]
+    let json: [UInt8]
+
+    init(route: String, upstream: String) {
+      var text = ByteBuffer()
+      appendQuoted(route, after: " route=", json: false, to: &text)
+      appendQuoted(upstream, after: " upstream=", json: false, to: &text)
+      combined = text.array()
+      text.removeAll()
+      appendQuoted(route, after: ",\"route\":", json: true, to: &text)
+      appendQuoted(upstream, after: ",\"upstream\":", json: true, to: &text)
+      json = text.array()
+    }
+  }
+
+  private static func appendQuoted(_ text: String, after name: StaticString, json: Bool, to out: inout ByteBuffer) {
+    out.append(name)
+    out.append(0x22)
+    escape(Array(text.utf8).span, json: json, to: &out)
+    out.append(0x22)
   }
 
   private static func referer(_ head: borrowing RequestHead) -> Int? {
@@ -240,43 +237,9 @@ enum AccessLogFormat {
     out.append(UInt8(rest % 10) + 0x30)
   }
 
-  /// `10/Oct/2026:13:55:36 +0000`, rearranged from the IMF-fixdate.
-  static func appendCommonDate(_ time: Timestamp, to out: inout ByteBuffer) {
-    var date = ByteBuffer(capacity: 32)
-    HTTPDate.append(time, to: &date)
-    // "Sun, 06 Nov 1994 08:49:37 GMT"
-    out.append(date.span.extracting(5..<7))
-    out.append(0x2F)
-    out.append(date.span.extracting(8..<11))
-    out.append(0x2F)
-    out.append(date.span.extracting(12..<16))
-    out.append(0x3A)
-    out.append(date.span.extracting(17..<25))
-    out.append(" +0000")
-  }
+  /// `10/Oct/2026:13:55:36 +0000`.
+  static func appendCommonDate(_ time: Timestamp, to out: inout ByteBuffer) { HTTPDate.appendCommonLog(time, to: &out) }
 
   /// `2026-10-10T13:55:36.123Z` (RFC 3339).
-  static func appendISODate(_ time: Timestamp, to out: inout ByteBuffer) {
-    var date = ByteBuffer(capacity: 32)
-    HTTPDate.append(time, to: &date)
-    out.append(date.span.extracting(12..<16))
-    out.append(0x2D)
-    let month = date.span.extracting(8..<11)
-    var number: UInt64 = 1
-    for (i, name) in months.enumerated() where ASCII.equals(month, name) { number = UInt64(i) + 1 }
-    if number < 10 { out.append(0x30) }
-    out.append(decimal: number)
-    out.append(0x2D)
-    out.append(date.span.extracting(5..<7))
-    out.append(0x54)
-    out.append(date.span.extracting(17..<25))
-    out.append(0x2E)
-    let milliseconds = UInt64(time.microseconds - time.seconds * 1_000_000) / 1000
-    out.append(UInt8(milliseconds / 100) + 0x30)
-    out.append(UInt8(milliseconds / 10 % 10) + 0x30)
-    out.append(UInt8(milliseconds % 10) + 0x30)
-    out.append(0x5A)
-  }
-
-  private static let months: [StaticString] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+  static func appendISODate(_ time: Timestamp, to out: inout ByteBuffer) { HTTPDate.appendInternet(time, to: &out) }
 }

@@ -3,6 +3,7 @@
 import Auth
 import Net
 import Primitives
+import Upstream
 
 /// What workers read while they serve.
 final class Snapshot: Sendable {
@@ -10,6 +11,8 @@ final class Snapshot: Sendable {
   let router: Router
   let gatekeeper: Gatekeeper
   let rules: ForwardingRules
+  /// By index of the router's routes.
+  let logTexts: [AccessLogFormat.RouteTexts]
   let challenge: Replies.Challenge
   let invalidTokenChallenge: Replies.Challenge
 
@@ -18,6 +21,7 @@ final class Snapshot: Sendable {
     self.gatekeeper = gatekeeper
     router = Router(settings.routes)
     rules = ForwardingRules(settings.forwarding)
+    logTexts = router.routes.map { AccessLogFormat.RouteTexts(route: $0.label, upstream: settings.upstreams[$0.upstream].name) }
     (challenge, invalidTokenChallenge) = Replies.renderChallenges(realm: settings.gatekeeper.realm, offersBearer: true)
   }
 }

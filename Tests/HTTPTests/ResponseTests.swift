@@ -250,6 +250,21 @@ import Testing
     #expect(text(out.span) == expected)
   }
 
+  @Test(arguments: [
+    (Int64(0), "01/Jan/1970:00:00:00 +0000", "1970-01-01T00:00:00.000Z"),
+    (951_782_400_007_999, "29/Feb/2000:00:00:00 +0000", "2000-02-29T00:00:00.007Z"),
+    (1_798_761_599_999_999, "31/Dec/2026:23:59:59 +0000", "2026-12-31T23:59:59.999Z"),
+    (1_789_056_045_120_000, "10/Sep/2026:15:20:45 +0000", "2026-09-10T15:20:45.120Z"),
+  ])
+  func logDatesAreThoseOfTheCalendar(_ microseconds: Int64, _ commonLog: String, _ internet: String) {
+    var out = ByteBuffer()
+    HTTPDate.appendCommonLog(Timestamp(microseconds: microseconds), to: &out)
+    #expect(text(out.span) == commonLog)
+    out.removeAll()
+    HTTPDate.appendInternet(Timestamp(microseconds: microseconds), to: &out)
+    #expect(text(out.span) == internet)
+  }
+
   @Test func phrasesAreStandard() {
     #expect("\(StandardStatus.phrase(200))" == "OK" && "\(StandardStatus.phrase(502))" == "Bad Gateway")
     #expect("\(StandardStatus.phrase(299))" == "Unknown")
