@@ -10,7 +10,8 @@ import Upstream
 /// Belongs to one worker. Closed exactly once, by `close`.
 final class Connection {
   let token: SlotToken
-  unowned let worker: Worker
+  /// Not unowned, which costs more at every use: `close` takes the connection out of the worker and so ends the circle.
+  let worker: Worker
   var stream: Stream
   var peer: Peer
   let localPort: UInt16

@@ -51,7 +51,8 @@ public import Primitives
   let easy: UnsafeMutableRawPointer
   let pool: HandlePool
   var slot = SlotToken(slot: 0, generation: 0)
-  unowned let client: UpstreamClient
+  /// Not unowned, which costs more at every use: the client holds transfers only while they run.
+  let client: UpstreamClient
   var storage: RequestStorage?
   var method: [UInt8] = []
   var isRunning = false
