@@ -29,6 +29,7 @@ import Primitives
     checked.long(CURLOPT_HTTP_CONTENT_DECODING, 0)  // the body goes back as it came
     checked.long(CURLOPT_HTTP09_ALLOWED, 0)  // a body without a head is no response
     checked.string(CURLOPT_PROXY, "")  // not what the environment names
+    checked.string(CURLOPT_NOPROXY, "*")  // which is otherwise asked for exceptions at every request
     checked.long(CURLOPT_NETRC, 0)  // no credentials of ours by surprise
     checked.long(CURLOPT_PATH_AS_IS, 1)  // no second opinion on dot segments
     checked.long(CURLOPT_UNRESTRICTED_AUTH, 0)
