@@ -8,7 +8,7 @@ import Primitives
 import Upstream
 
 /// The fields that are deleted from every request, and the names under which ours are set. Made once per configuration.
-struct ForwardingRules {
+final class ForwardingRules: Sendable {
   let options: ForwardingOptions
   /// Lower case with hyphens: compared with what a client sends after folding case, `_` and `.`, as CGI and WSGI servers fold them.
   private let identityNames: [[UInt8]]
@@ -123,12 +123,14 @@ enum Forwarding {
     if case .replace(let value) = context.route.authorization { request.add("Authorization", value.span) }
     if let user {
       let (name, groups) = (user.name, user.joinedGroups)
-      request.add(context.rules.userField.span, name.span)
-      if !groups.isEmpty { request.add(context.rules.groupsField.span, groups.span) }
+      let (userField, groupsField) = (context.rules.userField, context.rules.groupsField)
+      request.add(userField.span, name.span)
+      if !groups.isEmpty { request.add(groupsField.span, groups.span) }
     }
     addOrigin(head, context, to: &request)
     request.add("X-Request-Id", context.requestID.span)
     request.add("Via", head.version == .http11 ? via11.span : via10.span)
+    request.seal()
     return request
   }
 
@@ -139,12 +141,12 @@ enum Forwarding {
 
   /// X-Forwarded-For, -Proto, -Host, -Port and, on request, Forwarded (RFC 7239): set anew, or continued when the peer is a trusted proxy.
   private static func addOrigin(_ head: borrowing RequestHead, _ context: borrowing Context, to request: inout UpstreamRequest) {
-    var line = ByteBuffer(capacity: 128)
     let trusted = context.peer.isTrusted
-    if trusted { appendValues(of: .xForwardedFor, head, to: &line) }
-    if !line.isEmpty { line.append(", ") }
-    if context.peer.address.isUnix { line.append("unix:") } else { line.append(context.peer.text) }
-    request.add("X-Forwarded-For", line.span)
+    request.begin("X-Forwarded-For")
+    if trusted { appendValues(of: .xForwardedFor, head, to: &request) }
+    if !request.isValueEmpty { request.append(", ") }
+    if context.peer.address.isUnix { request.append("unix:") } else { request.append(context.peer.text.span) }
+    request.end()
 
     let proto = trusted ? value(of: .xForwardedProto, head) : nil
     if let proto { request.add("X-Forwarded-Proto", head.bytes[proto]) } else { request.add("X-Forwarded-Proto", http.span) }
@@ -152,44 +154,48 @@ enum Forwarding {
     let host = (trusted ? value(of: .xForwardedHost, head) : nil) ?? head.host
     if !host.isEmpty { request.add("X-Forwarded-Host", head.bytes[host]) }
 
-    line.removeAll()
-    line.append(decimal: UInt64(context.localPort))
     let port = trusted ? value(of: .xForwardedPort, head) : nil
-    if let port { request.add("X-Forwarded-Port", head.bytes[port]) } else if context.localPort != 0 { request.add("X-Forwarded-Port", line.span) }
+    if let port {
+      request.add("X-Forwarded-Port", head.bytes[port])
+    } else if context.localPort != 0 {
+      request.begin("X-Forwarded-Port")
+      request.append(decimal: UInt64(context.localPort))
+      request.end()
+    }
 
     guard context.rules.options.setsForwarded else { return }
-    line.removeAll()
-    if trusted { appendValues(of: .forwarded, head, to: &line) }
-    if !line.isEmpty { line.append(", ") }
-    appendForwarded(head, context, to: &line)
-    request.add("Forwarded", line.span)
+    request.begin("Forwarded")
+    if trusted { appendValues(of: .forwarded, head, to: &request) }
+    if !request.isValueEmpty { request.append(", ") }
+    appendForwarded(head, context, to: &request)
+    request.end()
   }
 
   /// RFC 7239 section 4: an IPv6 address is quoted and in brackets; a Unix socket's peer is "unknown" (section 6.2).
-  private static func appendForwarded(_ head: borrowing RequestHead, _ context: borrowing Context, to line: inout ByteBuffer) {
+  private static func appendForwarded(_ head: borrowing RequestHead, _ context: borrowing Context, to request: inout UpstreamRequest) {
     switch context.peer.address {
     case .ipv6:
-      line.append("for=\"[")
-      line.append(context.peer.text)
-      line.append("]\"")
+      request.append("for=\"[")
+      request.append(context.peer.text.span)
+      request.append("]\"")
     case .unix:
-      line.append("for=unknown")
+      request.append("for=unknown")
     default:
-      line.append("for=")
-      line.append(context.peer.text)
+      request.append("for=")
+      request.append(context.peer.text.span)
     }
     if !head.host.isEmpty {
-      line.append(";host=\"")
-      line.append(head.bytes[head.host])
-      line.append("\"")
+      request.append(";host=\"")
+      request.append(head.bytes[head.host])
+      request.append("\"")
     }
-    line.append(";proto=http")
+    request.append(";proto=http")
   }
 
-  private static func appendValues(of name: FieldName, _ head: borrowing RequestHead, to line: inout ByteBuffer) {
+  private static func appendValues(of name: FieldName, _ head: borrowing RequestHead, to request: inout UpstreamRequest) {
     for field in head.fields where field.known == name && !field.value.isEmpty {
-      if !line.isEmpty { line.append(", ") }
-      line.append(head.bytes[field.value])
+      if !request.isValueEmpty { request.append(", ") }
+      request.append(head.bytes[field.value])
     }
   }
 

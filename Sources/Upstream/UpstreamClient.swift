@@ -95,6 +95,7 @@ public import Primitives
     transfer.owner = owner
     transfer.startedAt = now
     transfer.maxAttempts = request.isReplayable ? 2 : 1
+    request.seal()
     request.suppress("Expect:")
     if !request.hasAccept { request.suppress("Accept:") }
     CurlOptions.apply(request, to: transfer)

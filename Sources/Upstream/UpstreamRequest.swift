@@ -30,6 +30,13 @@ public struct UpstreamRequest: ~Copyable {
   let storage: RequestStorage
   let targetOffset: Int
   private(set) var hasAccept = false
+  // The storage's own, taken out of it while the request is composed: each write to a class's property is checked for overlap at run time,
+  // and a request takes some fifty.
+  private var texts = ByteBuffer()
+  private var fieldOffsets: [Int] = []
+  private var isSealed = false
+  /// Where the value begins that `begin` has opened.
+  private var valueStart = 0
 
   /// - Parameters:
   ///   - method: a token (RFC 9110 section 9.1), as the client wrote it.
@@ -46,49 +53,75 @@ public struct UpstreamRequest: ~Copyable {
     }
     self.storage = storage
     storage.removeAll()
-    storage.texts.append(method)
-    storage.texts.append(0)
-    targetOffset = storage.texts.count
-    storage.texts.append(target)
-    storage.texts.append(0)
+    swap(&texts, &storage.texts)
+    swap(&fieldOffsets, &storage.fieldOffsets)
+    texts.append(method)
+    texts.append(0)
+    targetOffset = texts.count
+    texts.append(target)
+    texts.append(0)
   }
 
   /// Adds a field after those added before. `name` must be a token and `value` free of controls: the head parser saw to it.
   public mutating func add(_ name: Span<UInt8>, _ value: Span<UInt8>) {
-    begin(name)
-    finish(value)
+    fieldOffsets.append(texts.count)
+    texts.append(name)
+    texts.append(": ")
+    valueStart = texts.count
+    texts.append(value)
+    end()
   }
 
   /// Adds a field whose name we write ourselves.
   public mutating func add(_ name: StaticString, _ value: Span<UInt8>) {
-    storage.fieldOffsets.append(storage.texts.count)
-    storage.texts.append(name)
-    finish(value)
+    begin(name)
+    texts.append(value)
+    end()
+  }
+
+  /// Begins a field whose value is written in pieces: `append` each, then `end`.
+  public mutating func begin(_ name: StaticString) {
+    fieldOffsets.append(texts.count)
+    texts.append(name)
+    texts.append(": ")
+    valueStart = texts.count
+  }
+
+  /// Whether the value that was begun has no byte yet.
+  public var isValueEmpty: Bool { texts.count == valueStart }
+
+  public mutating func append(_ part: Span<UInt8>) { texts.append(part) }
+
+  public mutating func append(_ part: StaticString) { texts.append(part) }
+
+  public mutating func append(decimal part: UInt64) { texts.append(decimal: part) }
+
+  /// Ends the field that was begun.
+  public mutating func end() {
+    if isValueEmpty {
+      // CURLOPT_HTTPHEADER(3): an empty value is sent by `Name;`, while `Name:` would delete the field.
+      texts.truncate(to: valueStart - 2)
+      texts.append(0x3B)
+    }
+    texts.append(0)
   }
 
   /// Says that the client sent an Accept field (so libcurl's own is not to be suppressed).
   public mutating func sawAccept() { hasAccept = true }
 
-  private func begin(_ name: Span<UInt8>) {
-    storage.fieldOffsets.append(storage.texts.count)
-    storage.texts.append(name)
-  }
-
-  /// curl_easy_setopt CURLOPT_HTTPHEADER: an empty value is sent by `Name;`, while `Name:` would delete the field.
-  private func finish(_ value: Span<UInt8>) {
-    if value.isEmpty {
-      storage.texts.append(0x3B)
-    } else {
-      storage.texts.append(": ")
-      storage.texts.append(value)
-    }
-    storage.texts.append(0)
-  }
-
-  /// Adds a line that tells libcurl not to send a field of its own (`Accept:`).
-  mutating func suppress(_ line: StaticString) {
+  /// Adds a line that tells libcurl not to send a field of its own (`Accept:`). After `seal`.
+  func suppress(_ line: StaticString) {
     storage.fieldOffsets.append(storage.texts.count)
     storage.texts.append(line)
     storage.texts.append(0)
+  }
+
+  /// Says that all fields were added: the texts go back into the storage, where they stay while libcurl reads them.
+  /// `UpstreamClient.start` does it for whoever didn't.
+  public mutating func seal() {
+    if isSealed { return }
+    isSealed = true
+    swap(&texts, &storage.texts)
+    swap(&fieldOffsets, &storage.fieldOffsets)
   }
 }
