@@ -119,8 +119,9 @@ public enum FieldName: UInt8, Sendable, CaseIterable {
       && ASCII.equals(name.extracting((hyphen + 1)..<name.count), ignoringCaseOf: second)
   }
 
-  /// Whether both are one name to software that folds case and takes `_` and `.` for `-`: what has to be deleted when one of them is
-  /// a field that only we may set.
+  /// Whether both are one name to software that folds case and takes every byte but letters and digits for the same: what has to be
+  /// deleted when one of them is a field that only we may set. Most take `_` for `-`; lighttpd and older Apaches turn any such byte
+  /// into the `_` of a CGI variable, so that `X~Forwarded~User` is X-Forwarded-User behind them.
   public static func areAliases(_ a: Span<UInt8>, _ b: Span<UInt8>) -> Bool {
     guard a.count == b.count else { return false }
     for i in a.indices where folded(a[i]) != folded(b[i]) { return false }
@@ -128,7 +129,7 @@ public enum FieldName: UInt8, Sendable, CaseIterable {
   }
 
   private static func folded(_ byte: UInt8) -> UInt8 {
-    byte == 0x5F || byte == 0x2E ? 0x2D : ASCII.lowercased(byte)
+    ASCII.isAlpha(byte) || ASCII.isDigit(byte) ? ASCII.lowercased(byte) : 0x2D
   }
 
   /// Whether the field must not stand in a trailer section (RFC 9110 section 6.5.1: framing, routing, authentication, content format;

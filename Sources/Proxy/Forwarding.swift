@@ -10,7 +10,7 @@ import Upstream
 /// The fields that are deleted from every request, and the names under which ours are set. Made once per configuration.
 final class ForwardingRules: Sendable {
   let options: ForwardingOptions
-  /// Lower case with hyphens: compared with what a client sends after folding case, `_` and `.`, as CGI and WSGI servers fold them.
+  /// Lower case with hyphens: compared with what a client sends after folding, as CGI and WSGI servers fold (`FieldName.areAliases`).
   private let identityNames: [[UInt8]]
   /// Bit n is set when a name of n bytes is among them: most fields are let through by this test alone.
   private let lengths: UInt64
@@ -22,7 +22,8 @@ final class ForwardingRules: Sendable {
     userField = Array(options.userField.utf8)
     groupsField = Array(options.groupsField.utf8)
     var names = [
-      "remote-user", "remote-groups", "x-remote-user", "x-remote-groups", "x-remote-group", "x-webauth-user", "x-authenticated-user", "x-auth-request-user",
+      "remote-user", "remote-groups", "x-remote-user", "x-remote-groups", "x-remote-group", "x-webauth-user", "x-authenticated-user",
+      "x-auth-request-user",
       "x-real-ip", "forwarded", "x-request-id",
       // CGI turns a field `Proxy` into HTTP_PROXY, which HTTP libraries obey (httpoxy).
       "proxy",
@@ -34,7 +35,7 @@ final class ForwardingRules: Sendable {
   }
 
   private static func folded(_ name: String) -> String {
-    String(decoding: name.utf8.map { $0 == 0x5F || $0 == 0x2E ? 0x2D : ASCII.lowercased($0) }, as: UTF8.self)
+    String(decoding: name.utf8.map { ASCII.isAlpha($0) || ASCII.isDigit($0) ? ASCII.lowercased($0) : 0x2D }, as: UTF8.self)
   }
 
   /// Whether only we may say this: who the user is and where the request came from.
@@ -50,8 +51,7 @@ final class ForwardingRules: Sendable {
     let length = prefix.utf8CodeUnitCount
     guard name[0] | 0x20 == 0x78 else { return false }
     for i in 0..<length where i == 1 || i == length - 1 {
-      let byte = name[i]
-      guard byte == 0x2D || byte == 0x5F || byte == 0x2E else { return false }
+      if ASCII.isAlpha(name[i]) || ASCII.isDigit(name[i]) { return false }
     }
     return ASCII.equals(name.extracting(2..<(length - 1)), ignoringCaseOf: "forwarded")
   }
@@ -91,12 +91,14 @@ enum Forwarding {
   ///   - target: the canonical path and query, as judged.
   ///   - dropped: scratch for the hop-by-hop set, reused.
   static func compose(
-    _ head: borrowing RequestHead, target: borrowing ByteBuffer, _ context: borrowing Context, _ grant: consuming Grant, storage: RequestStorage,
+    _ head: borrowing RequestHead, target: borrowing ByteBuffer, _ context: borrowing Context, _ grant: consuming Grant,
+    storage: RequestStorage,
     dropped: inout FieldSet
   ) -> UpstreamRequest {
     let user = grant.user
     var request = UpstreamRequest(
-      grant, storage: storage, method: head.bytes[head.methodRange], target: target.span, framing: head.framing, isHead: head.method == .head,
+      grant, storage: storage, method: head.bytes[head.methodRange], target: target.span, framing: head.framing,
+      isHead: head.method == .head,
       isIdempotent: head.method.isIdempotent)
     HopByHop.mark(head.fields, head.bytes, into: &dropped)
     if !head.host.isEmpty { request.add("Host", head.bytes[head.host]) }

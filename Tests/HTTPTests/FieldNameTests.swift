@@ -22,11 +22,11 @@ import Testing
 
   @Test func aliasesDifferInCaseAndSeparatorsAlone() {
     let name = bytes("X-Forwarded-User")
-    for alias in ["x-forwarded-user", "X_Forwarded_User", "X.FORWARDED-user"] {
+    for alias in ["x-forwarded-user", "X_Forwarded_User", "X.FORWARDED-user", "X+Forwarded~User", "x!forwarded|user"] {
       let same = FieldName.areAliases(bytes(alias).span, name.span)
       #expect(same)
     }
-    for other in ["X-Forwarded-Users", "XForwardedUser", "X-Forwarded-Used", "X+Forwarded-User", ""] {
+    for other in ["X-Forwarded-Users", "XForwardedUser", "X-Forwarded-Used", "X-Forwarded0User", ""] {
       let same = FieldName.areAliases(bytes(other).span, name.span)
       #expect(!same)
     }

@@ -1,0 +1,243 @@
+// What the upstream is told: nothing that a client says about who it is, everything else, and what we know.
+
+import Auth
+import HTTP
+import Net
+import Primitives
+import Testing
+
+@testable import Proxy
+@testable import Upstream
+
+/// A composed request, line by line as libcurl is given it: `Name: value`, or `Name;` for an empty value.
+struct Composed: Equatable {
+  var method = ""
+  var target = ""
+  var lines: [String] = []
+
+  /// Values of the fields of that very name.
+  subscript(_ name: String) -> [String] { lines.filter { $0.hasPrefix(name + ": ") }.map { String($0.dropFirst(name.utf8.count + 2)) } }
+
+  func has(_ name: String) -> Bool {
+    lines.contains { $0.lowercased().hasPrefix(name.lowercased() + ":") || $0.lowercased() == name.lowercased() + ";" }
+  }
+}
+
+@Suite struct ForwardingTests {
+  struct Scene {
+    var options = ForwardingOptions()
+    var authorization = Route.AuthorizationPolicy.strip
+    var user: String? = "alice"
+    var address = "192.0.2.7:4711"
+    var port: UInt16 = 8080
+    var trusted: [String] = []
+  }
+
+  private func compose(_ head: RequestHead, _ scene: Scene = Scene(), target: String = "/target") throws -> Composed {
+    var options = scene.options
+    options.trustedProxies = try scene.trusted.map { try Network(parsing: $0) }
+    var rule = route("/")
+    rule.authorization = scene.authorization
+    let peer = Peer(try SocketAddress(parsing: scene.address), trusted: options.trustedProxies)
+    let context = Forwarding.Context(
+      rules: ForwardingRules(options), route: rule, peer: peer, localPort: scene.port, requestID: bytes("0123456789abcdef0123456789abcdef"))
+    var buffer = ByteBuffer()
+    buffer.append(utf8: target)
+    var dropped = FieldSet()
+    let request = Forwarding.compose(
+      head, target: buffer, context, try People.grant(scene.user), storage: RequestStorage(), dropped: &dropped)
+    let all = request.storage.texts.array()
+    func line(at offset: Int) -> String { String(decoding: all[offset...].prefix { $0 != 0 }, as: UTF8.self) }
+    return Composed(method: line(at: 0), target: line(at: request.targetOffset), lines: request.storage.fieldOffsets.map(line))
+  }
+
+  private let ours = [
+    "X-Forwarded-User: alice", "X-Forwarded-Groups: ops,dev", "X-Forwarded-For: 192.0.2.7", "X-Forwarded-Proto: http",
+    "X-Forwarded-Host: a.example", "X-Forwarded-Port: 8080", "X-Request-Id: 0123456789abcdef0123456789abcdef", "Via: 1.1 gatehouse",
+  ]
+
+  @Test func fieldsPassInOrderAndOursFollow() throws {
+    let composed = try compose(
+      head("PROPFIND /x HTTP/1.1", "Host: a.example", "Accept: */*", "depth: 1", "X-Empty:", "Cookie: a=1", "cookie: b=2", "User-Agent: t"))
+    #expect(composed.method == "PROPFIND" && composed.target == "/target")
+    #expect(
+      composed.lines == ["Host: a.example", "Accept: */*", "depth: 1", "X-Empty;", "Cookie: a=1", "cookie: b=2", "User-Agent: t"] + ours)
+  }
+
+  @Test func nobodyIsNobody() throws {
+    var scene = Scene()
+    scene.user = nil
+    let composed = try compose(head("GET / HTTP/1.1", "Host: a.example", "X-Forwarded-User: admin", "X-Forwarded-Groups: wheel"), scene)
+    #expect(!composed.has("X-Forwarded-User") && !composed.has("X-Forwarded-Groups"))
+  }
+
+  @Test func userWithoutGroupsHasNoGroupsField() throws {
+    var scene = Scene()
+    scene.user = "bob"
+    let composed = try compose(head("GET / HTTP/1.1", "Host: a.example", "X-Forwarded-Groups: wheel"), scene)
+    #expect(composed["X-Forwarded-User"] == ["bob"] && !composed.has("X-Forwarded-Groups"))
+  }
+
+  // MARK: Identity
+
+  @Test(arguments: [
+    "X-Forwarded-User", "x-forwarded-user", "X_Forwarded_User", "X-Forwarded_User", "x.forwarded.user", "X-FORWARDED.USER",
+    "X-Forwarded-Groups",
+    "X-Forwarded-Group", "X-Forwarded-Email", "X-Forwarded-Preferred-Username", "X-Forwarded-Access-Token", "X-Forwarded-Uri",
+    "X_FORWARDED_FOR",
+    "x-forwarded-for", "X-Forwarded-Server", "X-Forwarded-Prefix", "X-Forwarded-Ssl", "Remote-User", "REMOTE_USER", "remote.user",
+    "Remote_Groups",
+    "X-Remote-User", "X_Remote_User", "X-Remote-Group", "X-Remote-Groups", "X-Webauth-User", "X_WEBAUTH_USER", "X-Authenticated-User",
+    "X-Auth-Request-User", "X-Real-IP", "x_real_ip", "Forwarded", "FORWARDED", "Proxy", "proxy", "X_Request_Id", "X-Request-ID",
+    "X~Forwarded~User", "x!forwarded!for", "X+Remote|User", "Remote*User", "X#Webauth$User",
+  ])
+  func claimOfIdentityIsDeletedInEverySpelling(_ name: String) throws {
+    for value in ["evil", ""] {
+      let composed = try compose(head("GET / HTTP/1.1", "Host: a.example", "\(name): \(value)", "\(name): again", "X-Kept: 1"))
+      #expect(composed.lines == ["Host: a.example", "X-Kept: 1"] + ours, "\(name)")
+    }
+  }
+
+  @Test func likeNamesThatClaimNothingPass() throws {
+    let composed = try compose(
+      head(
+        "GET / HTTP/1.1", "Host: a.example", "X-Forwarded: 1", "XX-Forwarded-User: 1", "Remote: 1", "X-User: 1", "Proxy-Status: 1",
+        "Request-Id: 1"))
+    #expect(
+      composed.lines == [
+        "Host: a.example", "X-Forwarded: 1", "XX-Forwarded-User: 1", "Remote: 1", "X-User: 1", "Proxy-Status: 1", "Request-Id: 1",
+      ] + ours)
+  }
+
+  @Test func configuredNamesAreStrippedInEverySpellingAndWritten() throws {
+    var scene = Scene()
+    scene.options.userField = "SM_User"
+    scene.options.groupsField = "X-Grps"
+    let composed = try compose(
+      head("GET / HTTP/1.1", "Host: a.example", "sm-user: evil", "SM.USER: evil", "SM_User: evil", "x_grps: evil", "Remote-User: evil"),
+      scene)
+    #expect(composed.lines == ["Host: a.example", "SM_User: alice", "X-Grps: ops,dev"] + ours[2...])
+    #expect(!composed.has("X-Forwarded-User"))
+  }
+
+  @Test(arguments: [
+    "X-Forwarded-User", "x-forwarded-user, X-Forwarded-Groups", "close, X-Forwarded-For", "X-Request-Id", "Via", "Host",
+    "X-Forwarded-Host, Forwarded",
+  ])
+  func connectionCannotRemoveWhatWeAdd(_ options: String) throws {
+    let composed = try compose(head("GET / HTTP/1.1", "Host: a.example", "Connection: \(options)"))
+    #expect(composed.lines == ["Host: a.example"] + ours)
+  }
+
+  @Test func longConfiguredNameIsStrippedToo() throws {
+    var scene = Scene()
+    scene.options.userField = "X-" + String(repeating: "Long-", count: 20) + "User"
+    let spelled = scene.options.userField.lowercased().replacing("-", with: "_")
+    let composed = try compose(head("GET / HTTP/1.1", "Host: a.example", "\(spelled): evil"), scene)
+    #expect(composed.lines.filter { $0.contains("evil") }.isEmpty)
+    #expect(composed[scene.options.userField] == ["alice"])
+  }
+
+  // MARK: Hop by hop
+
+  @Test func fieldsOfTheConnectionStayThere() throws {
+    let composed = try compose(
+      head(
+        "GET / HTTP/1.1", "Host: a.example", "Connection: close, X-Mine", "Keep-Alive: 5", "Proxy-Connection: x", "TE: trailers",
+        "Upgrade: h2c",
+        "Proxy-Authorization: Basic x", "X-Mine: 1", "x-mine: 2", "X-Yours: 3", "Connection: X-Third", "X-Third: 4"))
+    #expect(composed.lines == ["Host: a.example", "X-Yours: 3"] + ours)
+  }
+
+  @Test func framingIsWrittenAnew() throws {
+    let chunked = try compose(head("POST / HTTP/1.1", "Host: a.example", "Transfer-Encoding: chunked", "Trailer: X-Sum"))
+    #expect(!chunked.has("Transfer-Encoding") && !chunked.has("Content-Length"))
+    let length = try compose(head("POST / HTTP/1.1", "Host: a.example", "Content-Length: 5", "Expect: 100-continue"))
+    #expect(!length.has("Content-Length") && !length.has("Expect"), "the engine that sends the body says its length")
+    let empty = try compose(head("POST / HTTP/1.1", "Content-Length: 0", "Host: a.example"))
+    #expect(empty["Content-Length"] == ["0"])
+    let none = try compose(head("POST / HTTP/1.1", "Host: a.example"))
+    #expect(!none.has("Content-Length"))
+  }
+
+  @Test func hostOfTheTargetIsTheOneThatIsForwarded() throws {
+    let composed = try compose(head("GET http://A.example:80/x HTTP/1.1", "X: 1", "Host: a.example"))
+    // The two agree, or the request would not have been parsed: it makes no difference which of them is sent.
+    #expect(["Host: A.example:80", "Host: a.example"].contains(composed.lines[0]), "\(composed)")
+    #expect(composed.lines.filter { $0.hasPrefix("Host:") }.count == 1)
+    let old = try compose(head("GET / HTTP/1.0"))
+    #expect(!old.has("Host") && !old.has("X-Forwarded-Host"))
+  }
+
+  // MARK: Authorization
+
+  @Test func authorizationIsStrippedPassedOrReplaced() throws {
+    let sent = People.basic("alice")
+    let head = try head("GET / HTTP/1.1", "Host: a.example", "Authorization: \(sent)")
+    #expect(try !compose(head).has("Authorization"))
+    var scene = Scene()
+    scene.authorization = .pass
+    #expect(try compose(head, scene)["Authorization"] == [sent])
+    scene.authorization = .replace(bytes("Bearer service-token"))
+    #expect(try compose(head, scene)["Authorization"] == ["Bearer service-token"])
+    // Also where the client sent none.
+    #expect(try compose(self.bare, scene)["Authorization"] == ["Bearer service-token"])
+  }
+
+  private var bare: RequestHead { get throws { try head("GET / HTTP/1.1", "Host: a.example") } }
+
+  // MARK: Where from
+
+  @Test func strangersOriginIsNotBelieved() throws {
+    let composed = try compose(
+      head(
+        "GET / HTTP/1.1", "Host: a.example", "X-Forwarded-For: 10.0.0.1", "X-Forwarded-Proto: https", "X-Forwarded-Host: evil",
+        "X-Forwarded-Port: 1",
+        "Forwarded: for=10.0.0.1", "Via: 1.0 before"))
+    #expect(composed.lines == ["Host: a.example", "Via: 1.0 before"] + ours)
+  }
+
+  @Test func trustedProxysOriginIsContinued() throws {
+    var scene = Scene()
+    scene.trusted = ["192.0.2.0/24"]
+    scene.options.setsForwarded = true
+    let composed = try compose(
+      head(
+        "GET / HTTP/1.1", "Host: a.example", "X-Forwarded-For: 10.0.0.1", "x-forwarded-for: 10.0.0.2", "X-Forwarded-Proto: https",
+        "X-Forwarded-Host: public.example", "X-Forwarded-Port: 443", "Forwarded: for=10.0.0.1", "X-Forwarded-User: evil",
+        "X_Forwarded_For: evil"), scene)
+    #expect(composed["X-Forwarded-For"] == ["10.0.0.1, 10.0.0.2, 192.0.2.7"])
+    #expect(
+      composed["X-Forwarded-Proto"] == ["https"] && composed["X-Forwarded-Host"] == ["public.example"]
+        && composed["X-Forwarded-Port"] == ["443"])
+    #expect(composed["Forwarded"] == ["for=10.0.0.1, for=192.0.2.7;host=\"a.example\";proto=http"])
+    // Identity is never the proxy's to say.
+    #expect(composed["X-Forwarded-User"] == ["alice"])
+    #expect(composed.lines.filter { $0.contains("evil") }.isEmpty)
+  }
+
+  @Test func trustedProxyThatSaysNothingIsTheOrigin() throws {
+    var scene = Scene()
+    scene.trusted = ["192.0.2.7"]
+    #expect(
+      try compose(head("GET / HTTP/1.1", "Host: a.example", "X-Forwarded-For:", "X-Forwarded-Proto:"), scene).lines == ["Host: a.example"]
+        + ours)
+  }
+
+  @Test(arguments: [
+    ("[2001:db8::1]:5", "2001:db8::1", "for=\"[2001:db8::1]\";host=\"a.example\";proto=http"),
+    ("192.0.2.7:5", "192.0.2.7", "for=192.0.2.7;host=\"a.example\";proto=http"),
+    ("unix:/x", "unix:", "for=unknown;host=\"a.example\";proto=http"),
+  ])
+  func peersAddressIsWrittenInBothForms(_ address: String, _ plain: String, _ forwarded: String) throws {
+    var scene = Scene()
+    scene.address = address
+    scene.options.setsForwarded = true
+    let composed = try compose(bare, scene)
+    #expect(composed["X-Forwarded-For"] == [plain] && composed["Forwarded"] == [forwarded])
+  }
+
+  @Test func viaIsContinuedWithTheVersionThatCame() throws {
+    #expect(try compose(head("GET / HTTP/1.0", "Via: 1.1 a"))["Via"] == ["1.1 a", "1.0 gatehouse"])
+  }
+}
