@@ -16,12 +16,18 @@ public struct Router: Sendable {
 
   /// In order of precedence: exact before prefix, longer path first, named host before wildcard before none, named methods before any.
   public let routes: [Route]
+  /// The routes' paths as the most liberal service reads them: what the second reading of a request's path is compared with.
+  private let readings: [[UInt8]]
 
   public init(_ routes: [Route]) {
     self.routes = routes.enumerated().sorted { a, b in
       let (first, second) = (Self.rank(a.element), Self.rank(b.element))
       return first == second ? a.offset < b.offset : first.lexicographicallyPrecedes(second)
     }.map(\.element)
+    readings = self.routes.map { route in
+      var reading = ByteBuffer()
+      return Self.read(route.path.span, as: &reading) ? reading.array() : route.path
+    }
   }
 
   /// Smaller is more specific.
@@ -44,25 +50,29 @@ public struct Router: Sendable {
   ///   - path: canonical, beginning with `/`, without query (`*` for `OPTIONS *`, which belongs to the root).
   ///   - host: the Host field's value, with or without port; empty when there was none.
   public func route(method: Span<UInt8>, host: Span<UInt8>, path: Span<UInt8>) -> Verdict {
-    let found = find(method, host, path)
+    let found = find(method, host, path, isSecondReading: false)
     if Self.hasSecondReading(path) {
       var reading = ByteBuffer()
-      guard Self.read(path, as: &reading), find(method, host, reading.span) == found else { return .ambiguous }
+      guard Self.read(path, as: &reading), find(method, host, reading.span, isSecondReading: true) == found else { return .ambiguous }
     }
     return found.map { .route($0) } ?? .none
   }
 
-  private func find(_ method: Span<UInt8>, _ host: Span<UInt8>, _ path: Span<UInt8>) -> Int? {
+  private func find(_ method: Span<UInt8>, _ host: Span<UInt8>, _ path: Span<UInt8>, isSecondReading: Bool) -> Int? {
     for i in routes.indices {
-      if Self.covers(routes[i], path) && Self.covers(routes[i].host, host) && Self.covers(routes[i].methods, method) { return i }
+      let own = isSecondReading ? readings[i] : routes[i].path
+      if Self.covers(own.span, isExact: routes[i].isExact, path) && Self.covers(routes[i].host, host)
+        && Self.covers(routes[i].methods, method)
+      {
+        return i
+      }
     }
     return nil
   }
 
-  private static func covers(_ route: Route, _ path: Span<UInt8>) -> Bool {
-    if path.count == 1 && path[0] == 0x2A { return route.path.count == 1 }
-    let own = route.path.span
-    if route.isExact { return ASCII.equals(path, own) }
+  private static func covers(_ own: Span<UInt8>, isExact: Bool, _ path: Span<UInt8>) -> Bool {
+    if path.count == 1 && path[0] == 0x2A { return own.count == 1 }
+    if isExact { return ASCII.equals(path, own) }
     let base = own[own.count - 1] == 0x2F ? own.count - 1 : own.count
     guard path.count >= base, ASCII.starts(path, with: own.extracting(0..<base)) else { return false }
     return path.count == base || path[base] == 0x2F
