@@ -55,7 +55,14 @@ final class UserDirectory {
       guard let reading = candidate, reading.settling(at: now) == .settled else {
         let isUnfinished = candidate?.settling(at: now) == .unfinished
         candidate = try file.read()
-        return isUnfinished ? wait("users \(path): the last line has no end; is it being written, or was it cut short?") : wait("users \(path): it keeps changing")
+        return isUnfinished
+          ? wait("users \(path): the last line has no end; is it being written, or was it cut short?")
+          : wait("users \(path): it keeps changing")
+      }
+      if reading.bytes.isEmpty && inForce != nil && looks < Self.patience {
+        // Truncated, to be written anew? The last user's removal looks the same, so it takes effect, but not at once.
+        looks += 1
+        return .changing
       }
       return take(reading, path)
     } catch {
