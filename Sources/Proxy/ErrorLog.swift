@@ -9,10 +9,16 @@ public final class ErrorLog: Sendable {
   private let threshold: Atomic<Int>
   /// Whether standard error is the journal, which reads `<N>` as the priority (sd-daemon(3)).
   private let hasPriorityPrefix: Bool
+  private let descriptor: Int32
 
-  public init(level: LogLevel) {
+  public convenience init(level: LogLevel) {
+    self.init(level: level, descriptor: STDERR_FILENO, hasPriorityPrefix: unsafe getenv("JOURNAL_STREAM") != nil)
+  }
+
+  init(level: LogLevel, descriptor: Int32, hasPriorityPrefix: Bool) {
     threshold = Atomic(level.rawValue)
-    hasPriorityPrefix = unsafe getenv("JOURNAL_STREAM") != nil
+    self.descriptor = descriptor
+    self.hasPriorityPrefix = hasPriorityPrefix
   }
 
   /// Changes what is logged from now on.
@@ -38,11 +44,21 @@ public final class ErrorLog: Sendable {
     if !hasPriorityPrefix && level != .notice {
       line.append(utf8: "\(level): ")
     }
-    // A line end or an escape sequence from a client's bytes would forge lines of the log or act on the reader's terminal.
-    for byte in message().utf8 { line.append(ASCII.isControl(byte) ? 0x3F : byte) }
+    // A line end or an escape sequence from a stranger's bytes (a client's, or an upstream's certificate) would forge lines of the log or
+    // act on the reader's terminal, as would the controls U+0080 to U+009F: two bytes in UTF-8, the first of them 0xC2.
+    var previous: UInt8 = 0
+    for byte in message().utf8 {
+      if previous == 0xC2 && byte < 0xA0 {
+        line.truncate(to: line.count - 1)
+        line.append(0x3F)
+      } else {
+        line.append(ASCII.isControl(byte) ? 0x3F : byte)
+      }
+      previous = byte
+    }
     line.append(0x0A)
     unsafe line.span.withUnsafeBytes { bytes in
-      unsafe _ = Glibc.write(STDERR_FILENO, bytes.baseAddress, bytes.count)
+      unsafe _ = Glibc.write(descriptor, bytes.baseAddress, bytes.count)
     }
   }
 }
