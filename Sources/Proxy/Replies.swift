@@ -1,6 +1,7 @@
 // Our own answers: refusals and failures, each in plain text or, where Accept asks for it, as a problem document (RFC 9457). They say what
 // the client may know and nothing else: the same bytes for an unknown user, a wrong password and a locked one.
 
+import Auth
 import HTTP
 import Primitives
 
@@ -26,18 +27,16 @@ enum Replies {
     var bytes: [UInt8]
   }
 
-  /// RFC 7617 section 2 and 2.1; RFC 6750 section 3 for Bearer.
+  /// Without Bearer where no tokens are on. A realm that a field can't carry (Config refuses it) is written as an empty one.
   static func renderChallenges(realm: String, offersBearer: Bool) -> (plain: Challenge, invalidToken: Challenge) {
-    var quoted = ""
-    for character in realm.unicodeScalars {
-      if character == "\"" || character == "\\" { quoted += "\\" }
-      quoted.unicodeScalars.append(character)
-    }
-    let basic = "WWW-Authenticate: Basic realm=\"\(quoted)\", charset=\"UTF-8\"\r\n"
-    guard offersBearer else { return (Challenge(bytes: Array(basic.utf8)), Challenge(bytes: Array(basic.utf8))) }
-    let plain = basic + "WWW-Authenticate: Bearer realm=\"\(quoted)\"\r\n"
-    let invalid = basic + "WWW-Authenticate: Bearer realm=\"\(quoted)\", error=\"invalid_token\"\r\n"
-    return (Challenge(bytes: Array(plain.utf8)), Challenge(bytes: Array(invalid.utf8)))
+    guard let values = Auth.Challenge(realm: realm) ?? Auth.Challenge(realm: "") else { preconditionFailure("an empty realm is a realm") }
+    let basic = line(values.basic)
+    guard offersBearer else { return (Challenge(bytes: basic), Challenge(bytes: basic)) }
+    return (Challenge(bytes: basic + line(values.bearer)), Challenge(bytes: basic + line(values.invalidBearer)))
+  }
+
+  private static func line(_ value: [UInt8]) -> [UInt8] {
+    Array("WWW-Authenticate: ".utf8) + value + Array("\r\n".utf8)
   }
 
   /// - Parameters:
@@ -80,7 +79,7 @@ enum Replies {
 
   /// Whether an Accept field asks for JSON: it names a JSON type, and not HTML beside it (a browser's list names everything).
   static func wantsJSON(accept: Span<UInt8>) -> Bool {
-    contains(accept, "application/json") || contains(accept, "application/problem+json")
+    (contains(accept, "application/json") || contains(accept, "application/problem+json")) && !contains(accept, "text/html")
   }
 
   private static func contains(_ text: Span<UInt8>, _ word: StaticString) -> Bool {
