@@ -49,7 +49,8 @@ import Testing
 
   @Test func chunkedBodiesAndTheirTrailersArrive() throws {
     let answer = try answer(
-      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n3;ext=1\r\nabc\r\n2\r\nde\r\n0\r\nX-Sum: 5\r\nx-more: a b\r\n\r\n"
+      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n"
+        + "3;ext=1\r\nabc\r\n2\r\nde\r\n0\r\nX-Sum: 5\r\nx-more: a b\r\n\r\n"
     )
     #expect(answer.text == "abcde" && answer.failure == nil && answer.trailers == ["X-Sum: 5", "x-more: a b"])
   }
