@@ -69,7 +69,7 @@ private struct Description {
   private func requirement(_ requirement: Requirement) -> String {
     switch requirement {
     case .nobody: return "PUBLIC"
-    case .validUser: return "any user"
+    case .validUser: return "valid-user"
     case .anyOf(let users, let groups):
       func names(_ kind: String, _ names: Set<[UInt8]>) -> [String] {
         names.isEmpty ? [] : [kind + " " + names.map { String(decoding: $0, as: UTF8.self) }.sorted().joined(separator: " ")]

@@ -111,6 +111,7 @@ enum Forwarding {
         continue
       case .authorization:
         guard case .pass = context.route.authorization else { continue }
+        if !authenticatesRequest(head.bytes[field.value]) { request.isolate() }
       case .accept:
         request.sawAccept()
       case .via:
@@ -122,7 +123,10 @@ enum Forwarding {
     }
     // Content-Length 0 is said by us; any other length by the engine that sends the body.
     if case .length(0) = head.framing { request.add("Content-Length", zero.span) }
-    if case .replace(let value) = context.route.authorization { request.add("Authorization", value.span) }
+    if case .replace(let value) = context.route.authorization {
+      request.add("Authorization", value.span)
+      if !authenticatesRequest(value.span) { request.isolate() }
+    }
     if let user {
       let (name, groups) = (user.name, user.joinedGroups)
       let (userField, groupsField) = (context.rules.userField, context.rules.groupsField)
@@ -134,6 +138,14 @@ enum Forwarding {
     request.add("Via", head.version == .http11 ? via11.span : via10.span)
     request.seal()
     return request
+  }
+
+  /// Whether a scheme speaks for its request alone. NTLM and Negotiate authenticate the connection; of a scheme that we don't know that is to be feared.
+  private static func authenticatesRequest(_ value: Span<UInt8>) -> Bool {
+    let end = ASCII.firstIndex(of: 0x20, in: value) ?? value.count
+    let scheme = value.extracting(0..<end)
+    return ASCII.equals(scheme, ignoringCaseOf: "basic") || ASCII.equals(scheme, ignoringCaseOf: "bearer")
+      || ASCII.equals(scheme, ignoringCaseOf: "digest")
   }
 
   private static let zero = Array("0".utf8)

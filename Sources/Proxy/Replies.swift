@@ -53,7 +53,6 @@ enum Replies {
         body.append(requestID)
         body.append(")")
       }
-      body.append("\n")
     }
     ResponseWriter.statusLine(status, to: &out)
     ResponseWriter.field("Date", date, to: &out)
@@ -106,7 +105,7 @@ enum Replies {
       body.append(requestID)
       body.append("\"")
     }
-    body.append("}\n")
+    body.append("}")
   }
 
   private static func sentence(_ status: Int) -> StaticString {

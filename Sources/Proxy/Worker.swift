@@ -5,6 +5,7 @@ import Auth
 import HTTP
 import Net
 import Primitives
+import Synchronization
 import Upstream
 
 /// What all workers have in common: each part is safe to use from any thread.
@@ -14,11 +15,20 @@ struct Shared: Sendable {
   let errors: ErrorLog
 }
 
-/// A listening socket on its way to the worker that will own it.
+/// A listening socket on its way to the worker that will own it, and close it: nobody else may hold it by then.
 final class BoundListener: Sendable {
-  let listener: Listener
+  let address: SocketAddress
+  private let listener: Mutex<Listener?>
 
-  init(_ listener: consuming Listener) { self.listener = listener }
+  init(_ listener: consuming Listener) {
+    address = listener.localAddress
+    self.listener = Mutex(listener)
+  }
+
+  /// Hands the socket over; nil when that was done before.
+  func take() -> Listener? {
+    listener.withLock { $0.take() }
+  }
 }
 
 /// Created and used on one thread alone.
@@ -39,7 +49,7 @@ final class Worker {
   var poller: Poller
   let client: UpstreamClient
   private(set) var pools: [HandlePool] = []
-  private var listeners: [ListenerSlot] = []
+  private var listeners: [OpenListener] = []
   private var connections = SlotMap<Connection>()
   private var timers = TimerQueue()
   /// The clocks of this turn of the loop.
@@ -61,16 +71,18 @@ final class Worker {
   var credentials = Secret(capacity: 256)
   var logLines = ByteBuffer(capacity: 16 << 10)
   private var isAcceptPaused = false
-  private var hasLoggedExhaustion = false
+  private var exhaustionLoggedAt: Instant?
   private(set) var drainDeadline: Instant?
   private var serials: UInt64 = 0
   var identifiers: RequestIdentifiers
   private var complaints = Complaints()
 
-  private struct ListenerSlot {
-    let bound: BoundListener
+  private final class OpenListener {
+    let listener: Listener
     var isWatched = false
-     }
+
+    init(_ listener: consuming Listener) { self.listener = listener }
+  }
 
   init(_ shared: Shared, snapshot: Snapshot, mailbox: Mailbox<WorkerMessage>, listeners: [BoundListener]) throws {
     self.shared = shared
@@ -81,7 +93,9 @@ final class Worker {
       eventKind: Kind.upstream, headLimits: snapshot.settings.limits.responseHead, idleConnections: Limits.idleUpstreamConnections,
       poller: poller)
     identifiers = RequestIdentifiers()
-    self.listeners = listeners.map { ListenerSlot(bound: $0) }
+    for bound in listeners {
+      if let listener = bound.take() { self.listeners.append(OpenListener(listener)) }
+    }
     pools = snapshot.settings.upstreams.map { client.makePool($0) }
     try poller.add(mailbox.descriptor, .read, EventToken(kind: Kind.mailbox))
     try watchListeners()
@@ -240,9 +254,9 @@ final class Worker {
         pauseAccepting(because: "\(connections.count) connections are open, the limit of one worker")
         return
       }
-      switch listeners[index].bound.listener.accept() {
+      switch listeners[index].listener.accept() {
       case .accepted(let socket, let address):
-        add(socket, address, port: listeners[index].bound.listener.localAddress.port)
+        add(socket, address, port: listeners[index].listener.localAddress.port)
       case .wouldBlock:
         return
       case .exhausted(let code):
@@ -265,16 +279,18 @@ final class Worker {
       shared.errors.warning("a connection can't be watched: \(error)")
       connections.remove(connection.token)
     }
-    hasLoggedExhaustion = false
   }
 
   /// Level-triggered, a full house would wake us in circles: look away, and look again shortly or when somebody leaves.
   private func pauseAccepting(because reason: String) {
-    if !hasLoggedExhaustion { shared.errors.error("accepting pauses: \(reason)") }
-    hasLoggedExhaustion = true
+    // Once a minute: at the limit this happens again with every connection that ends and the next that takes its place.
+    if exhaustionLoggedAt.map({ now >= $0.advanced(by: .seconds(60)) }) ?? true {
+      shared.errors.error("accepting pauses: \(reason)")
+      exhaustionLoggedAt = now
+    }
     isAcceptPaused = true
     for i in listeners.indices where listeners[i].isWatched {
-      poller.remove(listeners[i].bound.listener.descriptor)
+      poller.remove(listeners[i].listener.descriptor)
       listeners[i].isWatched = false
     }
     timers.schedule(EventToken(kind: Kind.acceptPause), at: now.advanced(by: .milliseconds(200)))
@@ -289,9 +305,9 @@ final class Worker {
   private func watchListeners() throws(NetError) {
     for i in listeners.indices where !listeners[i].isWatched {
       // A Unix socket is one for all workers: wake one, not all.
-      let interest: Interest = listeners[i].bound.listener.localAddress.isUnix ? [.read, .exclusive] : .read
+      let interest: Interest = listeners[i].listener.localAddress.isUnix ? [.read, .exclusive] : .read
       try poller.add(
-        listeners[i].bound.listener.descriptor, interest, EventToken(kind: Kind.listener, slot: SlotToken(slot: UInt32(i), generation: 0)))
+        listeners[i].listener.descriptor, interest, EventToken(kind: Kind.listener, slot: SlotToken(slot: UInt32(i), generation: 0)))
       listeners[i].isWatched = true
     }
   }
@@ -322,7 +338,8 @@ final class Worker {
     // What has already knocked is still let in: a connection that the kernel completed is a promise.
     for i in listeners.indices where listeners[i].isWatched {
       accept(i)
-      poller.remove(listeners[i].bound.listener.descriptor)
+      poller.remove(listeners[i].listener.descriptor)
+      listeners[i].listener.removeFile()
     }
     listeners.removeAll()
     drainDeadline = deadline

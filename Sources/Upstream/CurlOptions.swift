@@ -102,7 +102,8 @@ import Primitives
       transfer.isSpent = true
     }
     // A request that must not be sent twice gets a connection on which libcurl has no reason to: a new one.
-    unsafe _ = gh_easy_set_long(easy, CURLOPT_FRESH_CONNECT, hasBody || !request.isReplayable ? 1 : 0)
+    unsafe _ = gh_easy_set_long(easy, CURLOPT_FRESH_CONNECT, hasBody || !request.isReplayable || request.isIsolated ? 1 : 0)
+    unsafe _ = gh_easy_set_long(easy, CURLOPT_FORBID_REUSE, request.isIsolated ? 1 : 0)
     unsafe request.storage.texts.withUnsafeBytes { texts in
       let start = unsafe texts.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: CChar.self)
       unsafe _ = gh_easy_set_string(easy, CURLOPT_CUSTOMREQUEST, start)

@@ -30,6 +30,8 @@ public struct UpstreamRequest: ~Copyable {
   let storage: RequestStorage
   let targetOffset: Int
   private(set) var hasAccept = false
+  /// Whether the connection must serve this request alone, because the request's credentials may become the connection's.
+  private(set) var isIsolated = false
   // The storage's own, taken out of it while the request is composed: each write to a class's property is checked for overlap at run time,
   // and a request takes some fifty.
   private var texts = ByteBuffer()
@@ -108,6 +110,10 @@ public struct UpstreamRequest: ~Copyable {
 
   /// Says that the client sent an Accept field (so libcurl's own is not to be suppressed).
   public mutating func sawAccept() { hasAccept = true }
+
+  /// Says that the request carries credentials of a scheme that authenticates the connection, not the request (NTLM, Negotiate): nobody
+  /// else's request may go over it before or after.
+  public mutating func isolate() { isIsolated = true }
 
   /// Adds a line that tells libcurl not to send a field of its own (`Accept:`). After `seal`.
   func suppress(_ line: StaticString) {

@@ -14,8 +14,8 @@ struct CheckCommand: ParsableCommand {
   func run() throws {
     let configuration = Configuration.load(path: config)
     guard configuration.settings != nil else {
-      Output.error(configuration.diagnostics.rendered)
-      Output.error("gatehouse: \(config) has \(configuration.diagnostics.errorCount) errors")
+      let count = configuration.diagnostics.errorCount
+      Output.error("gatehouse: \(config) can't be used: \(count) error\(count == 1 ? "" : "s")\n\(configuration.diagnostics.rendered)")
       throw ExitCode(1)
     }
     // With its warnings.

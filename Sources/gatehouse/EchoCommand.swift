@@ -1,6 +1,7 @@
 // `gatehouse echo`: runs an EchoServer until it is killed.
 
 import ArgumentParser
+import Glibc
 import Net
 
 struct EchoCommand: ParsableCommand {
@@ -24,6 +25,8 @@ struct EchoCommand: ParsableCommand {
   var listen = SocketAddress.ipv4(address: 0x7F00_0001, port: 9000)
 
   func run() throws {
+    // Nothing of it is worth finishing.
+    for signal in [SIGTERM, SIGINT] { unsafe _ = Glibc.signal(signal) { _ in _exit(0) } }
     let server = try EchoServer(listeningOn: listen)
     Output.line("gatehouse echo: listening on \(server.address.isUnix ? "" : "http://")\(server.address.text)")
     server.run()

@@ -17,6 +17,10 @@ struct Gatehouse: ParsableCommand {
   /// Exit codes: 0 well; 1 what was asked about is wrong, or can't be done; 2 usage. Errors go to standard error as
   /// `gatehouse: what failed: why`. (The parser's own `main` would say `Error:`, and exit with 64 on usage.)
   static func main() {
+    // Whoever started us may have signals blocked (a supervisor's thread, a test runner): ours have to reach us.
+    var none = sigset_t()
+    unsafe sigemptyset(&none)
+    unsafe sigprocmask(SIG_SETMASK, &none, nil)
     do {
       var command = try parseAsRoot()
       try command.run()

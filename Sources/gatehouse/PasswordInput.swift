@@ -16,7 +16,7 @@ struct PasswordOption: ParsableArguments {
       throw Failure("no password: standard input is no terminal; pipe the password in and say --password-stdin")
     }
     let first = try PasswordInput.prompt("Password for \(user): ")
-    if twice, !PasswordInput.areEqual(first, try PasswordInput.prompt("Again: ")) {
+    if twice, !PasswordInput.areEqual(first, try PasswordInput.prompt("Password again: ")) {
       throw Failure("the two passwords differ: nothing was changed")
     }
     return first

@@ -19,11 +19,11 @@ struct ServeCommand: ParsableCommand {
 
   func run() throws {
     let configuration = Configuration.load(path: config)
-    for diagnostic in configuration.diagnostics.all { Output.error(diagnostic.rendered) }
     guard let settings = configuration.settings else {
-      Output.error("gatehouse: \(config) has errors: not started")
+      Output.error("gatehouse: not started: \(config) can't be used\n\(configuration.diagnostics.rendered)")
       throw ExitCode(1)
     }
+    for warning in configuration.diagnostics.warnings { Output.error(warning.rendered) }
     let errors = ErrorLog(level: settings.logLevel)
     let path = config
     do {

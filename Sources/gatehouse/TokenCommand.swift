@@ -11,6 +11,8 @@ struct TokenCommand: ParsableCommand {
       A token is sent as `Authorization: Bearer TOKEN`, or by Basic: as the user name with any password, or as its owner's password.
       """,
     subcommands: [Issue.self, List.self, Revoke.self])
+
+  func run() throws { throw ValidationError("say what to do: issue, list or revoke") }
 }
 
 extension TokenCommand {

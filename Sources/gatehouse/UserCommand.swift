@@ -10,6 +10,8 @@ struct UserCommand: ParsableCommand {
     commandName: "user", abstract: "Add, change and remove users.",
     discussion: "A running server takes changes into use by itself. Passwords are asked for, or come by --password-stdin; never as an argument.",
     subcommands: [Add.self, Passwd.self, Remove.self, List.self, Verify.self, Lock.self, Unlock.self, Group.self])
+
+  func run() throws { throw ValidationError("say what to do: add, passwd, remove, list, verify, lock, unlock or group") }
 }
 
 /// How a new hash is made.
