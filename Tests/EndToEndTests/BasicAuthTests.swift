@@ -238,7 +238,7 @@ extension EndToEnd {
     }
 
     @Test func aUnixSocketServesToo() throws {
-      try House.with(Setup(top: "listen unix:${SCRATCH}/http.sock")) { house throws in
+      try House.with(Setup(top: "listen unix:http.sock")) { house throws in
         let answer = try house.curl("--unix-socket", house.scratch["http.sock"], "-u", People.alice.pair, "/")
         #expect(answer.status == 200)
         #expect(try house.curl("--unix-socket", house.scratch["http.sock"], "/").status == 401)

@@ -21,6 +21,7 @@ extension EndToEnd {
         try scratch.write(
           """
           daemon off;
+          master_process off;
           pid \(root)/nginx.pid;
           error_log \(root)/nginx.log;
           \(geteuid() == 0 ? "user root;" : "")
@@ -52,18 +53,18 @@ extension EndToEnd {
 
           """, to: "nginx.conf")
         let environment = ["HOME": root, "GIT_CONFIG_NOSYSTEM": "1"]
-        wrapper = try Child("/usr/sbin/fcgiwrap", ["-c", "4", "-s", "unix:\(root)/cgi.sock"], folder: root, environment: environment)
+        wrapper = try Child("/usr/sbin/fcgiwrap", ["-c", "1", "-s", "unix:\(root)/cgi.sock"], folder: root, environment: environment)
         server = try Child("/usr/sbin/nginx", ["-p", root, "-c", scratch["nginx.conf"], "-e", scratch["nginx.log"]], folder: root)
         let scratch = self.scratch
         try eventually("nginx listens") { scratch.contains("http.sock") && scratch.contains("cgi.sock") }
       }
 
-      /// Ends both in order: nginx's worker is a child of its own.
+      /// Both are single processes here, so that nothing of them can stay behind.
       func stop() throws {
-        server.signal(SIGTERM)
-        try server.wait()
-        wrapper.signal(SIGTERM)
-        try wrapper.wait()
+        for child in [server, wrapper] {
+          child.signal(SIGKILL)
+          try child.wait()
+        }
       }
 
       var requests: String { (try? scratch.text("requests.log")) ?? "" }

@@ -42,11 +42,11 @@ final class Gatehouse: Sendable {
     self.ports = ports
   }
 
-  /// Ends it as an operator does, by TERM, if it has not ended yet; an end other than exit code 0 is a failure.
-  func stop() throws {
+  /// Ends it as an operator does, by TERM, if it has not ended yet; another exit code than `code` is a failure.
+  func stop(expecting code: Int32 = 0) throws {
     child.signal(SIGTERM)
     let outcome = try child.wait()
-    #expect(outcome.code == 0, "gatehouse ended with \(outcome.code):\n\(outcome.errors)")
+    #expect(outcome.code == code, "gatehouse ended with \(outcome.code):\n\(outcome.errors)")
   }
 
   /// Lines of its standard error so far.

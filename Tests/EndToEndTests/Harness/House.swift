@@ -54,6 +54,8 @@ final class House {
   let upstream: RecordingUpstream
   let gate: Gatehouse
   var port: UInt16 { gate.port }
+  /// How Gatehouse is to end; a test that makes it end otherwise says so.
+  var exitCode: Int32 = 0
 
   /// Builds a house, runs `body` in it and takes it down: Gatehouse must end well, no script of the upstream may have been surprised, and no
   /// log may hold a secret.
@@ -65,7 +67,7 @@ final class House {
       // What it wrote is the best hint that there is.
       Issue.record("\(error)\n--- gatehouse wrote:\n\(house.gate.child.errors.text)")
     }
-    try house.gate.stop()
+    try house.gate.stop(expecting: house.exitCode)
     try house.upstream.stop()
     let troubles = house.upstream.troubles
     #expect(troubles.isEmpty, "the upstream met what it should not have met")
@@ -77,9 +79,7 @@ final class House {
     upstream = try RecordingUpstream(script)
     try scratch.write(setup.users, to: "users")
     try scratch.write(setup.text(upstreamPort: upstream.port), to: "proxy.conf")
-    // A Unix socket in the configuration needs a full path: `unix:${SCRATCH}/…`.
-    let environment = setup.environment.merging(["SCRATCH": scratch.path]) { own, _ in own }
-    gate = try Gatehouse(in: scratch, descriptors: setup.descriptors, environment: environment)
+    gate = try Gatehouse(in: scratch, descriptors: setup.descriptors, environment: setup.environment)
   }
 
   func expectNoLeak() {
