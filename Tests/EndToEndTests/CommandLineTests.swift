@@ -30,7 +30,9 @@ extension EndToEnd {
 
     @Test func wrongUseIsTwo() throws {
       let scratch = try folder()
-      for arguments in [["nonsense"], ["serve", "--nonsense"], ["user", "add"], ["user", "nonsense", "x"], ["token"], ["user", "add", "zoe", "password"]] {
+      for arguments in [
+        ["nonsense"], ["serve", "--nonsense"], ["user", "add"], ["user", "nonsense", "x"], ["token"], ["user", "add", "zoe", "password"],
+      ] {
         let outcome = try Gatehouse.run(arguments, in: scratch)
         #expect(outcome.code == 2, "\(arguments): \(outcome.code)")
         #expect(!outcome.errors.isEmpty)
@@ -49,7 +51,8 @@ extension EndToEnd {
 
     @Test func checkNamesEveryErrorAtOnce() throws {
       let scratch = try folder()
-      try scratch.write("listen 127.0.0.1:0\nrealmm \"x\"\nusers users\nworkers many\nroute / { upstream nowhere; require valid-user }\n", to: "proxy.conf")
+      try scratch.write(
+        "listen 127.0.0.1:0\nrealmm \"x\"\nusers users\nworkers many\nroute / { upstream nowhere; require valid-user }\n", to: "proxy.conf")
       let outcome = try run(scratch, "check", "--config", "proxy.conf")
       #expect(outcome.code == 1)
       let all = outcome.errors + outcome.text
@@ -102,7 +105,8 @@ extension EndToEnd {
     @Test func newHashesWorkElsewhere() throws {
       let scratch = try folder()
       let password = Secrets.keep("Shared-5-zoe-pass")
-      #expect(try run(scratch, "user", "add", "zoe", "--hash", "bcrypt", "--password-stdin", "--file", "users", input: password + "\n").code == 0)
+      #expect(
+        try run(scratch, "user", "add", "zoe", "--hash", "bcrypt", "--password-stdin", "--file", "users", input: password + "\n").code == 0)
       let verified = try Child.run("/usr/bin/htpasswd", ["-v", "-i", "users", "zoe"], input: [UInt8](password.utf8), folder: scratch.path)
       #expect(verified.code == 0, "\(verified.errors)")
     }
@@ -110,7 +114,9 @@ extension EndToEnd {
     @Test func namesThatWouldBreakTheFileAreRefused() throws {
       let scratch = try folder()
       for name in ["a:b", "a\nb", "", "#hash", "a\u{7f}", String(repeating: "x", count: 5000)] {
-        #expect(try run(scratch, "user", "add", name, "--password-stdin", "--file", "users", input: "some-pass-1\n").code != 0, "\(name.prefix(10))")
+        #expect(
+          try run(scratch, "user", "add", name, "--password-stdin", "--file", "users", input: "some-pass-1\n").code != 0,
+          "\(name.prefix(10))")
       }
       for password in ["", "\n", "with\u{0}nul\n", "with\u{7}bell\n"] {
         #expect(try run(scratch, "user", "add", "zoe", "--password-stdin", "--file", "users", input: password).code != 0)
@@ -131,7 +137,8 @@ extension EndToEnd {
       let scratch = try folder()
       let issued = try run(scratch, "token", "issue", "alice", "--name", "ci", "--file", "users")
       #expect(issued.code == 0, "\(issued.errors)")
-      let token = Secrets.keep(try #require(issued.text.split(whereSeparator: { $0.isWhitespace }).map(String.init).first { $0.hasPrefix("ghk_") }))
+      let token = Secrets.keep(
+        try #require(issued.text.split(whereSeparator: { $0.isWhitespace }).map(String.init).first { $0.hasPrefix("ghk_") }))
       #expect(token.utf8.count >= 4 + 43)
       #expect(!(try scratch.text("users").contains(token)))
       let list = try run(scratch, "token", "list", "alice", "--file", "users")

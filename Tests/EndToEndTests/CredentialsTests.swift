@@ -48,10 +48,13 @@ extension EndToEnd {
         let right = Data(pair).base64EncodedString()
         let bob = [UInt8]("bob:\(People.bob.password)".utf8)
         let values = [
-          "Basic \(right)=", "Basic \(right)==", "Basic =\(right)", "Basic \(right) ", "Basic \(right) x", "Basic \(right), Basic \(right)", "Basic\(right)",
-          "Basic, \(right)", "Basic \"\(right)\"", "Basic realm=\(right)", "Basic \(right.prefix(8)) \(right.dropFirst(8))", "Basic  x \(right)",
+          "Basic \(right)=", "Basic \(right)==", "Basic =\(right)", "Basic \(right) ", "Basic \(right) x", "Basic \(right), Basic \(right)",
+          "Basic\(right)",
+          "Basic, \(right)", "Basic \"\(right)\"", "Basic realm=\(right)", "Basic \(right.prefix(8)) \(right.dropFirst(8))",
+          "Basic  x \(right)",
           "Basic \(right.replacingOccurrences(of: "=", with: ""))A", "Bearer \(right)", right, "Basic %\(right)", "Basic \(right)\u{e4}",
-          encoded(pair + [0]), encoded(pair + [0x0A]), encoded(pair + [0x0D, 0x0A]), encoded([0] + pair), encoded(pair + [0x7F]), encoded(bob + [0xFF]),
+          encoded(pair + [0]), encoded(pair + [0x0A]), encoded(pair + [0x0D, 0x0A]), encoded([0] + pair), encoded(pair + [0x7F]),
+          encoded(bob + [0xFF]),
           encoded([0xEF, 0xBB, 0xBF] + pair), encoded([UInt8]("alice\u{0}:x".utf8)), encoded(pair.map { $0 == 0x3A ? 0x3B : $0 }),
           // The last two bits behind the padding are not zero: the same bytes in a second spelling.
           "Basic " + Data(bob).base64EncodedString().dropLast(2) + "x=",
@@ -76,7 +79,9 @@ extension EndToEnd {
       try House.with { house throws in
         let (alice, bob) = (People.alice.authorization, People.bob.authorization)
         let wrong = "Authorization: " + Secrets.basic("alice", "wrong-guess-5")
-        for fields in [[alice, bob], [alice, alice], [wrong, alice], [alice, wrong], [alice, "authorization: Bearer x"], [alice, "Authorization:"]] {
+        for fields in [
+          [alice, bob], [alice, alice], [wrong, alice], [alice, wrong], [alice, "authorization: Bearer x"], [alice, "Authorization:"],
+        ] {
           #expect(try house.ask("GET", "/", fields).status == 400)
         }
         #expect(house.upstream.connections.isEmpty)
@@ -110,7 +115,8 @@ extension EndToEnd {
       try House.with { house throws in
         #expect(try house.ask("GET", "/", [People.alice.authorization]).status == 200)
         let password = People.alice.password
-        #expect(try house.ask("GET", "/", ["Authorization: " + encoded("alice\(password.prefix(1)):\(password.dropFirst())")]).status == 401)
+        #expect(
+          try house.ask("GET", "/", ["Authorization: " + encoded("alice\(password.prefix(1)):\(password.dropFirst())")]).status == 401)
         #expect(try house.ask("GET", "/", ["Authorization: " + encoded("alic:e\(password)")]).status == 401)
         #expect(try house.ask("GET", "/", ["Authorization: " + encoded("alice:Ahoy-7")]).status == 401)
       }
@@ -120,7 +126,8 @@ extension EndToEnd {
       try House.with { house throws in
         let issued = try Gatehouse.run(["token", "issue", "bob", "--name", "ci", "--file", "users"], in: house.scratch)
         #expect(issued.code == 0, "\(issued.errors)")
-        let token = Secrets.keep(try #require(issued.text.split(whereSeparator: { $0.isWhitespace }).map(String.init).first { $0.hasPrefix("ghk_") }))
+        let token = Secrets.keep(
+          try #require(issued.text.split(whereSeparator: { $0.isWhitespace }).map(String.init).first { $0.hasPrefix("ghk_") }))
         try eventually("the token works") { try house.ask("GET", "/", ["Authorization: Bearer \(token)"]).status == 200 }
         let before = house.upstream.requests.count
         for pair in ["\(token):", "\(token):anything", "bob:\(token)"] {
@@ -130,7 +137,10 @@ extension EndToEnd {
         #expect(house.upstream.requests.dropFirst(before).allSatisfy { $0["X-Forwarded-User"] == "bob" && !$0.head.holds(token) })
         // Not as somebody else's password, and not with a letter changed.
         let other = token.dropLast() + (token.hasSuffix("A") ? "B" : "A")
-        for value in [encoded("alice:\(token)"), encoded("\(other):x"), "Bearer \(other)", "Bearer \(token) x", "Bearer \(token.uppercased())", "Bearer"] {
+        for value in [
+          encoded("alice:\(token)"), encoded("\(other):x"), "Bearer \(other)", "Bearer \(token) x", "Bearer \(token.uppercased())",
+          "Bearer",
+        ] {
           let answer = try house.ask("GET", "/", ["Authorization: \(value)"])
           #expect(answer.status == 401)
         }

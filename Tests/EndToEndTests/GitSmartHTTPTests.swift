@@ -71,7 +71,8 @@ extension EndToEnd {
 
       static func git(_ arguments: [String], in scratch: Scratch) throws -> Outcome {
         let environment = [
-          "HOME": scratch.path, "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_TERMINAL_PROMPT": "0", "GIT_AUTHOR_NAME": "Test",
+          "HOME": scratch.path, "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_TERMINAL_PROMPT": "0",
+          "GIT_AUTHOR_NAME": "Test",
           "GIT_AUTHOR_EMAIL": "test@legacy.test", "GIT_COMMITTER_NAME": "Test", "GIT_COMMITTER_EMAIL": "test@legacy.test",
         ]
         return try Child.run("/usr/bin/git", arguments, folder: scratch.path, environment: environment, within: .seconds(240))
@@ -81,7 +82,8 @@ extension EndToEnd {
     @Test func cloneLargePushAndFetchWork() throws {
       let forge = try Forge()
       let password = Secrets.keep("Gitty-6-pass")
-      let made = try Child.run("/usr/bin/htpasswd", ["-B", "-C", "5", "-c", "-i", "users", "gina"], input: [UInt8](password.utf8), folder: forge.scratch.path)
+      let made = try Child.run(
+        "/usr/bin/htpasswd", ["-B", "-C", "5", "-c", "-i", "users", "gina"], input: [UInt8](password.utf8), folder: forge.scratch.path)
       #expect(made.code == 0, "\(made.errors)")
       try House.with(Setup(users: try forge.scratch.text("users"), server: "unix:\(forge.socket)")) { house throws in
         let work = try Scratch()

@@ -6,7 +6,8 @@ extension EndToEnd {
   @Suite struct Harness {
     private func curl(_ upstream: RecordingUpstream, _ arguments: String..., input: [UInt8] = []) throws -> CurlAnswer {
       let scratch = try Scratch()
-      return try Curl.run(Array(arguments.dropLast()) + ["http://127.0.0.1:\(upstream.port)\(arguments.last ?? "/")"], input: input, in: scratch)
+      return try Curl.run(
+        Array(arguments.dropLast()) + ["http://127.0.0.1:\(upstream.port)\(arguments.last ?? "/")"], input: input, in: scratch)
     }
 
     @Test func theUpstreamKeepsEveryByte() throws {

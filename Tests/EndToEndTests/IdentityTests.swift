@@ -5,8 +5,10 @@ import Testing
 extension EndToEnd {
   @Suite struct Identity {
     private let names = [
-      "X-Forwarded-User", "X-Forwarded-Groups", "Remote-User", "X-Remote-User", "X-Webauth-User", "X-FORWARDED-USER", "x-forwarded-user", "X_Forwarded_User",
-      "X.Forwarded.User", "x_forwarded-user", "REMOTE_USER", "remote.user", "X_REMOTE_USER", "X-WebAuth_User", "X_Forwarded_Groups", "x.forwarded.groups",
+      "X-Forwarded-User", "X-Forwarded-Groups", "Remote-User", "X-Remote-User", "X-Webauth-User", "X-FORWARDED-USER", "x-forwarded-user",
+      "X_Forwarded_User",
+      "X.Forwarded.User", "x_forwarded-user", "REMOTE_USER", "remote.user", "X_REMOTE_USER", "X-WebAuth_User", "X_Forwarded_Groups",
+      "x.forwarded.groups",
     ]
 
     private func expectNothingForged(_ house: House, count: Int, user: String?) throws {
@@ -41,10 +43,13 @@ extension EndToEnd {
     @Test func connectionCannotTakeOurFieldsAway() throws {
       try House.with { house throws in
         let options = [
-          "X-Forwarded-User", "x-forwarded-user, X-Forwarded-Groups", "close, X-Forwarded-User", "keep-alive, X-Forwarded-User, X-Forwarded-For, X-Request-Id, Via",
+          "X-Forwarded-User", "x-forwarded-user, X-Forwarded-Groups", "close, X-Forwarded-User",
+          "keep-alive, X-Forwarded-User, X-Forwarded-For, X-Request-Id, Via",
         ]
         for option in options {
-          #expect(try house.ask("GET", "/", ["Connection: \(option)", "X-Forwarded-User: forged", People.bob.authorization]).status == 200, "\(option)")
+          #expect(
+            try house.ask("GET", "/", ["Connection: \(option)", "X-Forwarded-User: forged", People.bob.authorization]).status == 200,
+            "\(option)")
         }
         try expectNothingForged(house, count: options.count, user: "bob")
         for request in house.upstream.requests {
@@ -57,7 +62,9 @@ extension EndToEnd {
     @Test func connectionTakesOnlyWhatItMayTake() throws {
       try House.with { house throws in
         let client = try house.client()
-        let fields = ["Connection: X-Secret, Host, Content-Length, Authorization", "X-Secret: private", "X-Kept: yes", People.alice.authorization]
+        let fields = [
+          "Connection: X-Secret, Host, Content-Length, Authorization", "X-Secret: private", "X-Kept: yes", People.alice.authorization,
+        ]
         let answer = try client.exchange(request("POST", "/", fields + ["Content-Length: 5"], body: "hello"))
         // To refuse it is as safe as to read it well.
         guard answer.status == 200 else {
@@ -72,7 +79,8 @@ extension EndToEnd {
     @Test func hopByHopFieldsStayBehind() throws {
       try House.with { house throws in
         let hops = [
-          "Connection: keep-alive, X-Hop", "X-Hop: forged", "Keep-Alive: timeout=99", "Proxy-Connection: keep-alive", "TE: gzip", "Upgrade: forged",
+          "Connection: keep-alive, X-Hop", "X-Hop: forged", "Keep-Alive: timeout=99", "Proxy-Connection: keep-alive", "TE: gzip",
+          "Upgrade: forged",
           "Proxy-Authorization: Basic forged", "Proxy-Authenticate: forged",
         ]
         #expect(try house.ask("GET", "/", hops + [People.alice.authorization, "X-End: to-end"]).status == 200)
@@ -96,7 +104,9 @@ extension EndToEnd {
         ) { house throws in
           let client = try house.client()
           try client.send(
-            request("POST", "/", [People.alice.authorization, "Transfer-Encoding: chunked", "Trailer: \(name)"], body: "2\r\nhi\r\n0\r\n\(name): forged\r\n\r\n"))
+            request(
+              "POST", "/", [People.alice.authorization, "Transfer-Encoding: chunked", "Trailer: \(name)"],
+              body: "2\r\nhi\r\n0\r\n\(name): forged\r\n\r\n"))
           let answer = try #require(try client.response(to: "POST"))
           #expect([200, 400].contains(answer.status), "\(name)")
           if answer.status == 200 { _ = try house.upstream.requests(1) }
@@ -119,7 +129,8 @@ extension EndToEnd {
     @Test func theAddressComesFromTheConnection() throws {
       try House.with { house throws in
         let lies = [
-          "X-Forwarded-For: 6.6.6.6", "x-forwarded-for: 6.6.6.7", "X_Forwarded_For: 6.6.6.8", "X-Forwarded-Proto: https", "X-Forwarded-Host: forged.test",
+          "X-Forwarded-For: 6.6.6.6", "x-forwarded-for: 6.6.6.7", "X_Forwarded_For: 6.6.6.8", "X-Forwarded-Proto: https",
+          "X-Forwarded-Host: forged.test",
           "X-Forwarded-Port: 666", "Forwarded: for=6.6.6.6;proto=https", "X-Request-Id: forged-id", "X-Real-IP: 6.6.6.6",
         ]
         #expect(try house.ask("GET", "/", lies + [People.alice.authorization]).status == 200)
@@ -133,7 +144,9 @@ extension EndToEnd {
 
     @Test func aTrustedPeerIsAppendedTo() throws {
       try House.with(Setup(top: "trusted_proxies 127.0.0.0/8")) { house throws in
-        let fields = ["X-Forwarded-For: 198.51.100.7", "X-Forwarded-Proto: https", "X-Request-Id: kept-0123456789", "X-Forwarded-User: forged"]
+        let fields = [
+          "X-Forwarded-For: 198.51.100.7", "X-Forwarded-Proto: https", "X-Request-Id: kept-0123456789", "X-Forwarded-User: forged",
+        ]
         #expect(try house.ask("GET", "/", fields + [People.alice.authorization]).status == 200)
         let seen = try house.upstream.requests(1)[0]
         #expect(seen.values("X-Forwarded-For").joined(separator: ", ") == "198.51.100.7, 127.0.0.1", "\(seen.headText)")

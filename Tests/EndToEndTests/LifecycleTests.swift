@@ -44,7 +44,8 @@ extension EndToEnd {
     @Test func usersReplacedByRenameTakeEffect() throws {
       try House.with { house throws in
         #expect(try status(house, People.alice) == 200)
-        try house.scratch.replace("users", with: People.file.split(separator: "\n").filter { !$0.hasPrefix("alice:") }.joined(separator: "\n") + "\n")
+        try house.scratch.replace(
+          "users", with: People.file.split(separator: "\n").filter { !$0.hasPrefix("alice:") }.joined(separator: "\n") + "\n")
         try eventually("alice is gone") { try status(house, People.alice) == 401 }
         #expect(try status(house, People.bob) == 200)
         try house.scratch.replace("users", with: People.file)
@@ -265,7 +266,9 @@ extension EndToEnd {
         #expect(lines[0]["user"] as? String == "alice")
         let text = house.gate.accessLog
         // The reason, which the client never sees, tells these three apart.
-        let reasons = lines.dropFirst().map { line in line.values.compactMap { $0 as? String }.filter { $0.contains("password") || $0.contains("unknown") || $0.contains("locked") } }
+        let reasons = lines.dropFirst().map { line in
+          line.values.compactMap { $0 as? String }.filter { $0.contains("password") || $0.contains("unknown") || $0.contains("locked") }
+        }
         #expect(Set(reasons).count == 3 && reasons.allSatisfy { !$0.isEmpty }, "\(text)")
       }
     }

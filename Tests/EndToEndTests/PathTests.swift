@@ -6,8 +6,10 @@ extension EndToEnd {
   @Suite struct Path {
     @Test func theUpstreamGetsTheCanonicalForm() throws {
       let table = [
-        ("/", "/"), ("/a/b", "/a/b"), ("/a/../b", "/b"), ("/a/./b", "/a/b"), ("/a/b/..", "/a/"), ("/a/b/.", "/a/b/"), ("/%61%2D%7e", "/a-~"),
-        ("/a/%2e%2e/b", "/b"), ("/a/%2E/b", "/a/b"), ("/%c3%a4", "/%C3%A4"), ("/a%20b", "/a%20b"), ("//a//b", "//a//b"), ("/a;b=1/c", "/a;b=1/c"),
+        ("/", "/"), ("/a/b", "/a/b"), ("/a/../b", "/b"), ("/a/./b", "/a/b"), ("/a/b/..", "/a/"), ("/a/b/.", "/a/b/"),
+        ("/%61%2D%7e", "/a-~"),
+        ("/a/%2e%2e/b", "/b"), ("/a/%2E/b", "/a/b"), ("/%c3%a4", "/%C3%A4"), ("/a%20b", "/a%20b"), ("//a//b", "//a//b"),
+        ("/a;b=1/c", "/a;b=1/c"),
         ("/?q=%2F../x", "/?q=%2F../x"), ("/a?", "/a?"), ("/a?b?c", "/a?b?c"), ("/a%3fb", "/a%3Fb"), ("/a%23b", "/a%23b"),
         ("/...", "/..."), ("/.a/..b", "/.a/..b"), ("/a%25b", "/a%25b"), ("/@:!$&'()*+,=", "/@:!$&'()*+,="),
       ]
@@ -25,7 +27,8 @@ extension EndToEnd {
 
     @Test func ambiguousPathsAreRefused() throws {
       let targets = [
-        "/a%2fb", "/a%2Fb", "/a%5cb", "/a%5Cb", "/a\\b", "/a%00b", "/a%0d%0ab", "/a%0ab", "/a%7fb", "/a%zzb", "/a%", "/a%2", "/..", "/../x", "/a/../../x",
+        "/a%2fb", "/a%2Fb", "/a%5cb", "/a%5Cb", "/a\\b", "/a%00b", "/a%0d%0ab", "/a%0ab", "/a%7fb", "/a%zzb", "/a%", "/a%2", "/..", "/../x",
+        "/a/../../x",
         "/%2e%2e/x", "/a/%2e%2e/%2e%2e/x", "/.%2e/x", "/a%1fb",
       ]
       try House.with { house throws in
@@ -36,9 +39,12 @@ extension EndToEnd {
 
     @Test func noSpellingOfAPathEvadesItsRule() throws {
       let targets = [
-        "/admin/secret", "/x/../admin/secret", "/%61dmin/secret", "/admin/./secret", "/./admin/secret", "/x/%2e%2e/admin/secret", "/admin%2fsecret",
-        "/admin%2Fsecret", "/x/..%2fadmin/secret", "/admin/../admin/secret", "/admin\\secret", "/\\admin/secret", "/x\\..\\admin/secret", "/admin%5csecret",
-        "/%2561dmin/secret", "/admin%00/secret", "/admin/secret?x", "/admin/secret#", "/..;/admin/secret", "/x/..;/admin/secret", "/.;/admin/secret",
+        "/admin/secret", "/x/../admin/secret", "/%61dmin/secret", "/admin/./secret", "/./admin/secret", "/x/%2e%2e/admin/secret",
+        "/admin%2fsecret",
+        "/admin%2Fsecret", "/x/..%2fadmin/secret", "/admin/../admin/secret", "/admin\\secret", "/\\admin/secret", "/x\\..\\admin/secret",
+        "/admin%5csecret",
+        "/%2561dmin/secret", "/admin%00/secret", "/admin/secret?x", "/admin/secret#", "/..;/admin/secret", "/x/..;/admin/secret",
+        "/.;/admin/secret",
         "http://legacy.test/admin/secret", "/admin/%2e/secret", "/x/.%2e/admin/secret", "/%41dmin/../admin/secret",
       ]
       try House.with(Setup(more: "route /admin/ { upstream legacy; require group admin }")) { house throws in
@@ -49,7 +55,8 @@ extension EndToEnd {
         for request in house.upstream.requests {
           // Whatever alice got through has to be something else for any server that reads paths as RFC 3986 says.
           #expect(!request.target.hasPrefix("/admin"), "\(request.target)")
-          #expect(!request.target.contains("/../") && !request.target.contains("%2e") && !request.target.contains("%2E"), "\(request.target)")
+          #expect(
+            !request.target.contains("/../") && !request.target.contains("%2e") && !request.target.contains("%2E"), "\(request.target)")
         }
       }
     }
@@ -71,10 +78,13 @@ extension EndToEnd {
 
     @Test func strangersDoNotChooseWhatIsJudged() throws {
       try House.with(Setup(more: "route = /healthz { upstream legacy; require nobody }")) { house throws in
-        for name in ["X-Forwarded-Uri", "X-Original-URI", "X-Original-URL", "X-Rewrite-URL", "X-Forwarded-Path", "X-Auth-Request-Redirect"] {
+        for name in ["X-Forwarded-Uri", "X-Original-URI", "X-Original-URL", "X-Rewrite-URL", "X-Forwarded-Path", "X-Auth-Request-Redirect"]
+        {
           #expect(try house.ask("GET", "/private", ["\(name): /healthz"]).status == 401, "\(name)")
         }
-        for name in ["X-HTTP-Method-Override", "X-Forwarded-Method"] { #expect(try house.ask("POST", "/private", ["\(name): GET"]).status == 401) }
+        for name in ["X-HTTP-Method-Override", "X-Forwarded-Method"] {
+          #expect(try house.ask("POST", "/private", ["\(name): GET"]).status == 401)
+        }
         #expect(house.upstream.connections.isEmpty)
       }
     }

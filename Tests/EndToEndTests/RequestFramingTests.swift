@@ -86,7 +86,8 @@ extension EndToEnd {
     @Test func transferEncodingOtherThanChunkedIsRefused() throws {
       let unclear = [
         ["Transfer-Encoding: chunked, chunked"], ["Transfer-Encoding: chunked, identity"], ["Transfer-Encoding:"],
-        ["Transfer-Encoding: \"chunked\""], ["Transfer-Encoding: chunked;q=1"], ["Transfer-Encoding: chunked", "Transfer-Encoding: chunked"],
+        ["Transfer-Encoding: \"chunked\""], ["Transfer-Encoding: chunked;q=1"],
+        ["Transfer-Encoding: chunked", "Transfer-Encoding: chunked"],
         ["Transfer-Encoding: chunked", "Transfer-Encoding: identity"], ["Transfer-Encoding: identity", "Transfer-Encoding: chunked"],
         ["Transfer-Encoding: \u{b}chunked"], ["Transfer-Encoding: chunked\u{c}"], ["Transfer-Encoding: ,chunked"],
         ["Transfer-Encoding: chunked, gzip"],
@@ -94,7 +95,8 @@ extension EndToEnd {
       try House.with(Setup(), tolerant) { house throws in
         // RFC 9112 section 6.1 has 501 for a coding that is not known; both answers end it.
         let unknown = [
-          ["Transfer-Encoding: identity"], ["Transfer-Encoding: gzip"], ["Transfer-Encoding: gzip, chunked"], ["Transfer-Encoding: xchunked"],
+          ["Transfer-Encoding: identity"], ["Transfer-Encoding: gzip"], ["Transfer-Encoding: gzip, chunked"],
+          ["Transfer-Encoding: xchunked"],
           ["Transfer-Encoding: chunked1"], ["Transfer-Encoding: cow"],
         ]
         for fields in unclear + unknown {
@@ -149,7 +151,8 @@ extension EndToEnd {
 
     @Test func fieldNamesAndLinesMustBeWellFormed() throws {
       let lines = [
-        ": value", "No colon at all", "Space : v", "Tab\t: v", "Bad(name): v", "Na me: v", "\u{7f}: v", "Näme: v", "X-A: 1\r\n folded", "X-A: 1\r\n\tfolded",
+        ": value", "No colon at all", "Space : v", "Tab\t: v", "Bad(name): v", "Na me: v", "\u{7f}: v", "Näme: v", "X-A: 1\r\n folded",
+        "X-A: 1\r\n\tfolded",
         "\"X\": v", "X@Y: v", "[X]: v",
       ]
       var attacks = lines.map { Attack("field line \($0.debugDescription)", Self.get("GET / HTTP/1.1", ["Host: legacy.test", $0])) }
@@ -222,8 +225,10 @@ extension EndToEnd {
 
     @Test func hostMustBeThereOnceAndBeAHost() throws {
       let hosts = [
-        [], ["Host: a.test", "Host: b.test"], ["Host: a.test", "Host: a.test"], ["Host: a.test", "host: b.test"], ["Host: user@a.test"], ["Host: a.test/x"],
-        ["Host: a b"], ["Host: a.test:port"], ["Host: a.test:99999"], ["Host: a.test?x"], ["Host: a.test#x"], ["Host: a.test, b.test"], ["Host: a\\b"],
+        [], ["Host: a.test", "Host: b.test"], ["Host: a.test", "Host: a.test"], ["Host: a.test", "host: b.test"], ["Host: user@a.test"],
+        ["Host: a.test/x"],
+        ["Host: a b"], ["Host: a.test:port"], ["Host: a.test:99999"], ["Host: a.test?x"], ["Host: a.test#x"], ["Host: a.test, b.test"],
+        ["Host: a\\b"],
         ["Host: http://a.test"], ["Host: [::1"], ["Host: a.test:80:80"], ["Host: ::1"],
       ]
       try expectRefusals(
@@ -239,14 +244,18 @@ extension EndToEnd {
         ("size 0x5", "0x5\r\nhello\r\n0\r\n\r\n"), ("size -1", "-1\r\nhello\r\n0\r\n\r\n"), ("size +5", "+5\r\nhello\r\n0\r\n\r\n"),
         ("space first", " 5\r\nhello\r\n0\r\n\r\n"), ("no size", "\r\nhello\r\n0\r\n\r\n"), ("no hex", "G\r\nhello\r\n0\r\n\r\n"),
         ("17 digits", "00000000000000005\r\nhello\r\n0\r\n\r\n"), ("overflow", "10000000000000005\r\nhello\r\n0\r\n\r\n"),
-        ("all ones", "FFFFFFFFFFFFFFFF\r\nhello\r\n0\r\n\r\n"), ("underscore", "5_0\r\nhello\r\n0\r\n\r\n"), ("quoted", "\"5\"\r\nhello\r\n0\r\n\r\n"),
+        ("all ones", "FFFFFFFFFFFFFFFF\r\nhello\r\n0\r\n\r\n"), ("underscore", "5_0\r\nhello\r\n0\r\n\r\n"),
+        ("quoted", "\"5\"\r\nhello\r\n0\r\n\r\n"),
         ("bare LF after the size", "5\nhello\r\n0\r\n\r\n"), ("bare CR after the size", "5\rhello\r\n0\r\n\r\n"),
-        ("bare LF after the data", "5\r\nhello\n0\r\n\r\n"), ("no end of data", "5\r\nhello0\r\n\r\n"), ("two bytes too many", "5\r\nhelloXX0\r\n\r\n"),
+        ("bare LF after the data", "5\r\nhello\n0\r\n\r\n"), ("no end of data", "5\r\nhello0\r\n\r\n"),
+        ("two bytes too many", "5\r\nhelloXX0\r\n\r\n"),
         ("bare LF in an extension", "5;a=b\nX\r\nhello\r\n0\r\n\r\n"), ("bare CR in an extension", "5;a=\rb\r\nhello\r\n0\r\n\r\n"),
         ("NUL in an extension", "5;a=\u{0}\r\nhello\r\n0\r\n\r\n"), ("bare LF at the end", "5\r\nhello\r\n0\n\n"),
-        ("bare LF behind the last", "5\r\nhello\r\n0\r\n\n"), ("endless extension", "5;" + String(repeating: "x", count: 100_000) + "\r\nhello\r\n0\r\n\r\n"),
+        ("bare LF behind the last", "5\r\nhello\r\n0\r\n\n"),
+        ("endless extension", "5;" + String(repeating: "x", count: 100_000) + "\r\nhello\r\n0\r\n\r\n"),
         ("no colon in a trailer", "5\r\nhello\r\n0\r\nnonsense\r\n\r\n"), ("folded trailer", "5\r\nhello\r\n0\r\nX: a\r\n b\r\n\r\n"),
-        ("length in a trailer", "5\r\nhello\r\n0\r\nContent-Length: 5\r\n\r\n"), ("coding in a trailer", "5\r\nhello\r\n0\r\nTransfer-Encoding: chunked\r\n\r\n"),
+        ("length in a trailer", "5\r\nhello\r\n0\r\nContent-Length: 5\r\n\r\n"),
+        ("coding in a trailer", "5\r\nhello\r\n0\r\nTransfer-Encoding: chunked\r\n\r\n"),
         ("host in a trailer", "5\r\nhello\r\n0\r\nHost: evil.test\r\n\r\n"),
         ("endless trailers", "5\r\nhello\r\n0\r\n" + String(repeating: "X: y\r\n", count: 20_000) + "\r\n"),
       ]
@@ -288,7 +297,10 @@ extension EndToEnd {
         #expect(seen.map(\.text) == ["hello", "", "", "hello", ""])
         #expect(seen[0].values("Content-Length") == ["5"] && seen[1].values("Content-Length") == ["0"])
         #expect(seen.prefix(3).allSatisfy { $0.values("Transfer-Encoding").isEmpty })
-        #expect(seen.suffix(2).allSatisfy { $0.values("Transfer-Encoding").map { $0.lowercased() } == ["chunked"] && $0.values("Content-Length").isEmpty })
+        #expect(
+          seen.suffix(2).allSatisfy {
+            $0.values("Transfer-Encoding").map { $0.lowercased() } == ["chunked"] && $0.values("Content-Length").isEmpty
+          })
       }
     }
 
@@ -317,7 +329,9 @@ extension EndToEnd {
         let client = try house.client()
         var all = ""
         for i in 0..<20 {
-          all += i % 3 == 0 ? request("GET", "/\(i)", [Self.auth]) : request("POST", "/\(i)", [Self.auth, "Content-Length: 2"], body: "b\(i % 10)")
+          all +=
+            i % 3 == 0
+            ? request("GET", "/\(i)", [Self.auth]) : request("POST", "/\(i)", [Self.auth, "Content-Length: 2"], body: "b\(i % 10)")
         }
         try client.send(all)
         for i in 0..<20 { #expect(try client.response()?.text == "/\(i) " + (i % 3 == 0 ? "" : "b\(i % 10)")) }
@@ -353,7 +367,8 @@ extension EndToEnd {
     @Test func theBodyOfARequestWithoutRouteIsNotTheNextRequest() throws {
       try House.with(Setup(path: "/only/")) { house throws in
         let client = try house.client()
-        try client.send(Self.post(["Content-Length: \(Self.smuggled.utf8.count)"], Self.smuggled.replacingOccurrences("/smuggled", "/only/smuggled")))
+        try client.send(
+          Self.post(["Content-Length: \(Self.smuggled.utf8.count)"], Self.smuggled.replacingOccurrences("/smuggled", "/only/smuggled")))
         client.socket.endWriting()
         #expect(Message(head: try client.rest()).status == 404)
         #expect(house.upstream.connections.isEmpty)

@@ -11,7 +11,8 @@ extension EndToEnd {
 
     @Test func statusReasonOrderAndDuplicatesSurvive() throws {
       let fields = [
-        "X-b: 1", "x-A: 2", "Set-Cookie: a=1", "Set-Cookie: b=2; Path=/", "X-b: 3", "X-Empty:", "X-Latin: caf\u{e9}", "ETag: W/\"1\"", "Server: old/1.0",
+        "X-b: 1", "x-A: 2", "Set-Cookie: a=1", "Set-Cookie: b=2; Path=/", "X-b: 3", "X-Empty:", "X-Latin: caf\u{e9}", "ETag: W/\"1\"",
+        "Server: old/1.0",
       ]
       let answer = "HTTP/1.1 299 Almost  All Right\r\n" + fields.joined(separator: "\r\n") + "\r\nContent-Length: 2\r\n\r\nok"
       try House.with(Setup(), Answer.always(answer)) { house throws in
@@ -27,7 +28,8 @@ extension EndToEnd {
 
     @Test(arguments: [200, 201, 206, 301, 302, 400, 401, 403, 404, 407, 418, 500, 503, 599])
     func theUpstreamsStatusIsTheClients(status: Int) throws {
-      try House.with(Setup(), Answer.always(Answer.text("as it is", status: "\(status) Its Own Words", fields: ["Location: /elsewhere"]))) { house throws in
+      try House.with(Setup(), Answer.always(Answer.text("as it is", status: "\(status) Its Own Words", fields: ["Location: /elsewhere"]))) {
+        house throws in
         let answer = try house.curl("-u", People.alice.pair, "/")
         #expect(answer.status == status && answer.text == "as it is")
         #expect(answer.final.startLine == "HTTP/1.1 \(status) Its Own Words")
@@ -101,7 +103,8 @@ extension EndToEnd {
     }
 
     @Test func trailersThatWouldChangeTheMessageAreNotRelayed() throws {
-      let answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nContent-Length: 10\r\nSet-Cookie: forged=1\r\nX-Fine: 1\r\n\r\n"
+      let answer =
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nContent-Length: 10\r\nSet-Cookie: forged=1\r\nX-Fine: 1\r\n\r\n"
       try House.with(Setup(), Answer.always(answer)) { house throws in
         let client = try house.client()
         try client.send(request("GET", "/", [People.alice.authorization, "Connection: close"]))
@@ -116,7 +119,8 @@ extension EndToEnd {
         Setup(),
         { conversation in
           guard try conversation.request() != nil else { return }
-          try conversation.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\nTransfer-Encoding: chunked\r\n\r\n")
+          try conversation.send(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\nTransfer-Encoding: chunked\r\n\r\n")
           for event in 1...5 {
             try go.wait(for: event)
             let text = "data: \(event)\n\n"
@@ -195,7 +199,10 @@ extension EndToEnd {
     @Test func hopByHopFieldsOfTheUpstreamStayBehind() throws {
       let answer = Answer.text(
         "x",
-        fields: ["Connection: close, X-Private", "X-Private: 1", "Keep-Alive: timeout=5", "Proxy-Authenticate: Basic", "Upgrade: h2c", "X-Public: 2"])
+        fields: [
+          "Connection: close, X-Private", "X-Private: 1", "Keep-Alive: timeout=5", "Proxy-Authenticate: Basic", "Upgrade: h2c",
+          "X-Public: 2",
+        ])
       try House.with(Setup(), Answer.once(answer)) { house throws in
         let client = try house.client()
         let response = try client.exchange(request("GET", "/", [People.alice.authorization]))

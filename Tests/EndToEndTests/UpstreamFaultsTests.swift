@@ -148,7 +148,9 @@ extension EndToEnd {
     }
 
     @Test func brokenChunksOfTheUpstreamLookTruncated() throws {
-      let bodies = ["-5\r\nhello\r\n0\r\n\r\n", "xyz\r\nhello\r\n0\r\n\r\n", "5\r\nhelloXX\r\n0\r\n\r\n", "10000000000000005\r\nhello\r\n0\r\n\r\n"]
+      let bodies = [
+        "-5\r\nhello\r\n0\r\n\r\n", "xyz\r\nhello\r\n0\r\n\r\n", "5\r\nhelloXX\r\n0\r\n\r\n", "10000000000000005\r\nhello\r\n0\r\n\r\n",
+      ]
       for body in bodies {
         try House.with(Setup(), Answer.tolerant("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body)) { house throws in
           let client = try house.client()
@@ -166,7 +168,9 @@ extension EndToEnd {
         try conversation.send(Answer.text("first"))
         _ = try conversation.request()
       }
-      for ending in ["Content-Length: 4\r\n\r\nbody", "Content-Length: 0\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n", "\r\n"] {
+      for ending in [
+        "Content-Length: 4\r\n\r\nbody", "Content-Length: 0\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n", "\r\n",
+      ] {
         for method in ["POST", "PATCH", "MADE-UP"] {
           try House.with(Setup(), script) { house throws in
             #expect(try ask(house).text == "first")
@@ -264,7 +268,8 @@ extension EndToEnd {
         let answer = try #require(try client.response(to: "POST"))
         #expect(answer.startLine == "HTTP/1.1 413 Too Much" && answer.text == "full")
         // curl in mid-upload gets to read it too.
-        let upload = try house.curl("-u", People.alice.pair, "-H", "Expect:", "-T", "-", "/up", input: [UInt8](repeating: 1, count: 20_000_000))
+        let upload = try house.curl(
+          "-u", People.alice.pair, "-H", "Expect:", "-T", "-", "/up", input: [UInt8](repeating: 1, count: 20_000_000))
         #expect(upload.status == 413 && upload.text == "full", "\(upload.complaint)")
       }
     }

@@ -14,7 +14,9 @@ extension EndToEnd {
 
     /// Whether `line` is a whole line of alice's: her name, a hash of the length that `sample` has, her attributes.
     private func isWhole(_ line: Substring, like sample: Substring) -> Bool {
-      let (parts, model) = (line.split(separator: ":", omittingEmptySubsequences: false), sample.split(separator: ":", omittingEmptySubsequences: false))
+      let (parts, model) = (
+        line.split(separator: ":", omittingEmptySubsequences: false), sample.split(separator: ":", omittingEmptySubsequences: false)
+      )
       guard parts.count >= 3, parts.count == model.count, parts[0] == "alice", parts[2].hasPrefix("groups=staff") else { return false }
       let (hash, other) = (parts[1].split(separator: "$"), model[1].split(separator: "$"))
       return hash.count == other.count && hash.first == other.first && hash.last?.count == other.last?.count
@@ -75,7 +77,8 @@ extension EndToEnd {
       try scratch.write(People.file, to: "users")
       let children = try (0..<8).map { i in
         let input = [UInt8]((Secrets.keep("Parallel-\(i)-pass") + "\n").utf8)
-        return try Child(Gatehouse.binary, ["user", "add", "user\(i)", "--password-stdin", "--file", "users"], input: input, folder: scratch.path)
+        return try Child(
+          Gatehouse.binary, ["user", "add", "user\(i)", "--password-stdin", "--file", "users"], input: input, folder: scratch.path)
       }
       for child in children { #expect(try child.wait(.after(.seconds(60))).code == 0) }
       let text = try scratch.text("users")

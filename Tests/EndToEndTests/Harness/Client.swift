@@ -75,6 +75,8 @@ func countResponses(in bytes: [UInt8]) -> Int {
 }
 
 /// A request in its plainest form, CRLF written as it must be. `fields` without their line ends.
-func request(_ method: String = "GET", _ target: String = "/", _ fields: [String] = [], body: String = "", version: String = "HTTP/1.1") -> String {
+func request(_ method: String = "GET", _ target: String = "/", _ fields: [String] = [], body: String = "", version: String = "HTTP/1.1")
+  -> String
+{
   (["\(method) \(target) \(version)", "Host: legacy.test"] + fields).joined(separator: "\r\n") + "\r\n\r\n" + body
 }

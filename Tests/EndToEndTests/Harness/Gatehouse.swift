@@ -12,7 +12,9 @@ final class Gatehouse: Sendable {
   }()
 
   /// Runs a subcommand to its end, in the folder of `scratch`.
-  static func run(_ arguments: [String], input: String = "", in scratch: Scratch, within duration: Duration = .seconds(60)) throws -> Outcome {
+  static func run(_ arguments: [String], input: String = "", in scratch: Scratch, within duration: Duration = .seconds(60)) throws
+    -> Outcome
+  {
     let home = ["HOME": scratch.path]
     return try Child.run(binary, arguments, input: [UInt8](input.utf8), folder: scratch.path, environment: home, within: duration)
   }

@@ -111,7 +111,9 @@ final class House {
   func accessLines(_ count: Int) throws -> [[String: Any]] {
     try eventually("\(count) lines in the access log") { gate.accessLog.split(separator: "\n").count >= count }
     return try gate.accessLog.split(separator: "\n").map { line in
-      guard let object = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any] else { throw Failure("not an object: \(line)") }
+      guard let object = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any] else {
+        throw Failure("not an object: \(line)")
+      }
       return object
     }
   }
@@ -136,7 +138,9 @@ struct CurlAnswer {
 }
 
 enum Curl {
-  static func run(_ arguments: [String], input: [UInt8] = [], in scratch: Scratch, within duration: Duration = .seconds(60)) throws -> CurlAnswer {
+  static func run(_ arguments: [String], input: [UInt8] = [], in scratch: Scratch, within duration: Duration = .seconds(60)) throws
+    -> CurlAnswer
+  {
     let place = UUID().uuidString
     let (heads, body) = (scratch["head-\(place)"], scratch["body-\(place)"])
     let fixed = [
@@ -144,7 +148,8 @@ enum Curl {
       "-w", "%{http_code} %{num_connects}",
     ]
     let outcome = try Child.run(
-      "/usr/bin/curl", fixed + arguments, input: input, folder: scratch.path, environment: ["HOME": scratch.path], within: duration + .seconds(10))
+      "/usr/bin/curl", fixed + arguments, input: input, folder: scratch.path, environment: ["HOME": scratch.path],
+      within: duration + .seconds(10))
     let numbers = outcome.text.split(separator: " ").compactMap { Int($0) }
     guard numbers.count == 2 else { throw Failure("curl printed “\(outcome.text)” and “\(outcome.errors)”") }
     return CurlAnswer(

@@ -178,7 +178,9 @@ final class Wire {
   }
 
   /// Reads the body of `message` into it, or, when `sink` is given, hands it there piece by piece.
-  func body(_ kind: Message.BodyKind, of message: inout Message, _ deadline: Deadline = .usual, sink: (([UInt8]) throws -> Void)? = nil) throws {
+  func body(_ kind: Message.BodyKind, of message: inout Message, _ deadline: Deadline = .usual, sink: (([UInt8]) throws -> Void)? = nil)
+    throws
+  {
     func keep(_ bytes: [UInt8]) throws {
       if let sink { try sink(bytes) } else { message.body += bytes }
     }

@@ -1,0 +1,54 @@
+// docs/THREAT-MODEL.md names a test for each promise: each has to exist, and each attack that is tested has to stand on the page.
+
+import Testing
+
+@Suite struct ThreatModel {
+  /// Names of test functions, by file.
+  private static func tests(in folder: String) throws -> [String: [String]] {
+    var found: [String: [String]] = [:]
+    for path in Repository.files(in: folder) {
+      let lines = try SourceText(path).code
+      for (i, line) in lines.enumerated() where line.contains("func ") {
+        let isTest = line.contains("@Test") || (i > 0 && lines[i - 1].contains("@Test")) || (i > 1 && lines[i - 2].contains("@Test"))
+        guard isTest, let name = line.components(after: "func ") else { continue }
+        found[path, default: []].append(name)
+      }
+    }
+    return found
+  }
+
+  /// Words in backquotes that look like a test's name: lower case first, long, nothing but letters and digits.
+  private static func namesOnThePage() throws -> Set<String> {
+    let parts = try Repository.text("docs/THREAT-MODEL.md").split(separator: "`", omittingEmptySubsequences: false)
+    let quoted = parts.enumerated().filter { $0.offset % 2 == 1 }.map { String($0.element) }
+    return Set(
+      quoted.filter {
+        $0.count >= 12 && $0.first?.isLowercase == true && $0.allSatisfy { $0.isLetter || $0.isNumber } && $0.contains { $0.isUppercase }
+      })
+  }
+
+  @Test func everyTestThatThePageNamesExists() throws {
+    let existing = Set(try Self.tests(in: "Tests").values.joined())
+    let named = try Self.namesOnThePage()
+    #expect(named.count > 40)
+    for name in named.sorted() where !existing.contains(name) {
+      Issue.record("docs/THREAT-MODEL.md names a test that is not there: \(name)")
+    }
+  }
+
+  @Test func everyAttackThatIsTestedStandsOnThePage() throws {
+    let named = try Self.namesOnThePage()
+    let suites = ["RequestFraming", "Path", "Identity", "Credentials", "UpstreamFaults", "UserFileKill"]
+    for (path, names) in try Self.tests(in: "Tests/EndToEndTests") where suites.contains(where: { path.hasSuffix("/\($0)Tests.swift") }) {
+      for name in names.sorted() where !named.contains(name) { Issue.record("\(path): \(name) is not in docs/THREAT-MODEL.md") }
+    }
+  }
+}
+
+extension String {
+  /// The identifier that follows `marker`.
+  fileprivate func components(after marker: String) -> String? {
+    guard let range = firstRange(of: marker) else { return nil }
+    return String(self[range.upperBound...].prefix { $0.isLetter || $0.isNumber || $0 == "_" })
+  }
+}

@@ -1,0 +1,127 @@
+// What reviewers would otherwise have to look for by hand: the rules of the house, held against every file.
+
+import Testing
+
+@Suite struct Tidy {
+  /// docs/ARCHITECTURE.md, "Rooms": what each target may import, beside the standard library's own modules.
+  private static let rooms: [String: Set<String>] = [
+    "Primitives": [],
+    "HTTP": ["Primitives"],
+    "Crypto": ["Primitives", "COpenSSL", "CLinux"],
+    "Auth": ["Primitives", "HTTP", "Crypto"],
+    "Net": ["Primitives", "CLinux", "COpenSSL"],
+    "Upstream": ["Primitives", "HTTP", "Net", "CCurl", "Auth"],
+    "Proxy": ["Primitives", "HTTP", "Auth", "Net", "Upstream"],
+    "Config": ["Primitives", "HTTP", "Proxy", "Auth", "Net", "Upstream"],
+    "gatehouse": ["Primitives", "HTTP", "Config", "Proxy", "Net", "Auth", "Crypto", "Upstream", "ArgumentParser"],
+  ]
+
+  /// Modules of the platform, and the rooms that may use them. Foundation itself is nobody's: it is not for the data path.
+  private static let platform: [String: Set<String>] = [
+    "Synchronization": ["Crypto", "Auth", "Net", "Upstream", "Proxy", "gatehouse"],
+    "Glibc": ["Primitives", "Crypto", "Auth", "Net", "Upstream", "Proxy", "Config", "gatehouse"],
+    "FoundationEssentials": ["Auth", "Config", "gatehouse"],
+  ]
+
+  private static let sources = Repository.files(in: "Sources")
+
+  private static func room(of path: String) -> String { String(path.split(separator: "/")[1]) }
+
+  @Test func importsAreThoseOfTheArchitecture() throws {
+    #expect(Self.sources.count > 50)
+    for path in Self.sources {
+      let room = Self.room(of: path)
+      let allowed = try #require(Self.rooms[room], "a room that the table does not know: \(path)")
+      for module in try SourceText(path).imports where !allowed.contains(module) {
+        guard let users = Self.platform[module] else {
+          Issue.record("\(path) imports \(module)")
+          continue
+        }
+        #expect(users.contains(room), "\(path) imports \(module)")
+      }
+    }
+  }
+
+  @Test func theArchitecturePageNamesEveryRoom() throws {
+    let page = try Repository.text("docs/ARCHITECTURE.md")
+    for room in Self.rooms.keys { #expect(page.contains("`\(room)`"), "docs/ARCHITECTURE.md does not mention \(room)") }
+  }
+
+  @Test func pureRoomsHoldNothingUnsafe() throws {
+    for path in Self.sources where ["HTTP", "Auth", "Config"].contains(Self.room(of: path)) {
+      let source = try SourceText(path)
+      for word in ["unsafe", "@unsafe", "@safe", "nonisolated(unsafe)", "unsafeBitCast"] {
+        #expect(source.lines(using: word).isEmpty, "\(path):\(source.lines(using: word)) has \(word)")
+      }
+      #expect(!source.code.contains { $0.contains("nonisolated(unsafe)") }, "\(path)")
+    }
+  }
+
+  @Test func experimentalFeaturesStayInPrimitives() throws {
+    for path in Self.sources where Self.room(of: path) != "Primitives" {
+      #expect(!(try SourceText(path).code.contains { $0.contains("@_lifetime") || $0.contains("@lifetime") }), "\(path)")
+    }
+  }
+
+  @Test func nothingIsPrintedInPassing() throws {
+    for path in Self.sources {
+      let source = try SourceText(path)
+      for word in ["print", "debugPrint", "dump", "NSLog"] {
+        #expect(source.lines(using: word).isEmpty, "\(path):\(source.lines(using: word)) calls \(word)")
+      }
+    }
+  }
+
+  @Test func nothingIsLeftForLater() throws {
+    let marks = ["TO" + "DO", "FIX" + "ME", "XX" + "X:", "HA" + "CK"]
+    for path in Self.sources + Repository.files(in: "Tests") {
+      for (number, line) in try SourceText(path).lines.enumerated() {
+        for mark in marks { #expect(!line.contains(mark), "\(path):\(number + 1)") }
+      }
+    }
+  }
+
+  @Test func everyFileSaysWhatItIs() throws {
+    for path in Self.sources + Repository.files(in: "Tests") {
+      let source = try SourceText(path)
+      #expect(source.lines.first?.hasPrefix("// ") == true, "\(path) does not begin with what lives in it")
+      #expect(source.lines.last == "", "\(path) does not end with a line end")
+      #expect(source.lines.count <= 450, "\(path) has \(source.lines.count) lines: probably two subjects")
+    }
+  }
+
+  @Test func linesAreOfReadableLength() throws {
+    for path in Self.sources + Repository.files(in: "Tests") {
+      for (number, line) in try SourceText(path).lines.enumerated() {
+        #expect(line.count <= 170, "\(path):\(number + 1) has \(line.count) characters")
+        #expect(!line.contains("\t"), "\(path):\(number + 1) has a tab")
+        #expect(line.last?.isWhitespace != true, "\(path):\(number + 1) ends in white space")
+      }
+    }
+  }
+
+  @Test func whatBelongsToTheRepositoryIsThere() {
+    let files = [
+      "LICENSE", "README.md", ".gitignore", ".ci/run", "Package.swift", "proxy.conf.example", "deploy/quickstart", "deploy/test",
+      "deploy/gatehouse.service",
+      "deploy/gatehouse.sysusers", "deploy/gatehouse.logrotate", "deploy/Dockerfile", "docs/ARCHITECTURE.md", "docs/THREAT-MODEL.md",
+      "Benchmarks/README.md", "Fuzz/Package.swift",
+    ]
+    for file in files { #expect(Repository.exists(file), "\(file) is missing") }
+    for script in [".ci/run", "deploy/quickstart", "deploy/test"] {
+      #expect(Repository.isExecutable(script), "\(script) is not executable")
+    }
+  }
+
+  @Test func noMachinesPathIsInTheRepository() throws {
+    let folders = ["docs", "deploy", "Benchmarks", "Fuzz", "Sources", "Tests"]
+    let paths =
+      folders.flatMap { folder in ["", ".swift", ".md", ".sh", ".py"].dropFirst().flatMap { Repository.files(in: folder, $0) } } + [
+        "README.md"
+      ]
+    for path in paths {
+      let text = try Repository.text(path)
+      for place in ["/ro" + "ot/", "/wo" + "rk/", "/ho" + "me/"] { #expect(!text.contains(place), "\(path) has \(place)") }
+    }
+  }
+}
