@@ -26,7 +26,7 @@ struct EchoCommand: ParsableCommand {
 
   func run() throws {
     // Nothing of it is worth finishing.
-    for signal in [SIGTERM, SIGINT] { unsafe _ = Glibc.signal(signal) { _ in _exit(0) } }
+    for signal in [SIGTERM, SIGINT] { _ = Glibc.signal(signal) { _ in _exit(0) } }
     let server = try EchoServer(listeningOn: listen)
     Output.line("gatehouse echo: listening on \(server.address.isUnix ? "" : "http://")\(server.address.text)")
     server.run()
