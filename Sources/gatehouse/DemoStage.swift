@@ -149,7 +149,7 @@ private final class Child {
     unsafe posix_spawn_file_actions_adddup2(&actions, writer.raw, 1)
     unsafe posix_spawn_file_actions_adddup2(&actions, writer.raw, 2)
     var words: [UnsafeMutablePointer<CChar>?] = unsafe arguments.map { unsafe strdup($0) } + [nil]
-    defer { for unsafe word in unsafe words { unsafe free(word) } }
+    defer { unsafe words.forEach { unsafe free($0) } }
     var id: pid_t = 0
     let code = unsafe posix_spawnp(&id, arguments[0], &actions, nil, &words, environ)
     process = id

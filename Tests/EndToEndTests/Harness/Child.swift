@@ -174,7 +174,7 @@ final class Child: Sendable {
 
     var arguments = unsafe words.map { unsafe strdup($0) } + [nil]
     var environment = unsafe variables.map { unsafe strdup($0) } + [nil]
-    defer { for unsafeword in unsafe arguments + environment { unsafe free(word) } }
+    defer { unsafe (arguments + environment).forEach { unsafe free($0) } }
     var pid: pid_t = 0
     let status = unsafe posix_spawn(&pid, words[0], &actions, nil, &arguments, &environment)
     guard status == 0 else { throw Failure("can't start \(words): errno \(status)") }
