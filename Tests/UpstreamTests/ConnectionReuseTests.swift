@@ -240,6 +240,89 @@ import Testing
     #expect(bench.client.running == 0)
   }
 
+  @Test func bytesOfACanceledTransferAreNobodyElses() throws {
+    // Canceled while libcurl holds bytes back for a slow reader, or waits for a body: the handle is used again for another client.
+    let server = try ScriptedServer { talk in
+      while let head = talk.head() {
+        if head.contains("/large") {
+          talk.send("HTTP/1.1 200 OK\r\nContent-Length: 4000000\r\n\r\n")
+          talk.send([UInt8](repeating: 0x21, count: 4_000_000))
+        } else if head.contains("PUT /slow") {
+          talk.end()
+        } else if head.contains("PUT") {
+          _ = talk.bytes(3)
+          talk.send("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nput")
+        } else {
+          talk.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nsmall")
+        }
+      }
+    }
+    let bench = try Bench(server)
+    for _ in 0..<3 {
+      let large = try bench.start(.get("/large"))
+      #expect(bench.turns { large.isReceivePaused })
+      bench.client.end(large)
+      #expect(try bench.ask(.get("/small")).text == "small")
+      let slow = try bench.open(Ask(method: "PUT", target: "/slow", framing: .length(100)))
+      #expect(bench.turns { slow.isSendPaused })
+      bench.client.end(slow)
+      #expect(try bench.ask(.get("/small")).text == "small")
+      #expect(try bench.ask(.send("PUT", "/quick", "abc")).text == "put")
+    }
+  }
+
+  @Test func everyAnswerReachesItsOwnQuestion() throws {
+    // Many at once, of every kind, canceled at random places: seeded, so that a failure comes again.
+    let server = try ScriptedServer { talk in
+      while let head = talk.head() {
+        let name = head.split(separator: " ")[1]
+        if head.contains("Content-Length: 4") { _ = talk.bytes(4) }
+        if head.contains("Transfer-Encoding") { _ = talk.text(through: "0\r\n\r\n") }
+        let size = name.utf8.count
+        if name.hasSuffix("c") {
+          talk.send(
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\(String(size, radix: 16))\r\n\(name)\r\n0\r\nX-Name: \(name)\r\n\r\n")
+        } else if name.hasSuffix("e") {
+          talk.send("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n\(name)")
+          return
+        } else if head.hasPrefix("HEAD") {
+          talk.send("HTTP/1.1 200 OK\r\nX-Name: \(name)\r\nContent-Length: 77\r\n\r\n")
+        } else {
+          talk.send("HTTP/1.1 200 OK\r\nContent-Length: \(size)\r\n\r\n\(name)")
+        }
+      }
+    }
+    let bench = try Bench(server)
+    var state: UInt64 = 42
+    func random(_ n: UInt64) -> UInt64 {
+      state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+      return (state >> 33) % n
+    }
+    var running: [(transfer: Transfer, ask: Ask)] = []
+    for i in 0..<600 {
+      let target = "/\(i)-\(String(repeating: "x", count: Int(random(300))))\(["l", "c", "e"][Int(random(3))])"
+      let ask =
+        switch random(5) {
+        case 0: Ask.send("PUT", target, "body")
+        case 1: Ask.chunked("POST", target, ["chunk"])
+        case 2: Ask(method: "HEAD", target: target.replacing("c", with: "l").replacing("e", with: "l"))
+        default: Ask.get(target)
+        }
+      running.append((try bench.start(ask), ask))
+      if random(2) == 0 { bench.turn(sleeps: false) }
+      if random(8) == 0 { bench.client.end(running.remove(at: Int(random(UInt64(running.count)))).transfer) }
+      if running.count > 12 {
+        let (transfer, ask) = running.remove(at: Int(random(UInt64(running.count))))
+        let answer = bench.finish(transfer)
+        #expect(answer.failure == nil && answer.text == (ask.method == "HEAD" ? "" : ask.target), "\(i): \(ask) got \(answer)")
+        if ask.method == "HEAD" { #expect(answer.fields.contains("X-Name: \(ask.target)")) }
+        if ask.target.hasSuffix("c") { #expect(answer.trailers == ["X-Name: \(ask.target)"]) }
+      }
+    }
+    for (transfer, _) in running { bench.client.end(transfer) }
+    #expect(bench.client.running == 0 && bench.pool.running == 0)
+  }
+
   @Test func oneTransferTooManyIsRefused() throws {
     let server = try ScriptedServer { $0.end() }
     let bench = try Bench(server) { $0.maxConnections = 2 }
