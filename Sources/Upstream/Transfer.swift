@@ -49,7 +49,10 @@ public import Primitives
 
   // libcurl's side.
   let easy: UnsafeMutableRawPointer
-  let pool: HandlePool
+  /// The upstream that it talks to.
+  public let options: UpstreamOptions
+  /// Where it goes when it has ended. Only while it is in use: a pool that a reload has left behind goes, and its idle handles with it.
+  var pool: HandlePool?
   var slot = SlotToken(slot: 0, generation: 0)
   /// Not unowned, which costs more at every use: the client holds transfers only while they run.
   let client: UpstreamClient
@@ -76,10 +79,12 @@ public import Primitives
   public static let bodyLimit = 128 << 10
   /// Request body bytes held for an upstream that does not read: beyond it the client is not read.
   public static let uploadLimit = 128 << 10
+  /// Memory that an idle handle keeps for each of the two: there may be hundreds of them.
+  static let keptCapacity = 16 << 10
 
-  init(easy: UnsafeMutableRawPointer, pool: HandlePool, client: UpstreamClient) {
+  init(easy: UnsafeMutableRawPointer, options: UpstreamOptions, client: UpstreamClient) {
     unsafe self.easy = easy
-    self.pool = pool
+    self.options = options
     self.client = client
     unsafe nodes = .allocate(capacity: nodeCapacity)
     unsafe errorText = .allocate(capacity: Int(CURL_ERROR_SIZE))
@@ -92,9 +97,6 @@ public import Primitives
     unsafe nodes.deallocate()
     unsafe errorText.deallocate()
   }
-
-  /// The upstream that it talks to.
-  public var options: UpstreamOptions { pool.options }
 
   /// How many body bytes the caller may still hand to `send`.
   public var uploadRoom: Int { max(0, Self.uploadLimit - upload.count) }
@@ -143,6 +145,8 @@ public import Primitives
     attempts = 0
     refusal = nil
     unsafe errorText[0] = 0
+    if body.capacity > Self.keptCapacity { body.release() }
+    if upload.capacity > Self.keptCapacity { upload.release() }
   }
 
   /// The request's field lines as libcurl's list, built over the storage's bytes without a copy. Valid until the storage changes.

@@ -91,6 +91,7 @@ public import Primitives
       transfer.slot = slot
       return transfer
     }
+    transfer.pool = pool
     pool.running += 1
     transfer.owner = owner
     transfer.startedAt = now
@@ -220,7 +221,7 @@ public import Primitives
 
   private func makeTransfer(_ pool: HandlePool) throws(UpstreamFailure) -> Transfer {
     guard let easy = unsafe curl_easy_init() else { throw UpstreamFailure(.exhausted, "no memory for a transfer") }
-    let transfer = unsafe Transfer(easy: easy, pool: pool, client: self)
+    let transfer = unsafe Transfer(easy: easy, options: pool.options, client: self)
     unsafe try CurlOptions.prepare(easy, for: pool.options, transfer: transfer, client: self)
     return transfer
   }
@@ -285,7 +286,7 @@ public import Primitives
   private func finish(_ transfer: Transfer) {
     transfer.isRunning = false
     transfers.remove(transfer.slot)
-    transfer.pool.running -= 1
+    transfer.pool?.running -= 1
     if let storage = transfer.storage {
       transfer.storage = nil
       giveStorage(storage)
@@ -295,7 +296,9 @@ public import Primitives
   private func recycle(_ transfer: Transfer) {
     if transfer.isSpent { return }
     transfer.reset()
-    transfer.pool.give(transfer)
+    let pool = transfer.pool
+    transfer.pool = nil
+    pool?.give(transfer)
   }
 }
 

@@ -86,8 +86,8 @@ final class Bench {
   }
 
   /// Starts a request and gives it its whole body.
-  func start(_ ask: Ask) throws -> Transfer {
-    let transfer = try open(ask)
+  func start(_ ask: Ask, at pool: HandlePool? = nil) throws -> Transfer {
+    let transfer = try open(ask, at: pool)
     for piece in ask.body { transfer.send(piece.span) }
     for (name, value) in ask.trailers { transfer.addTrailer(bytes(name).span, bytes(value).span) }
     transfer.endUpload()
@@ -96,7 +96,7 @@ final class Bench {
   }
 
   /// Starts a request whose body is still to come.
-  func open(_ ask: Ask) throws -> Transfer {
+  func open(_ ask: Ask, at pool: HandlePool? = nil) throws -> Transfer {
     client.now = Instant.now()
     let method = Method(bytes(ask.method).span)
     var request = UpstreamRequest(
@@ -107,7 +107,7 @@ final class Bench {
       request.add(bytes(name).span, bytes(value).span)
     }
     serial += 1
-    return try client.start(request, at: pool, owner: SlotToken(slot: serial, generation: 0))
+    return try client.start(request, at: pool ?? self.pool, owner: SlotToken(slot: serial, generation: 0))
   }
 
   /// One turn as a worker takes it. Sleeps until something happens, at most ten seconds.

@@ -323,6 +323,36 @@ import Testing
     #expect(bench.client.running == 0 && bench.pool.running == 0)
   }
 
+  @Test func poolThatIsLeftBehindTakesItsHandlesWithIt() throws {
+    let server = try UpstreamRequestTests.answering()
+    let bench = try Bench(server)
+    weak var idle: Transfer?
+    weak var pool: HandlePool?
+    do {
+      let old = bench.client.makePool(bench.options)
+      pool = old
+      let transfer = try bench.start(.get("/"), at: old)
+      idle = transfer
+      #expect(bench.finish(transfer).status == 200)
+    }
+    #expect(bench.client.running == 0)
+    bench.turn(sleeps: false)
+    #expect(pool == nil && idle == nil, "a reload leaks the handles of the upstreams that it changes")
+  }
+
+  @Test func idleHandleHoldsLittleMemory() throws {
+    let server = try ScriptedServer { talk in
+      _ = talk.head()
+      talk.send("HTTP/1.1 200 OK\r\nContent-Length: 400000\r\n\r\n")
+      talk.send([UInt8](repeating: 0x61, count: 400_000))
+      talk.end()
+    }
+    let bench = try Bench(server)
+    let transfer = try bench.start(.get("/"))
+    #expect(bench.finish(transfer).body.count == 400_000)
+    #expect(transfer.body.capacity <= Transfer.keptCapacity && transfer.upload.capacity <= Transfer.keptCapacity)
+  }
+
   @Test func oneTransferTooManyIsRefused() throws {
     let server = try ScriptedServer { $0.end() }
     let bench = try Bench(server) { $0.maxConnections = 2 }

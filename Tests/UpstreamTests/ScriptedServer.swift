@@ -10,7 +10,7 @@ import Synchronization
 final class Conversation: Sendable {
   private let socket: Int32
   private let record: @Sendable ([UInt8]) -> Void
-  private let unread = Mutex<[UInt8]>([])
+  private let unread = Mutex<ArraySlice<UInt8>>([])
   /// From 0, in the order of accepting.
   let number: Int
 
@@ -37,8 +37,8 @@ final class Conversation: Sendable {
       bytes.append(byte)
       unread.withLock { unread in
         let n = min(unread.count, count - bytes.count)
-        bytes += unread.suffix(n).reversed()
-        unread.removeLast(n)
+        bytes += unread.prefix(n)
+        unread.removeFirst(n)
       }
     }
     return bytes
@@ -81,10 +81,10 @@ final class Conversation: Sendable {
         var chunk = [UInt8](repeating: 0, count: 65536)
         let n = unsafe recv(socket, &chunk, chunk.count, 0)
         guard n > 0 else { return nil }
-        unread = Array(chunk[0..<n].reversed())
+        unread = chunk[0..<n]
         record(Array(chunk[0..<n]))
       }
-      return unread.popLast()
+      return unread.popFirst()
     }
   }
 }
