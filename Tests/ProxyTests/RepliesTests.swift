@@ -28,10 +28,9 @@ import Testing
         WWW-Authenticate: Bearer realm="Authentication Required"\r
         Content-Type: text/plain; charset=utf-8\r
         Cache-Control: no-store\r
-        Content-Length: 20\r
+        Content-Length: 19\r
         \r
         Unauthorized Access
-
         """)
   }
 
@@ -47,10 +46,9 @@ import Testing
         WWW-Authenticate: Bearer realm="Authentication Required"\r
         Content-Type: application/problem+json\r
         Cache-Control: no-store\r
-        Content-Length: 90\r
+        Content-Length: 89\r
         \r
         {"type":"about:blank","title":"Unauthorized","status":401,"detail":"Unauthorized Access"}
-
         """)
   }
 
