@@ -19,7 +19,7 @@ extension Connection {
     case .judging, .finished:
       return .distantFuture
     case .draining:
-      return lastRead.advanced(by: limits.bodyTimeout)
+      return lastRead.advanced(by: Limits.lingerTimeout)
     case .waiting, .relaying:
       guard let transfer else { return .distantFuture }
       let options = transfer.options

@@ -18,7 +18,9 @@ struct UserCommand: ParsableCommand {
 struct HashOptions: ParsableArguments {
   @Option(
     name: .long,
-    help: ArgumentHelp("Kind of hash: \(PasswordHash.NewKind.allCases.map(\.rawValue).joined(separator: ", ")). bcrypt is understood by Apache and nginx too.", valueName: "kind"))
+    help: ArgumentHelp(
+      "Kind of hash: \(PasswordHash.NewKind.allCases.map(\.rawValue).joined(separator: ", ")). bcrypt is understood by Apache and nginx too.",
+      valueName: "kind"))
   var hash = PasswordHash.NewKind.yescrypt
 
   @Option(name: .long, help: ArgumentHelp("Cost of the hash; its meaning and range depend on the kind.", valueName: "n"))

@@ -16,9 +16,9 @@ import Testing
 
         Routes, most specific first
           GET = /healthz                  PUBLIC                     to legacy
-          GET,HEAD *.example.com /files/  any user                   to secure  raw path
+          GET,HEAD *.example.com /files/  valid-user                 to secure  raw path
           /admin/                         user alice or group admin  to legacy  bodies up to 10m, Authorization replaced
-          /                               any user                   to legacy
+          /                               valid-user                 to legacy
 
         Upstreams
           legacy  http://127.0.0.1:9000            connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker

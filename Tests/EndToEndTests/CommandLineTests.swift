@@ -107,7 +107,10 @@ extension EndToEnd {
       let password = Secrets.keep("Shared-5-zoe-pass")
       #expect(
         try run(scratch, "user", "add", "zoe", "--hash", "bcrypt", "--password-stdin", "--file", "users", input: password + "\n").code == 0)
-      let verified = try Child.run("/usr/bin/htpasswd", ["-v", "-i", "users", "zoe"], input: [UInt8](password.utf8), folder: scratch.path)
+      // htpasswd's own check, unlike Apache's and nginx's, takes what follows the second colon for a part of the hash.
+      let line = try #require(try scratch.text("users").split(separator: "\n").first { $0.hasPrefix("zoe:") })
+      try scratch.write(line.split(separator: ":").prefix(2).joined(separator: ":") + "\n", to: "plain")
+      let verified = try Child.run("/usr/bin/htpasswd", ["-v", "-i", "plain", "zoe"], input: [UInt8](password.utf8), folder: scratch.path)
       #expect(verified.code == 0, "\(verified.errors)")
     }
 

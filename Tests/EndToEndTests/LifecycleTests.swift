@@ -212,9 +212,8 @@ extension EndToEnd {
         try client.send(request("GET", "/", [auth]))
         try house.upstream.waitForConnections(1)
         house.gate.child.signal(SIGTERM)
-        // 1 says that something was cut.
-        #expect(try house.gate.child.wait().code == 1)
-        house.exitCode = 1
+        // Cutting what takes too long was asked for: no failure of the service.
+        #expect(try house.gate.child.wait().code == 0)
         // Not answered, and not left hanging either.
         _ = try? client.rest()
       }

@@ -1,3 +1,5 @@
+// The echo upstream, over real sockets.
+
 import Crypto
 import Glibc
 import Net

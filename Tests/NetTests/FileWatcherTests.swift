@@ -1,3 +1,5 @@
+// Watched files, changed in every way that files are changed.
+
 import FoundationEssentials
 import Glibc
 import Net

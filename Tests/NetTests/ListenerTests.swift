@@ -1,3 +1,5 @@
+// Listening sockets: addresses, shared ports, running out of descriptors.
+
 import FoundationEssentials
 import Glibc
 import Net

@@ -1,3 +1,5 @@
+// Messages between threads: order, and one wake-up for many.
+
 import Glibc
 import Net
 import Primitives

@@ -1,3 +1,5 @@
+// The epoll instance: interests, tokens, stale events.
+
 import Glibc
 import Net
 import Primitives

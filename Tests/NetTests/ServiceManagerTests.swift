@@ -1,3 +1,5 @@
+// What the service manager is told, over a socket of our own.
+
 import Glibc
 import Primitives
 import Testing

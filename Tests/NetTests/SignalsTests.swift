@@ -1,3 +1,5 @@
+// Signals, taken by a descriptor.
+
 import Glibc
 import Net
 import Primitives

@@ -1,3 +1,5 @@
+// Addresses as text, and the other way round.
+
 import Net
 import Primitives
 import Testing

@@ -1,3 +1,5 @@
+// Connected sockets: reading, writing, ends and resets.
+
 import Glibc
 import Net
 import Primitives

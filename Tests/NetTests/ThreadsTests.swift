@@ -1,3 +1,5 @@
+// Threads: names, niceness, and failures while starting.
+
 import FoundationEssentials
 import Glibc
 import Primitives

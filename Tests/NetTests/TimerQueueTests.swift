@@ -1,3 +1,5 @@
+// The order of timers.
+
 import Net
 import Primitives
 import Testing

@@ -1,3 +1,5 @@
+// Unix sockets' files: whose they are, and which may be replaced.
+
 import FoundationEssentials
 import Glibc
 import Net

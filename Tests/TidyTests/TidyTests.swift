@@ -48,7 +48,9 @@ import Testing
   }
 
   @Test func pureRoomsHoldNothingUnsafe() throws {
-    for path in Self.sources where ["HTTP", "Auth", "Config"].contains(Self.room(of: path)) {
+    // The user file's system calls are the one exception, named in docs/ARCHITECTURE.md.
+    let exceptions = ["Sources/Auth/UserFile.swift", "Sources/Auth/UserFileLock.swift"]
+    for path in Self.sources where ["HTTP", "Auth", "Config"].contains(Self.room(of: path)) && !exceptions.contains(path) {
       let source = try SourceText(path)
       for word in ["unsafe", "@unsafe", "@safe", "nonisolated(unsafe)", "unsafeBitCast"] {
         #expect(source.lines(using: word).isEmpty, "\(path):\(source.lines(using: word)) has \(word)")
