@@ -8,7 +8,9 @@ import Primitives
 /// What is set once on each easy handle, and what is set for each request.
 @safe enum CurlOptions {
   /// Sets everything that does not change between the requests to one upstream.
-  static func prepare(_ easy: UnsafeMutableRawPointer, for options: UpstreamOptions, transfer: Transfer, client: UpstreamClient) throws(UpstreamFailure) {
+  static func prepare(_ easy: UnsafeMutableRawPointer, for options: UpstreamOptions, transfer: Transfer, client: UpstreamClient)
+    throws(UpstreamFailure)
+  {
     let this = unsafe Unmanaged.passUnretained(transfer).toOpaque()
     let that = unsafe Unmanaged.passUnretained(client).toOpaque()
     var checked = unsafe Checked(easy: easy)
@@ -78,7 +80,8 @@ import Primitives
     unsafe checked.check(gh_easy_set_closesocket(easy, Callbacks.close))
     unsafe checked.pointer(CURLOPT_CLOSESOCKETDATA, that)
     if let code = checked.firstFailure {
-      throw UpstreamFailure(.unreachable, "libcurl refused an option of upstream \(options.name): \(unsafe String(cString: curl_easy_strerror(code)))")
+      throw UpstreamFailure(
+        .unreachable, "libcurl refused an option of upstream \(options.name): \(unsafe String(cString: curl_easy_strerror(code)))")
     }
   }
 
@@ -102,8 +105,10 @@ import Primitives
       transfer.isSpent = true
     }
     // A request that must not be sent twice gets a connection on which libcurl has no reason to: a new one.
-    unsafe _ = gh_easy_set_long(easy, CURLOPT_FRESH_CONNECT, hasBody || !request.isReplayable || request.isIsolated ? 1 : 0)
-    unsafe _ = gh_easy_set_long(easy, CURLOPT_FORBID_REUSE, request.isIsolated ? 1 : 0)
+    let isAlone = hasBody || !request.isReplayable || request.isIsolated
+    unsafe _ = gh_easy_set_long(easy, CURLOPT_FRESH_CONNECT, isAlone ? 1 : 0)
+    // And it ends with it. Kept, each of these would be one more idle connection that takes a place of the upstream's until that hangs up.
+    unsafe _ = gh_easy_set_long(easy, CURLOPT_FORBID_REUSE, isAlone ? 1 : 0)
     unsafe request.storage.texts.withUnsafeBytes { texts in
       let start = unsafe texts.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: CChar.self)
       unsafe _ = gh_easy_set_string(easy, CURLOPT_CUSTOMREQUEST, start)

@@ -58,6 +58,8 @@ public import Primitives
   let client: UpstreamClient
   var storage: RequestStorage?
   var method: [UInt8] = []
+  /// The descriptor that libcurl watched for it last, or -1.
+  var socket: Int32 = -1
   var isRunning = false
   var isReady = false
   /// Not to be used for another request: libcurl (7.88.1) never puts its trailer state back, so a second chunked upload on the same handle
@@ -143,6 +145,7 @@ public import Primitives
     isReceivePaused = false
     isSendPaused = false
     attempts = 0
+    socket = -1
     refusal = nil
     unsafe errorText[0] = 0
     if body.capacity > Self.keptCapacity { body.release() }

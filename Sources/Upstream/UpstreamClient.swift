@@ -113,16 +113,19 @@ public import Primitives
   }
 
   /// Lets a transfer go on after its body was taken or request bytes were handed over.
-  public func resume(_ transfer: Transfer) {
-    guard transfer.isRunning else { return }
+  /// True when it had been waiting for the caller to take its body.
+  @discardableResult
+  public func resume(_ transfer: Transfer) -> Bool {
+    guard transfer.isRunning else { return false }
     let receives = transfer.isReceivePaused && transfer.body.count < Transfer.bodyLimit / 2
     let sends = transfer.isSendPaused && (!transfer.upload.isEmpty || transfer.isUploadEnded)
-    guard receives || sends else { return }
+    guard receives || sends else { return false }
     if receives { transfer.isReceivePaused = false }
     if sends { transfer.isSendPaused = false }
     let mask = (transfer.isReceivePaused ? CURLPAUSE_RECV : 0) | (transfer.isSendPaused ? CURLPAUSE_SEND : 0)
     unsafe _ = curl_easy_pause(transfer.easy, mask)
     isTimeoutDue = true
+    return receives
   }
 
   /// Ends a transfer for good, finished or not, and takes it back. An unfinished one's connection is closed.
@@ -196,6 +199,7 @@ public import Primitives
 
   fileprivate func want(_ fd: Int32, _ what: Int32, _ transfer: Transfer?) {
     sockets.want(fd, what, owner: transfer?.slot)
+    if what & 3 != 0 { transfer?.socket = fd }
     if what & CURL_POLL_IN == 0, let owner = sockets.entries[Int(fd)].owner, let transfer = transfers[owner], transfer.isRefusedEarly {
       refusedEarly.append((owner, fd))
     }
@@ -212,11 +216,27 @@ public import Primitives
   private func unwanted(_ fd: Int32, _ entry: SocketTable.Entry, _ poller: borrowing Poller) {
     sockets.unregister(fd, from: poller)
     if let owner = entry.owner, transfers[owner] != nil { return }
-    // What arrived is thrown away and the connection shut, so that libcurl's own check finds it dead and closes it.
-    unsafe withUnsafeTemporaryAllocation(byteCount: 4096, alignment: 1) { scratch in
-      unsafe _ = recv(fd, scratch.baseAddress, scratch.count, Int32(MSG_DONTWAIT))
-    }
+    condemn(fd)
+  }
+
+  /// Shuts the connection and throws away all that has arrived, so that libcurl's own check finds it dead and closes it. All: that check takes
+  /// a connection on which one byte is left for a live one, and the next request would get the rest for its answer.
+  private func condemn(_ fd: Int32) {
     shutdown(fd, Int32(SHUT_RDWR))
+    unsafe withUnsafeTemporaryAllocation(byteCount: 16 << 10, alignment: 1) { scratch in
+      while unsafe recv(fd, scratch.baseAddress, scratch.count, Int32(MSG_DONTWAIT)) > 0 {}
+    }
+  }
+
+  /// Whether the upstream said more than it was asked for: the body of an answer that has none (HEAD, 204, 304), a second answer. libcurl drops
+  /// what stood in its buffer and keeps the connection; what is in the socket still would be the next client's answer.
+  private func condemnIfUnread(_ transfer: Transfer) {
+    let fd = transfer.socket
+    guard fd >= 0, Int(fd) < sockets.entries.count else { return }
+    let entry = sockets.entries[Int(fd)]
+    guard entry.isOpen, entry.isConnection, entry.wanted == 0, entry.owner == transfer.slot else { return }
+    var byte: UInt8 = 0
+    if unsafe recv(fd, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT)) > 0 { condemn(fd) }
   }
 
   private func makeTransfer(_ pool: HandlePool) throws(UpstreamFailure) -> Transfer {
@@ -242,6 +262,7 @@ public import Primitives
       transfer.isReusedConnection = connects == 0 && transfer.sentAt != nil
       unsafe _ = curl_multi_remove_handle(multi, easy)
       transfer.outcome = outcome(of: transfer, code)
+      condemnIfUnread(transfer)
       finish(transfer)
       markReady(transfer)
     }
