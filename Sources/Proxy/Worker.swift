@@ -108,10 +108,9 @@ final class Worker {
     while true {
       let count = poller.wait(until: sleepLimit(), now: now)
       tick()
-      for i in 0..<count {
-        let (token, readiness) = poller.event(i)
-        act(token, readiness)
-      }
+      // Upstreams first: what arrives on an idle connection condemns it, and must be seen before a request is put on that connection.
+      for i in 0..<count where poller.event(i).token.kind == Kind.upstream { act(poller.event(i).token, poller.event(i).readiness) }
+      for i in 0..<count where poller.event(i).token.kind != Kind.upstream { act(poller.event(i).token, poller.event(i).readiness) }
       while let token = timers.popExpired(now) { expired(token) }
       settle()
       if let deadline = drainDeadline, connections.count == 0 || now >= deadline { break }
@@ -218,7 +217,10 @@ final class Worker {
     if other === snapshot { return pools[upstream] }
     let options = other.settings.upstreams[upstream]
     for i in snapshot.settings.upstreams.indices where snapshot.settings.upstreams[i] == options { return pools[i] }
-    return client.makePool(options)
+    // For this one request.
+    let pool = client.makePool(options)
+    pool.retire()
+    return pool
   }
 
   /// An upstream failed a request.
@@ -247,25 +249,28 @@ final class Worker {
 
   // MARK: Accepting
 
-  private func accept(_ index: Int) {
-    guard index < listeners.count, listeners[index].isWatched else { return }
+  /// True when more may be waiting.
+  @discardableResult
+  private func accept(_ index: Int) -> Bool {
+    guard index < listeners.count, listeners[index].isWatched else { return false }
     for _ in 0..<Limits.acceptsPerTurn {
       guard connections.count < snapshot.settings.limits.connectionsPerWorker else {
         pauseAccepting(because: "\(connections.count) connections are open, the limit of one worker")
-        return
+        return false
       }
       switch listeners[index].listener.accept() {
       case .accepted(let socket, let address):
         add(socket, address, port: listeners[index].listener.localAddress.port)
       case .wouldBlock:
-        return
+        return false
       case .exhausted(let code):
         pauseAccepting(because: "the system has no descriptor or memory for it (errno \(code)); raise LimitNOFILE or lower `connections`")
-        return
+        return false
       case .failed:
         continue
       }
     }
+    return true
   }
 
   private func add(_ socket: consuming FileDescriptor, _ address: SocketAddress, port: UInt16) {
@@ -329,6 +334,7 @@ final class Worker {
     let old = zip(snapshot.settings.upstreams, pools)
     // An upstream whose options are the same keeps its handles; one that changed gets new ones, the old live until their transfers end.
     pools = fresh.settings.upstreams.map { options in old.first { $0.0 == options }?.1 ?? client.makePool(options) }
+    for (_, pool) in old where !pools.contains(where: { $0 === pool }) { pool.retire() }
     snapshot = fresh
     if isAcceptPaused && drainDeadline == nil { resumeAccepting() }
   }
@@ -337,7 +343,7 @@ final class Worker {
     guard drainDeadline == nil else { return }
     // What has already knocked is still let in: a connection that the kernel completed is a promise.
     for i in listeners.indices where listeners[i].isWatched {
-      accept(i)
+      while accept(i) {}
       poller.remove(listeners[i].listener.descriptor)
       listeners[i].listener.removeFile()
     }
