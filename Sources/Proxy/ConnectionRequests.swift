@@ -48,9 +48,9 @@ extension Connection {
   /// False when more bytes are needed.
   func parseHead() -> Bool {
     let wasStarted = parser.hasStarted
+    if !wasStarted { adoptLatest() }
     let result = parser.parse(input.span, into: &head)
     if !wasStarted && (parser.hasStarted || result != .needMore) {
-      snapshot = worker.snapshot
       record = ExchangeRecord()
       record.began = worker.now
       record.beganAt = worker.wallNow
@@ -60,6 +60,8 @@ extension Connection {
       return false
     case .complete(let n):
       input.consume(n)
+      // A head may take its time: who asks is judged by the users of now, not of its first byte.
+      adoptLatest()
       beginExchange()
     case .failed(let failure):
       beginRecord()
@@ -79,7 +81,8 @@ extension Connection {
     beginRecord()
     body.begin(head.framing)
     let request = Exchange.Request(
-      framing: head.framing, method: head.method, version: head.version, isPersistent: head.isPersistent, expectsContinue: head.expectsContinue)
+      framing: head.framing, method: head.method, version: head.version, isPersistent: head.isPersistent,
+      expectsContinue: head.expectsContinue)
     let mayPersist = requests < snapshot.settings.limits.keepAliveRequests && !isDraining
     perform(exchange.began(request, mayPersist: mayPersist))
   }
@@ -278,7 +281,8 @@ extension Connection {
     guard serial != 0 else { return }
     if ending == .gone && record.status == 0 { record.status = 499 }
     AccessLogFormat.append(
-      record, head: head, peer: peer, requestID: requestID, snapshot: snapshot, duration: worker.now.since(record.began), to: &worker.logLines)
+      record, head: head, peer: peer, requestID: requestID, snapshot: snapshot, duration: worker.now.since(record.began),
+      to: &worker.logLines)
     serial = 0
   }
 
@@ -289,10 +293,13 @@ extension Connection {
     head.reset()
     record = ExchangeRecord()
     lastRead = worker.now
-    if snapshot !== worker.snapshot {
-      snapshot = worker.snapshot
-      parser = HeadParser(limits: snapshot.settings.limits.head)
-      peer = Peer(peer.address, trusted: snapshot.settings.forwarding.trustedProxies)
-    }
+  }
+
+  /// Goes by the configuration of now, in all its parts: limits, users, and whether the peer is trusted. Between two heads only.
+  private func adoptLatest() {
+    guard snapshot !== worker.snapshot else { return }
+    snapshot = worker.snapshot
+    parser = HeadParser(limits: snapshot.settings.limits.head)
+    peer = Peer(peer.address, trusted: snapshot.settings.forwarding.trustedProxies)
   }
 }
