@@ -42,7 +42,8 @@ final class Connection {
 
   // Times.
   var lastRead: Instant
-  var lastWrite: Instant
+  /// Since when the client has taken not a single byte of what waits for it; nil when nothing is known to wait.
+  var blockedSince: Instant?
   var lastUpstream: Instant
   var armed: Instant?
   var isDraining = false
@@ -61,7 +62,6 @@ final class Connection {
     snapshot = worker.snapshot
     parser = HeadParser(limits: snapshot.settings.limits.head)
     lastRead = worker.now
-    lastWrite = worker.now
     lastUpstream = worker.now
   }
 
@@ -105,7 +105,13 @@ final class Connection {
       break
     case .closed:
       perform(exchange.clientClosed())
-      if output.isEmpty || lingerSince != nil { close() } else { closesWhenFlushed = .gone }
+      if output.isEmpty || lingerSince != nil {
+        close()
+      } else {
+        closesWhenFlushed = .gone
+        // The end stays readable: flushing looks away from it, or it would wake us in circles.
+        worker.markDirty(self)
+      }
     case .failed:
       perform(exchange.clientClosed())
       close()
@@ -152,9 +158,10 @@ final class Connection {
         switch stream.write(output.span) {
         case .bytes(let n):
           output.consume(n)
-          lastWrite = worker.now
+          blockedSince = nil
           continue
         case .wouldBlock:
+          if blockedSince == nil { blockedSince = worker.now }
           updateInterest()
           arm()
           return
@@ -171,7 +178,10 @@ final class Connection {
     if case .finished = exchange.phase, closesWhenFlushed == nil { advance() }
     guard !isClosed else { return }
     if output.isEmpty { flushed() }
-    if !isClosed { updateInterest() }
+    guard !isClosed else { return }
+    updateInterest()
+    // What we wait for may have changed with the last byte written, to something that comes sooner.
+    arm()
   }
 
   /// Everything that was to be written is with the kernel.

@@ -10,7 +10,8 @@ extension Connection {
   var deadline: Instant {
     let limits = snapshot.settings.limits
     if let lingerSince { return lingerSince.advanced(by: Limits.lingerTimeout) }
-    if !output.isEmpty { return lastWrite.advanced(by: limits.sendTimeout) }
+    // Not as soon as there is output: what is written in this very turn waits for nobody, however long ago the last byte was.
+    if let blockedSince { return blockedSince.advanced(by: limits.sendTimeout) }
     switch exchange.phase {
     case .idle:
       if parser.hasStarted { return record.began.advanced(by: limits.headerTimeout) }
@@ -24,7 +25,8 @@ extension Connection {
       guard let transfer else { return .distantFuture }
       let options = transfer.options
       if !exchange.isRequestComplete {
-        return transfer.uploadRoom > 0 ? max(lastRead, lastUpstream).advanced(by: limits.bodyTimeout) : lastUpstream.advanced(by: options.idleTimeout)
+        return transfer.uploadRoom > 0
+          ? max(lastRead, lastUpstream).advanced(by: limits.bodyTimeout) : lastUpstream.advanced(by: options.idleTimeout)
       }
       if exchange.phase == .relaying { return lastUpstream.advanced(by: options.idleTimeout) }
       // libcurl keeps the time of connecting.
@@ -52,16 +54,18 @@ extension Connection {
       return
     }
     switch exchange.phase {
-    case .idle where !parser.hasStarted && output.isEmpty:
+    case .idle where !parser.hasStarted && blockedSince == nil:
       // Nothing was asked, so nothing is answered.
       close()
       return
-    case .waiting where output.isEmpty && (exchange.isRequestComplete || transfer?.uploadRoom == 0):
-      failed(UpstreamFailure(.timeout, exchange.isRequestComplete ? "no response within response_timeout" : "request body not taken within idle_timeout"))
-    case .relaying where output.isEmpty && exchange.isRequestComplete:
+    case .waiting where blockedSince == nil && (exchange.isRequestComplete || transfer?.uploadRoom == 0):
+      failed(
+        UpstreamFailure(
+          .timeout, exchange.isRequestComplete ? "no response within response_timeout" : "request body not taken within idle_timeout"))
+    case .relaying where blockedSince == nil && exchange.isRequestComplete:
       failed(UpstreamFailure(.truncated, "response stopped for longer than idle_timeout"))
     default:
-      if !output.isEmpty {
+      if blockedSince != nil {
         record.reason = "the client did not read within send_timeout"
         stream.resetOnClose()
         perform(exchange.clientClosed())
@@ -70,7 +74,9 @@ extension Connection {
         return
       }
       if exchange.phase == .idle { beginRecord() }
-      record.reason = exchange.phase == .idle ? "the request's head did not arrive within header_timeout" : "the request's body did not arrive within body_timeout"
+      record.reason =
+        exchange.phase == .idle
+        ? "the request's head did not arrive within header_timeout" : "the request's body did not arrive within body_timeout"
       perform(exchange.clientTimedOut())
     }
     advance()

@@ -93,7 +93,8 @@ extension Connection {
     if exchange.phase == .relaying { moveBody(transfer) }
     switch transfer.outcome {
     case nil:
-      worker.client.resume(transfer)
+      // While we did not read it was not the upstream that was idle.
+      if worker.client.resume(transfer) { lastUpstream = worker.now }
     case .complete:
       if transfer.body.isEmpty { perform(exchange.upstreamCompleted()) }
     case .failed(let failure):
