@@ -23,14 +23,13 @@ extension Connection {
       return lastRead.advanced(by: Limits.lingerTimeout)
     case .waiting, .relaying:
       guard let transfer else { return .distantFuture }
-      let options = transfer.options
       if !exchange.isRequestComplete {
         return transfer.uploadRoom > 0
-          ? max(lastRead, lastUpstream).advanced(by: limits.bodyTimeout) : lastUpstream.advanced(by: options.idleTimeout)
+          ? max(lastRead, lastUpstream).advanced(by: limits.bodyTimeout) : lastUpstream.advanced(by: transfer.idleTimeout)
       }
-      if exchange.phase == .relaying { return lastUpstream.advanced(by: options.idleTimeout) }
+      if exchange.phase == .relaying { return lastUpstream.advanced(by: transfer.idleTimeout) }
       // libcurl keeps the time of connecting.
-      return transfer.sentAt == nil ? .distantFuture : lastUpstream.advanced(by: options.responseTimeout)
+      return transfer.sentAt == nil ? .distantFuture : lastUpstream.advanced(by: transfer.responseTimeout)
     }
   }
 

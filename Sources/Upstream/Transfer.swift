@@ -100,6 +100,10 @@ public import Primitives
     unsafe errorText.deallocate()
   }
 
+  // Asked for at every turn of an exchange: not by way of a copy of all options.
+  public var responseTimeout: Interval { options.responseTimeout }
+  public var idleTimeout: Interval { options.idleTimeout }
+
   /// How many body bytes the caller may still hand to `send`.
   public var uploadRoom: Int { max(0, Self.uploadLimit - upload.count) }
 
