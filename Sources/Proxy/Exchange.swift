@@ -111,7 +111,7 @@ struct Exchange: Equatable {
   mutating func granted(bodyLimit: UInt64?) -> Action {
     guard phase == .judging else { return .none }
     self.bodyLimit = bodyLimit
-    if let bodyLimit, case .length(let n) = request.framing, n > bodyLimit { return reply(413, forcingClose: true) }
+    if let bodyLimit, case .length(let n) = request.framing, n > bodyLimit { return reply(413) }
     phase = .waiting
     return .forward
   }

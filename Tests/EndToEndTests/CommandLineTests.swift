@@ -44,7 +44,7 @@ extension EndToEnd {
       let scratch = try folder()
       let outcome = try run(scratch, "check", "--config", "proxy.conf")
       #expect(outcome.code == 0, "\(outcome.errors)")
-      for part in ["127.0.0.1:0", "legacy", "http://127.0.0.1:9", "any user", "1 bcrypt", "1 sha512-crypt", "6 users", "1 locked"] {
+      for part in ["127.0.0.1:0", "legacy", "http://127.0.0.1:9", "valid-user", "1 bcrypt", "1 sha512-crypt", "6 users", "1 locked"] {
         #expect(outcome.text.contains(part), "no “\(part)” in:\n\(outcome.text)")
       }
     }
