@@ -68,20 +68,25 @@ public final class Server {
     let count = settings.workers > 0 ? settings.workers : Processors.count
     let limits = settings.limits
     let pool = HashPool(
-      threads: limits.hashThreads > 0 ? limits.hashThreads : max(1, Processors.count / 2), capacity: limits.hashQueue, wait: limits.hashWait)
+      threads: limits.hashThreads > 0 ? limits.hashThreads : max(1, Processors.count / 2), capacity: limits.hashQueue, wait: limits.hashWait
+    )
     let accessLog = try AccessLog(settings.accessLog, errors: errors)
     let shared = Shared(pool: pool, accessLog: accessLog, errors: errors)
     let bound = try bindAll(workers: count)
     let logThread = try Threads.spawn(name: "access log") { accessLog.run() }
     let hashThreads = try (0..<pool.threads).map { try Threads.spawn(name: "hash \($0)", niceness: HashPool.niceness) { pool.run() } }
     let snapshot = makeSnapshot()
+    // Before the first client: they may take every descriptor that there is.
+    var poller = try Poller(capacity: 8)
+    try poller.add(reader.descriptor, .read, EventToken(kind: Source.signals))
+    try poller.add(ended.descriptor, .read, EventToken(kind: Source.workers))
     for i in 0..<count { try startWorker(i, shared, snapshot, bound[i]) }
 
     for listener in bound[0] { errors.notice("listening on \(Self.url(listener.address))") }
     errors.notice("\(count) workers, \(settings.routes.count) routes, \(table.users.count) users")
     errors.notice("ready")
     _ = ServiceManager.notify("READY=1\nSTATUS=serving")
-    let code = control(reader, shared)
+    let code = control(reader, shared, &poller)
     pool.finish()
     for thread in hashThreads { thread.join() }
     accessLog.finish()
@@ -165,18 +170,14 @@ public final class Server {
       let words = "\(settings.usersPath ?? "users"):\(problem.line): \(problem.reason)"
       if problem.isWarning { errors.warning(words) } else { errors.error(words) }
     }
-    if table.problems.count > shown { errors.error("\(settings.usersPath ?? "users"): \(table.problems.count - shown) further problems; see `gatehouse check`") }
+    if table.problems.count > shown {
+      errors.error("\(settings.usersPath ?? "users"): \(table.problems.count - shown) further problems; see `gatehouse check`")
+    }
   }
 
   // MARK: Watching over it
 
-  private func control(_ reader: borrowing SignalReader, _ shared: Shared) -> Int32 {
-    guard var poller = try? Poller(capacity: 8), (try? poller.add(reader.descriptor, .read, EventToken(kind: Source.signals))) != nil,
-      (try? poller.add(ended.descriptor, .read, EventToken(kind: Source.workers))) != nil
-    else {
-      errors.error("no epoll instance for the main thread")
-      return drain(1)
-    }
+  private func control(_ reader: borrowing SignalReader, _ shared: Shared, _ poller: inout Poller) -> Int32 {
     var watched = watch(poller)
     /// When to look at the user file again: it changed a moment ago and may not be whole yet.
     var lookAgain: Instant?
@@ -219,7 +220,9 @@ public final class Server {
   }
 
   private func watch(_ poller: borrowing Poller) -> Int32? {
-    guard let descriptor = watcher?.descriptor, (try? poller.add(descriptor, .read, EventToken(kind: Source.files))) != nil else { return nil }
+    guard let descriptor = watcher?.descriptor, (try? poller.add(descriptor, .read, EventToken(kind: Source.files))) != nil else {
+      return nil
+    }
     return descriptor
   }
 
@@ -229,12 +232,6 @@ public final class Server {
     let deadline = Instant.now().advanced(by: settings.limits.drainTimeout)
     for worker in workers { worker.mailbox.post(.drain(until: deadline)) }
     return deadline
-  }
-
-  private func drain(_ code: Int32) -> Int32 {
-    for worker in workers { worker.mailbox.post(.drain(until: Instant.now())) }
-    for worker in workers { worker.thread.join() }
-    return code
   }
 
   // MARK: Reloading
@@ -270,7 +267,8 @@ public final class Server {
     if old.limits.hashThreads != fresh.limits.hashThreads || old.limits.hashQueue != fresh.limits.hashQueue
       || old.limits.hashWait != fresh.limits.hashWait || old.gatekeeper.cacheEntries != fresh.gatekeeper.cacheEntries
     {
-      errors.warning("reload: changes of `hash_threads`, `hash_queue`, `hash_wait` and the number of cache entries take effect at the next start")
+      errors.warning(
+        "reload: changes of `hash_threads`, `hash_queue`, `hash_wait` and the number of cache entries take effect at the next start")
     }
     errors.setLevel(fresh.logLevel)
     if old.accessLog != fresh.accessLog { shared.accessLog.reopen(fresh.accessLog) }
