@@ -248,6 +248,11 @@ public import Primitives
       refusal = UpstreamFailure(.unreachable, "connection closed before the response; the request is not sent twice")
       return false
     }
+    // A new connection in clear text on which the server speaks first: its answer would be this request's, and the real one the next client's.
+    if options.scheme == .http && client.hasUnread(self) {
+      refusal = UpstreamFailure(.malformed, "an answer came before the request")
+      return false
+    }
     sentAt = client.now
     client.markReady(self)
     return true

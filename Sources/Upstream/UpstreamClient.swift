@@ -231,12 +231,17 @@ public import Primitives
   /// Whether the upstream said more than it was asked for: the body of an answer that has none (HEAD, 204, 304), a second answer. libcurl drops
   /// what stood in its buffer and keeps the connection; what is in the socket still would be the next client's answer.
   private func condemnIfUnread(_ transfer: Transfer) {
+    if hasUnread(transfer), sockets.entries[Int(transfer.socket)].wanted == 0 { condemn(transfer.socket) }
+  }
+
+  /// Whether bytes wait on the connection that libcurl watched for this transfer.
+  func hasUnread(_ transfer: Transfer) -> Bool {
     let fd = transfer.socket
-    guard fd >= 0, Int(fd) < sockets.entries.count else { return }
+    guard fd >= 0, Int(fd) < sockets.entries.count else { return false }
     let entry = sockets.entries[Int(fd)]
-    guard entry.isOpen, entry.isConnection, entry.wanted == 0, entry.owner == transfer.slot else { return }
+    guard entry.isOpen, entry.isConnection, entry.owner == transfer.slot else { return false }
     var byte: UInt8 = 0
-    if unsafe recv(fd, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT)) > 0 { condemn(fd) }
+    return unsafe recv(fd, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT)) > 0
   }
 
   private func makeTransfer(_ pool: HandlePool) throws(UpstreamFailure) -> Transfer {

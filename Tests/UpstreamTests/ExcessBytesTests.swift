@@ -1,5 +1,6 @@
 // What an upstream says beyond its answer never becomes the next request's answer.
 
+import Glibc
 import HTTP
 import Testing
 
@@ -27,6 +28,21 @@ import Testing
       let answer = try bench.ask(.get("/second\(i)"))
       #expect(answer.text == "mine", "\(answer.failureReason)")
     }
+  }
+
+  @Test func answerBeforeTheRequestIsNoAnswer() throws {
+    let said = Notes()
+    let server = try ScriptedServer { talk in
+      talk.send(Self.stray)
+      said.add("stray")
+      while talk.head() != nil { talk.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nmine") }
+    }
+    let bench = try Bench(server)
+    let transfer = try bench.start(.get("/"))
+    // libcurl begins to connect; it learns that it has only with the next event, and by then the server has spoken.
+    bench.client.run(poller: bench.poller)
+    while said.all.isEmpty { sched_yield() }
+    #expect(bench.finish(transfer).failure == .malformed)
   }
 
   @Test func retiredPoolKeepsNoHandle() throws {
