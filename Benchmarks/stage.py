@@ -157,8 +157,8 @@ class Stage:
         port = free_port()
         return self.nginx("upstream", f'server {{ listen 127.0.0.1:{port}; location / {{ return 200 "{"x" * 99}\\n"; }} }}', port, OTHERS)
 
-    def gatehouse(self, upstream, users, extra="log off", environment=None):
-        """One worker. `users` are the lines of the user file, `extra` more directives."""
+    def gatehouse(self, upstream, users, extra="log off", environment=None, command=None):
+        """One worker. `users` are the lines of the user file, `extra` more directives, `command` what runs it."""
         port = free_port()
         user_file = self.file("users", users)
         config = self.file("proxy.conf", f"""
@@ -170,7 +170,7 @@ class Stage:
             upstream bench {{ server http://127.0.0.1:{upstream.port}; }}
             route / {{ upstream bench; require valid-user; }}
             """)
-        return self.start("gatehouse", [binary(), "serve", "--config", str(config)], port, environment=environment)
+        return self.start("gatehouse", [*(command or [binary()]), "serve", "--config", str(config)], port, environment=environment)
 
 
 class Load:
