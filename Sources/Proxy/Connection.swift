@@ -45,6 +45,8 @@ final class Connection {
   /// Since when the client has taken not a single byte of what waits for it; nil when nothing is known to wait.
   var blockedSince: Instant?
   var lastUpstream: Instant
+  /// When the last answer of our own was written.
+  var repliedAt = Instant(nanoseconds: 0)
   var armed: Instant?
   var isDraining = false
   /// When draining began: an idle connection gets a moment from then on, since a request may be on its way.

@@ -238,6 +238,7 @@ extension Connection {
   func writeReply(_ status: Int, closes: Bool) {
     endTransfer()
     record.status = status
+    repliedAt = worker.now
     var details = Replies.Details()
     details.isHead = head.method == .head
     details.closes = closes

@@ -20,7 +20,8 @@ extension Connection {
     case .judging, .finished:
       return .distantFuture
     case .draining:
-      return lastRead.advanced(by: Limits.lingerTimeout)
+      // As a whole, not between two bytes: nobody unauthenticated holds a connection by dripping.
+      return repliedAt.advanced(by: Limits.lingerTimeout)
     case .waiting, .relaying:
       guard let transfer else { return .distantFuture }
       if !exchange.isRequestComplete {

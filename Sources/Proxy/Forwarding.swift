@@ -25,6 +25,8 @@ final class ForwardingRules: Sendable {
       "remote-user", "remote-groups", "x-remote-user", "x-remote-groups", "x-remote-group", "x-webauth-user", "x-authenticated-user",
       "x-auth-request-user",
       "x-real-ip", "forwarded", "x-request-id",
+      // Some frameworks route by these instead of by the target, which is what was judged.
+      "x-original-url", "x-original-uri", "x-original-method", "x-rewrite-url",
       // CGI turns a field `Proxy` into HTTP_PROXY, which HTTP libraries obey (httpoxy).
       "proxy",
     ]
@@ -118,6 +120,8 @@ enum Forwarding {
         break
       default:
         if context.rules.isOurs(name) { continue }
+        // Where the method was judged, the service must not be told another one.
+        if !context.route.methods.isEmpty && overridesMethod(name) { continue }
       }
       request.add(name, head.bytes[field.value])
     }
@@ -139,6 +143,14 @@ enum Forwarding {
     request.seal()
     return request
   }
+
+  /// `X-HTTP-Method-Override` and its like, which many frameworks obey.
+  private static func overridesMethod(_ name: Span<UInt8>) -> Bool {
+    for candidate in methodOverrides where FieldName.areAliases(name, candidate.span) { return true }
+    return false
+  }
+
+  private static let methodOverrides = ["x-http-method-override", "x-http-method", "x-method-override"].map { Array($0.utf8) }
 
   /// Whether a scheme speaks for its request alone. NTLM and Negotiate authenticate the connection; of a scheme that we don't know that is to be feared.
   private static func authenticatesRequest(_ value: Span<UInt8>) -> Bool {

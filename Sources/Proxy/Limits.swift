@@ -73,6 +73,13 @@ public struct Limits: Equatable, Sendable {
   /// What a response's head may hold: fixed, since it is the service's own, not a stranger's; 502 beyond.
   var responseHead: HeadLimits { HeadLimits(requestLine: 8 << 10, fields: 128 << 10, fieldCount: 256) }
 
+  /// Clients' connections for each of `workers`, when the process may have so many descriptors: two thirds of what the process itself
+  /// doesn't need, since a request takes a second one towards its upstream. At least 1.
+  static func connections(descriptors: UInt64, workers: Int) -> Int {
+    let free = Int(clamping: descriptors) - 24 - 8 * workers
+    return max(1, free / workers / 3 * 2)
+  }
+
   /// What is wrong with these numbers together: empty when nothing is. Each line names the directives.
   public func contradictions() -> [String] {
     var found: [String] = []

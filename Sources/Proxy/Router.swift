@@ -71,7 +71,7 @@ public struct Router: Sendable {
   }
 
   private static func covers(_ own: Span<UInt8>, isExact: Bool, _ path: Span<UInt8>) -> Bool {
-    if path.count == 1 && path[0] == 0x2A { return own.count == 1 }
+    if path.count == 1 && path[0] == 0x2A { return own.count == 1 && !isExact }
     if isExact { return ASCII.equals(path, own) }
     let base = own[own.count - 1] == 0x2F ? own.count - 1 : own.count
     guard path.count >= base, ASCII.starts(path, with: own.extracting(0..<base)) else { return false }

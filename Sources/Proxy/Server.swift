@@ -59,7 +59,7 @@ public final class Server {
   public func run() throws -> Int32 {
     try Signals.block(Self.signals)
     Signals.ignoreBrokenPipe()
-    _ = try ProcessHardening.raiseDescriptorLimit()
+    let descriptors = try ProcessHardening.raiseDescriptorLimit()
     try ProcessHardening.forbidDumps()
     let reader = try SignalReader(Self.signals)
     try watchFiles()
@@ -71,7 +71,15 @@ public final class Server {
       threads: limits.hashThreads > 0 ? limits.hashThreads : max(1, Processors.count / 2), capacity: limits.hashQueue, wait: limits.hashWait
     )
     let accessLog = try AccessLog(settings.accessLog, errors: errors)
-    let shared = Shared(pool: pool, accessLog: accessLog, errors: errors)
+    let connectionLimit = Limits.connections(descriptors: descriptors, workers: count)
+    if connectionLimit < limits.connectionsPerWorker {
+      errors.warning(
+        """
+        only \(descriptors) descriptors (RLIMIT_NOFILE): each worker takes \(connectionLimit) connections at most, \
+        not \(limits.connectionsPerWorker); raise LimitNOFILE, or lower `connections`
+        """)
+    }
+    let shared = Shared(pool: pool, accessLog: accessLog, errors: errors, connectionLimit: connectionLimit)
     let bound = try bindAll(workers: count)
     let logThread = try Threads.spawn(name: "access log") { accessLog.run() }
     let hashThreads = try (0..<pool.threads).map { try Threads.spawn(name: "hash \($0)", niceness: HashPool.niceness) { pool.run() } }

@@ -13,6 +13,8 @@ struct Shared: Sendable {
   let pool: HashPool
   let accessLog: AccessLog
   let errors: ErrorLog
+  /// Clients' connections that one worker may hold so that descriptors are left for upstreams, whatever the settings allow.
+  let connectionLimit: Int
 }
 
 /// A listening socket on its way to the worker that will own it, and close it: nobody else may hold it by then.
@@ -228,6 +230,8 @@ final class Worker {
     if let line = complaints.say(upstream, words, at: now) { shared.errors.warning("upstream \(upstream): \(line)") }
   }
 
+  private var connectionLimit: Int { min(snapshot.settings.limits.connectionsPerWorker, shared.connectionLimit) }
+
   func nextSerial() -> UInt64 {
     serials += 1
     return serials
@@ -254,7 +258,7 @@ final class Worker {
   private func accept(_ index: Int) -> Bool {
     guard index < listeners.count, listeners[index].isWatched else { return false }
     for _ in 0..<Limits.acceptsPerTurn {
-      guard connections.count < snapshot.settings.limits.connectionsPerWorker else {
+      guard connections.count < connectionLimit else {
         pauseAccepting(because: "\(connections.count) connections are open, the limit of one worker")
         return false
       }
@@ -302,7 +306,7 @@ final class Worker {
   }
 
   private func resumeAccepting() {
-    guard connections.count < snapshot.settings.limits.connectionsPerWorker else { return }
+    guard connections.count < connectionLimit else { return }
     isAcceptPaused = false
     do { try watchListeners() } catch { shared.errors.error("listening can't go on: \(error)") }
   }

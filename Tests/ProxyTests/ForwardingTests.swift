@@ -31,12 +31,14 @@ struct Composed: Equatable {
     var address = "192.0.2.7:4711"
     var port: UInt16 = 8080
     var trusted: [String] = []
+    var methods: [[UInt8]] = []
   }
 
   private func compose(_ head: RequestHead, _ scene: Scene = Scene(), target: String = "/target") throws -> Composed {
     var options = scene.options
     options.trustedProxies = try scene.trusted.map { try Network(parsing: $0) }
     var rule = route("/")
+    rule.methods = scene.methods
     rule.authorization = scene.authorization
     let peer = Peer(try SocketAddress(parsing: scene.address), trusted: options.trustedProxies)
     let context = Forwarding.Context(
@@ -89,6 +91,7 @@ struct Composed: Equatable {
     "Remote_Groups",
     "X-Remote-User", "X_Remote_User", "X-Remote-Group", "X-Remote-Groups", "X-Webauth-User", "X_WEBAUTH_USER", "X-Authenticated-User",
     "X-Auth-Request-User", "X-Real-IP", "x_real_ip", "Forwarded", "FORWARDED", "Proxy", "proxy", "X_Request_Id", "X-Request-ID",
+    "X-Original-URL", "x_original_url", "X-Rewrite-URL", "X-Original-URI", "X-Original-Method",
     "X~Forwarded~User", "x!forwarded!for", "X+Remote|User", "Remote*User", "X#Webauth$User",
   ])
   func claimOfIdentityIsDeletedInEverySpelling(_ name: String) throws {
@@ -96,6 +99,14 @@ struct Composed: Equatable {
       let composed = try compose(head("GET / HTTP/1.1", "Host: a.example", "\(name): \(value)", "\(name): again", "X-Kept: 1"))
       #expect(composed.lines == ["Host: a.example", "X-Kept: 1"] + ours, "\(name)")
     }
+  }
+
+  @Test(arguments: ["X-HTTP-Method-Override", "x_http_method_override", "X-HTTP-Method", "X-Method-Override"])
+  func methodThatWasJudgedIsNotOverridden(_ name: String) throws {
+    var scene = Scene()
+    #expect(try compose(head("GET / HTTP/1.1", "Host: a.example", "\(name): DELETE"), scene).has(name))
+    scene.methods = [bytes("GET")]
+    #expect(try !compose(head("GET / HTTP/1.1", "Host: a.example", "\(name): DELETE"), scene).has(name))
   }
 
   @Test func likeNamesThatClaimNothingPass() throws {

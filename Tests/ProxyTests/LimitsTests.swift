@@ -75,3 +75,12 @@ import Testing
     }
   }
 }
+
+@Suite struct DescriptorTests {
+  @Test(arguments: [(64, 1), (64, 16), (1024, 2), (65_536, 2), (1_048_576, 64)])
+  func clientsLeaveDescriptorsForUpstreams(_ descriptors: UInt64, _ workers: Int) {
+    let clients = Limits.connections(descriptors: descriptors, workers: workers)
+    #expect(clients >= 1)
+    if descriptors >= 1024 { #expect(UInt64(clients * workers) * 3 / 2 <= descriptors && clients * workers > Int(descriptors) / 2) }
+  }
+}

@@ -40,6 +40,11 @@ func route(_ text: String, _ change: (inout Route) -> Void = { _ in }) -> Route 
     label(Router(routes.map { route($0) }), method, host, path)
   }
 
+  @Test func optionsOfTheWholeServerIsTheRootsAndNoPages() {
+    #expect(label(["= /", "/"], "*", method: "OPTIONS") == "/")
+    #expect(label(["= /"], "*", method: "OPTIONS") == "none")
+  }
+
   // MARK: Precedence
 
   @Test func mostSpecificRouteWinsWhateverTheOrder() {
