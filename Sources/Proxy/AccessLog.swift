@@ -104,7 +104,9 @@ final class AccessLog: Sendable {
         name = path
         // Group-readable for log shippers, never world-readable: it tells who asks for what.
         let raw = unsafe open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o640)
-        if raw < 0 { errors.error("access log \(path): can't be opened: \(unsafe String(cString: strerror(errno))); requests are not logged") }
+        if raw < 0 {
+          errors.error("access log \(path): can't be opened: \(unsafe String(cString: strerror(errno))); requests are not logged")
+        }
         descriptor = raw
         file = raw >= 0 ? FileDescriptor(owning: raw) : nil
       }

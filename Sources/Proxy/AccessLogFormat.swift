@@ -35,7 +35,11 @@ enum AccessLogFormat {
       out.append(peer.text)
       out.append(" - ")
       let user = record.user?.name ?? record.claimedUser
-      if user.isEmpty || record.user == nil { out.append(0x2D) } else { AccessLogFormat.escape(user.span, json: false, to: &out, spaces: true) }
+      if user.isEmpty || record.user == nil {
+        out.append(0x2D)
+      } else {
+        AccessLogFormat.escape(user.span, json: false, to: &out, spaces: true)
+      }
       out.append(" [")
       AccessLogFormat.appendCommonDate(record.beganAt, to: &out)
       out.append("] \"")

@@ -94,7 +94,8 @@ public struct Limits: Equatable, Sendable {
     check(hashQueue >= 1 && hashQueue <= 1_000_000, "hash_queue must be 1 to 1000000")
     check(hashThreads <= 256, "hash_threads must be at most 256")
     for (name, value) in [
-      ("header_timeout", headerTimeout), ("body_timeout", bodyTimeout), ("keepalive_timeout", keepAliveTimeout), ("send_timeout", sendTimeout),
+      ("header_timeout", headerTimeout), ("body_timeout", bodyTimeout), ("keepalive_timeout", keepAliveTimeout),
+      ("send_timeout", sendTimeout),
     ] {
       check(value >= .milliseconds(10) && value <= .seconds(86_400), "\(name) must be 10ms to 24h")
     }

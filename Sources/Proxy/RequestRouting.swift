@@ -24,7 +24,9 @@ enum RequestRouting {
     if let failure = CanonicalPath.canonicalize(head.bytes[head.target.path], into: &target, raw: false) {
       // Not to be understood in one way only (the router sees to the other readings): refused, unless the route that it would belong to takes paths as they are.
       target.removeAll()
-      if CanonicalPath.comparable(head.bytes[head.target.path], decodingSlashes: false, into: &target) != nil { return .refused(failure.reason) }
+      if CanonicalPath.comparable(head.bytes[head.target.path], decodingSlashes: false, into: &target) != nil {
+        return .refused(failure.reason)
+      }
       found = verdict(router, head, target.span)
       guard case .route(let index) = found, router.routes[index].isRaw else { return .refused(failure.reason) }
     } else {
@@ -32,7 +34,9 @@ enum RequestRouting {
     }
     if case .route(let index) = found, router.routes[index].isRaw {
       target.removeAll()
-      if let failure = CanonicalPath.canonicalize(head.bytes[head.target.path], into: &target, raw: true) { return .refused(failure.reason) }
+      if let failure = CanonicalPath.canonicalize(head.bytes[head.target.path], into: &target, raw: true) {
+        return .refused(failure.reason)
+      }
     }
     if head.target.hasQuery {
       target.append(0x3F)

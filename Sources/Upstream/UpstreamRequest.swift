@@ -44,7 +44,8 @@ public struct UpstreamRequest: ~Copyable {
   ///   - method: a token (RFC 9110 section 9.1), as the client wrote it.
   ///   - target: the canonical path and query, or `*`: what goes onto the wire, byte for byte. No control character or space.
   public init(
-    _ grant: consuming Grant, storage: RequestStorage, method: Span<UInt8>, target: Span<UInt8>, framing: BodyFraming, isHead: Bool, isIdempotent: Bool
+    _ grant: consuming Grant, storage: RequestStorage, method: Span<UInt8>, target: Span<UInt8>, framing: BodyFraming, isHead: Bool,
+    isIdempotent: Bool
   ) {
     self.grant = grant
     self.framing = framing

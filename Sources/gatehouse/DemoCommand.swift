@@ -54,7 +54,9 @@ final class Scratch {
   init() throws {
     let base = unsafe getenv("TMPDIR").map { unsafe String(cString: $0) } ?? "/tmp"
     var template = Array("\(base)/gatehouse-demo.XXXXXX".utf8CString)
-    guard let made = unsafe mkdtemp(&template) else { throw DemoFailure("can't make a folder in \(base): \(unsafe String(cString: strerror(errno)))") }
+    guard let made = unsafe mkdtemp(&template) else {
+      throw DemoFailure("can't make a folder in \(base): \(unsafe String(cString: strerror(errno)))")
+    }
     path = unsafe String(cString: made)
   }
 
@@ -70,7 +72,9 @@ final class Scratch {
   func remove() {
     if let folder = unsafe opendir(path) {
       while let entry = unsafe readdir(folder) {
-        let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) { unsafe String(cString: UnsafeRawPointer($0).assumingMemoryBound(to: CChar.self)) }
+        let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) {
+          unsafe String(cString: UnsafeRawPointer($0).assumingMemoryBound(to: CChar.self))
+        }
         if name != "." && name != ".." { unsafe _ = unlink("\(path)/\(name)") }
       }
       unsafe closedir(folder)

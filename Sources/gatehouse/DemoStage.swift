@@ -83,7 +83,9 @@ final class Stage {
   func start() throws -> String {
     let serve = try Child([program, "serve", "--config", "\(scratch.path)/proxy.conf"])
     children.append(serve)
-    guard let line = serve.line(containing: "listening on "), let url = line.components(after: "http://"), serve.line(containing: "ready") != nil else {
+    guard let line = serve.line(containing: "listening on "), let url = line.components(after: "http://"),
+      serve.line(containing: "ready") != nil
+    else {
       throw DemoFailure("the proxy did not start; is \(listen) taken?")
     }
     return url
@@ -104,7 +106,9 @@ final class Stage {
         expected: ["HTTP/1.1 200", "alice"], refused: ["\"Authorization\"", token]),
       Trial(says: "without credentials: 401", arguments: ["-i", "\(url)/hello"], expected: ["HTTP/1.1 401", "WWW-Authenticate: Basic"]),
       Trial(says: "with a wrong password: 401", arguments: ["-i", "-u", "alice:wrong", "\(url)/hello"], expected: ["HTTP/1.1 401"]),
-      Trial(says: "where alice's groups don't reach: 403", arguments: ["-i", "-u", "alice:\(password)", "\(url)/admin/"], expected: ["HTTP/1.1 403"]),
+      Trial(
+        says: "where alice's groups don't reach: 403", arguments: ["-i", "-u", "alice:\(password)", "\(url)/admin/"],
+        expected: ["HTTP/1.1 403"]),
       Trial(says: "a public route: 200 without credentials", arguments: ["-i", "\(url)/healthz"], expected: ["HTTP/1.1 200"]),
     ]
   }

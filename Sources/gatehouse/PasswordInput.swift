@@ -30,7 +30,9 @@ enum PasswordInput {
   /// Asks on the terminal, with its echo off meanwhile.
   static func prompt(_ words: String) throws -> Secret {
     var before = termios()
-    guard unsafe tcgetattr(STDIN_FILENO, &before) == 0 else { throw Failure("the terminal can't be read: \(unsafe String(cString: strerror(errno)))") }
+    guard unsafe tcgetattr(STDIN_FILENO, &before) == 0 else {
+      throw Failure("the terminal can't be read: \(unsafe String(cString: strerror(errno)))")
+    }
     var silent = before
     silent.c_lflag &= ~tcflag_t(ECHO)
     // Interrupting must not leave a terminal that shows nothing: the signals wait until the echo is back.

@@ -20,7 +20,8 @@ extension TokenCommand {
     static let configuration = CommandConfiguration(abstract: "Make a token for a user. It is printed once and can't be shown again.")
     @Argument(help: "The user's name.") var user: String
     @Option(name: .long, help: ArgumentHelp("What the token is called, to revoke it by.", valueName: "name")) var name: String
-    @Option(name: .long, help: ArgumentHelp("Date from which on it is refused: 2027-01-31 or 2027-01-31T12:00:00Z.", valueName: "date")) var expires: Expiry?
+    @Option(name: .long, help: ArgumentHelp("Date from which on it is refused: 2027-01-31 or 2027-01-31T12:00:00Z.", valueName: "date"))
+    var expires: Expiry?
     @OptionGroup var users: UserFileOption
 
     func run() throws {
@@ -43,11 +44,15 @@ extension TokenCommand {
     func run() throws {
       let table = try users.resolve().table()
       let now = Timestamp.now()
-      if let user, table.user(named: Array(user.utf8).span) == nil { throw Failure("there is no user \(user.debugDescription) who can log in") }
+      if let user, table.user(named: Array(user.utf8).span) == nil {
+        throw Failure("there is no user \(user.debugDescription) who can log in")
+      }
       for owner in table.users where user == nil || owner.name == Array((user ?? "").utf8) {
         for key in owner.keys {
           let last = key.lastFour.map { "…" + String(decoding: $0, as: UTF8.self) } ?? "…"
-          let expiry = key.expires.map { ($0 <= now ? "expired=" : "expires=") + String(decoding: CalendarText.text($0), as: UTF8.self) } ?? "never expires"
+          let expiry =
+            key.expires.map { ($0 <= now ? "expired=" : "expires=") + String(decoding: CalendarText.text($0), as: UTF8.self) }
+            ?? "never expires"
           Output.line("\(String(decoding: owner.name, as: UTF8.self))\t\(String(decoding: key.name, as: UTF8.self))\t\(last)\t\(expiry)")
         }
       }

@@ -8,7 +8,8 @@ import Primitives
 struct UserCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "user", abstract: "Add, change and remove users.",
-    discussion: "A running server takes changes into use by itself. Passwords are asked for, or come by --password-stdin; never as an argument.",
+    discussion:
+      "A running server takes changes into use by itself. Passwords are asked for, or come by --password-stdin; never as an argument.",
     subcommands: [Add.self, Passwd.self, Remove.self, List.self, Verify.self, Lock.self, Unlock.self, Group.self])
 
   func run() throws { throw ValidationError("say what to do: add, passwd, remove, list, verify, lock, unlock or group") }
@@ -39,8 +40,11 @@ extension UserCommand {
   struct Add: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Add a user; makes the file if there is none.")
     @Argument(help: "The user's name.") var name: String
-    @Option(name: .long, parsing: .upToNextOption, help: ArgumentHelp("Groups the user is a member of.", valueName: "group")) var groups: [String] = []
-    @Option(name: .long, help: ArgumentHelp("Date from which on the user is refused: 2027-01-31 or 2027-01-31T12:00:00Z.", valueName: "date")) var expires: Expiry?
+    @Option(name: .long, parsing: .upToNextOption, help: ArgumentHelp("Groups the user is a member of.", valueName: "group")) var groups:
+      [String] = []
+    @Option(
+      name: .long, help: ArgumentHelp("Date from which on the user is refused: 2027-01-31 or 2027-01-31T12:00:00Z.", valueName: "date"))
+    var expires: Expiry?
     @OptionGroup var hashing: HashOptions
     @OptionGroup var password: PasswordOption
     @OptionGroup var users: UserFileOption
@@ -72,7 +76,9 @@ extension UserCommand {
     func run() throws {
       let file = try users.resolve()
       let bytes = Array(name.utf8)
-      guard try file.table().user(named: bytes.span) != nil else { throw Failure("there is no user \(name.debugDescription) who can log in in \(file.path)") }
+      guard try file.table().user(named: bytes.span) != nil else {
+        throw Failure("there is no user \(name.debugDescription) who can log in in \(file.path)")
+      }
       let secret = try password.read(for: name, twice: true)
       let hash = try PasswordHash.make(hashing.hash, cost: hashing.cost, password: secret)
       try file.change { (text: inout UserFileText) throws(UserEditFailure) in try text.setHash(hash, of: bytes) }
@@ -104,7 +110,9 @@ extension UserCommand {
         var facts = [user.hash.map { $0.costLabel } ?? "no password"]
         if !user.groups.isEmpty { facts.append("groups=" + user.groups.map { String(decoding: $0, as: UTF8.self) }.joined(separator: ",")) }
         if user.isLocked { facts.append("locked") }
-        if let expires = user.expires { facts.append((expires <= now ? "expired=" : "expires=") + String(decoding: CalendarText.text(expires), as: UTF8.self)) }
+        if let expires = user.expires {
+          facts.append((expires <= now ? "expired=" : "expires=") + String(decoding: CalendarText.text(expires), as: UTF8.self))
+        }
         if !user.keys.isEmpty { facts.append("tokens=\(user.keys.count)") }
         Output.line("\(String(decoding: user.name, as: UTF8.self))\t\(facts.joined(separator: " "))")
       }
@@ -121,7 +129,9 @@ extension UserCommand {
     func run() throws {
       let table = try users.resolve().table()
       let secret = try password.read(for: name, twice: false)
-      guard let user = table.user(named: Array(name.utf8).span) else { throw Failure("there is no user \(name.debugDescription) who can log in") }
+      guard let user = table.user(named: Array(name.utf8).span) else {
+        throw Failure("there is no user \(name.debugDescription) who can log in")
+      }
       if user.isLocked { throw Failure("\(name) is locked") }
       if let expires = user.expires, expires <= Timestamp.now() { throw Failure("\(name) has expired") }
       guard let hash = user.hash else { throw Failure("\(name) has no password, only tokens") }

@@ -9,7 +9,9 @@ struct UserFileOption: ParsableArguments {
   @Option(name: [.customShort("f"), .long], help: ArgumentHelp("The user file.", valueName: "users"), completion: .file())
   var file: String?
 
-  @Option(name: [.customShort("c"), .long], help: ArgumentHelp("The configuration that names the user file.", valueName: "proxy.conf"), completion: .file())
+  @Option(
+    name: [.customShort("c"), .long], help: ArgumentHelp("The configuration that names the user file.", valueName: "proxy.conf"),
+    completion: .file())
   var config: String?
 
   func validate() throws {

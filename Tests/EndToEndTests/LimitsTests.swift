@@ -62,7 +62,9 @@ extension EndToEnd {
         // A little too long is read away, and the connection goes on.
         let little = try house.client()
         for _ in 0..<3 {
-          #expect(try little.exchange(request("POST", "/", [auth, "Content-Length: 1025"], body: String(repeating: "x", count: 1025))).status == 413)
+          #expect(
+            try little.exchange(request("POST", "/", [auth, "Content-Length: 1025"], body: String(repeating: "x", count: 1025))).status
+              == 413)
         }
         #expect(house.upstream.connections.isEmpty)
         // Chunked says its length as it goes.
