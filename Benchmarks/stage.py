@@ -219,6 +219,13 @@ class Values:
     def median(self):
         return statistics.median(self.values)
 
+    def is_surely_beside(self, bound):
+        """Whether the true median is above or below `bound` for certain: by the ranks between which it lies 19 times of 20."""
+        n, ranked = len(self.values), sorted(self.values)
+        reach = 0.98 * n**0.5
+        low, high = ranked[max(0, int(n / 2 - reach))], ranked[min(n - 1, int(n / 2 + reach))]
+        return low > bound or high < bound
+
     def text(self, digits=2):
         return f"{self.median:.{digits}f} ({min(self.values):.{digits}f}–{max(self.values):.{digits}f})"
 
