@@ -192,6 +192,8 @@ final class Connection {
     case .none:
       if exchange.phase == .idle {
         if output.capacity > 4096 { output.release() }
+        // What was waited for until now may have been allowed longer than idleness is.
+        arm()
         if isHeldBack {
           isHeldBack = false
           worker.again(self)

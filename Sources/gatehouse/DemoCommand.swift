@@ -35,9 +35,10 @@ struct DemoCommand: ParsableCommand {
       Output.line("\nall \(trials.count) as they should be")
       return
     }
+    stage.holdSignals()
     for trial in trials { Output.line("# \(trial.says)\n\(trial.command)\n") }
     Output.line("Ctrl-C ends it.")
-    try stage.waitForSignal()
+    stage.waitForSignal()
   }
 }
 

@@ -113,13 +113,24 @@ final class Stage {
     ]
   }
 
-  /// Until Ctrl-C or TERM.
-  func waitForSignal() throws {
+  /// From now on Ctrl-C and TERM wait for `waitForSignal`, so that none ends us before we have cleaned up. Not before the children
+  /// are started: they would inherit it.
+  func holdSignals() {
+    var set = Self.endings
+    unsafe _ = sigprocmask(SIG_BLOCK, &set, nil)
+  }
+
+  private static var endings: sigset_t {
     var set = sigset_t()
     unsafe sigemptyset(&set)
     unsafe sigaddset(&set, SIGINT)
     unsafe sigaddset(&set, SIGTERM)
-    unsafe sigprocmask(SIG_BLOCK, &set, nil)
+    return set
+  }
+
+  /// Until Ctrl-C or TERM.
+  func waitForSignal() {
+    var set = Self.endings
     var signal: Int32 = 0
     unsafe _ = sigwait(&set, &signal)
   }

@@ -43,6 +43,14 @@ extension EndToEnd {
       }
     }
 
+    @Test func anIdleConnectionIsClosedSilentlyWhateverElseMayTakeLonger() throws {
+      try House.with(Setup(top: "keepalive_timeout 300ms")) { house throws in
+        let used = try house.client()
+        for _ in 0..<2 { #expect(try used.exchange(request("GET", "/", [auth])).status == 200) }
+        #expect(used.isClosedByPeer(within: .seconds(5)))
+      }
+    }
+
     @Test func anIdleBodyIs408() throws {
       try House.with(Setup(top: "body_timeout 300ms"), Answer.tolerant("")) { house throws in
         let client = try house.client()
