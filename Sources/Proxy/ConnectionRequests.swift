@@ -122,6 +122,10 @@ extension Connection {
       }
       endTransfer()
     case .stop(let ending):
+      if let key = pendingCheck {
+        pendingCheck = nil
+        worker.shared.pool.abandon(key, connection: token, serial: serial)
+      }
       if ending == .abort || transfer != nil { record.isAborted = true }
       endTransfer()
     }
@@ -167,13 +171,16 @@ extension Connection {
       if !worker.shared.pool.submit(check, address: peer.address.networkKey, waiter, now: worker.now) {
         record.reason = "too many password checks are waiting"
         perform(exchange.refused(status: 503))
+        return
       }
+      pendingCheck = check.key
     }
   }
 
   /// The pool's answer.
   func checked(serial: UInt64, _ check: PasswordCheck, _ outcome: CheckOutcome) {
     guard !isClosed, serial == self.serial, exchange.phase == .judging else { return }
+    pendingCheck = nil
     switch outcome {
     case .tooLate:
       record.reason = "the password check waited too long"

@@ -21,6 +21,8 @@ final class HashPool: Sendable {
     let address: UInt64
     var waiters: [Waiter]
     let expiry: Instant
+    /// Taken out of its line by a thread.
+    var isRunning = false
   }
 
   /// The queue: one line of jobs an address, served in turn, so that one address with many guesses does not stand before everybody else.
@@ -72,6 +74,23 @@ final class HashPool: Sendable {
     return accepted
   }
 
+  /// The waiter is gone. A check that nobody else waits for leaves the queue, so that whoever asks and hangs up fills no place and costs no hash.
+  func abandon(_ key: PasswordCheck.Key, connection: SlotToken, serial: UInt64) {
+    state.withLock { state in
+      guard var job = state.jobs[key] else { return }
+      job.waiters.removeAll { $0.connection == connection && $0.serial == serial }
+      state.jobs[key] = job
+      guard job.waiters.isEmpty && !job.isRunning else { return }
+      state.jobs[key] = nil
+      state.waiting -= 1
+      state.lines[job.address]?.removeAll { $0 == key }
+      if state.lines[job.address]?.isEmpty == true {
+        state.lines[job.address] = nil
+        state.turn.removeAll { $0 == job.address }
+      }
+    }
+  }
+
   /// Lets the threads end when they have finished what they are at; what waits is dropped.
   func finish() {
     state.withLock { $0.ends = true }
@@ -118,6 +137,7 @@ final class HashPool: Sendable {
         late = state.jobs.removeValue(forKey: key)
         return Taken(run: nil)
       }
+      state.jobs[key]?.isRunning = true
       return Taken(run: job.check)
     }
     if let late {

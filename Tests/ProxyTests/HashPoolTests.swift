@@ -51,6 +51,27 @@ import Testing
     }
   }
 
+  @Test func whoHangsUpFillsNoPlace() throws {
+    let scene = try Scene(capacity: 4)
+    let key = try People.check("slow", "guess", scene.gatekeeper).key
+    for serial in UInt64(1)...100 {
+      #expect(try scene.submit("guess", serial: serial))
+      scene.pool.abandon(key, connection: SlotToken(slot: 9, generation: 9), serial: serial)
+    }
+    #expect(try scene.submit("secret", serial: 101))
+    let answers = try scene.answers(1)
+    #expect(answers.map(\.0) == [101], "nothing was hashed for those who left")
+  }
+
+  @Test func oneWhoLeavesTakesNoAnswerFromTheOthers() throws {
+    let scene = try Scene()
+    #expect(try scene.submit("secret", serial: 1))
+    #expect(try scene.submit("secret", serial: 2))
+    scene.pool.abandon(try People.check("slow", "secret", scene.gatekeeper).key, connection: SlotToken(slot: 9, generation: 9), serial: 1)
+    let answers = try scene.answers(1)
+    #expect(answers.map(\.0) == [2] && answers.map(\.1) == [.matched])
+  }
+
   @Test func rightAndWrongPasswordsAreToldApart() throws {
     let scene = try Scene()
     #expect(try scene.submit("secret", serial: 1))
