@@ -41,6 +41,9 @@ public final class Server {
     static let workers: UInt8 = 2
   }
 
+  /// Between two looks at the user file where nothing was told: the kernel does not tell what happens on another machine.
+  private static let glancePause = Interval.seconds(5)
+
   /// Signals that `run` answers to. Blocked before any thread starts.
   private static let signals: [Signal] = [.terminate, .interrupt, .hangup, .user1]
 
@@ -189,10 +192,11 @@ public final class Server {
     var watched = watch(poller)
     /// When to look at the user file again: it changed a moment ago and may not be whole yet.
     var lookAgain: Instant?
+    var glance = Instant.now().advanced(by: Self.glancePause)
     var running = workers.count
     var deadline: Instant?
     while running > 0 {
-      let count = poller.wait(until: lookAgain, now: Instant.now())
+      let count = poller.wait(until: min(lookAgain ?? glance, glance), now: Instant.now())
       for i in 0..<count {
         switch poller.event(i).token.kind {
         case Source.signals:
@@ -204,7 +208,8 @@ public final class Server {
               if let old = watched { poller.remove(old) }
               reload(shared)
               watched = watch(poller)
-              lookAgain = nil
+              // A change that was told a moment ago may not have been read, or may fall between the reading and the new watch.
+              lookAgain = Instant.now().advanced(by: UserDirectory.settleTime)
             case .user1:
               shared.accessLog.reopen()
               errors.notice("log reopened")
@@ -217,6 +222,10 @@ public final class Server {
         default:
           running -= ended.drain().count
         }
+      }
+      if Instant.now() >= glance {
+        glance = Instant.now().advanced(by: Self.glancePause)
+        if lookAgain == nil && directory.looksChanged() { lookAgain = Instant.now() }
       }
       if let due = lookAgain, Instant.now() >= due { lookAgain = reloadUsers() }
     }

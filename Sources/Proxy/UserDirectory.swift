@@ -28,6 +28,8 @@ final class UserDirectory {
   /// Read at the look before; used when it is still the same at the next.
   private var candidate: FileReading?
   private var inForce: FileLook?
+  /// What it looked like when it was last taken, or given up; nil when it was not there.
+  private var lastSeen: FileLook?
   private var looks = 0
 
   init(path: String?) {
@@ -41,6 +43,13 @@ final class UserDirectory {
     return DecoySeed((Array("gatehouse decoys ".utf8) + machine).span)
   }()
 
+  /// Whether the file looks other than at the end of the last reading. One stat(2): for the changes that nobody tells us, such as those of
+  /// a network file system, or of a file that we may not read.
+  func looksChanged() -> Bool {
+    guard let path else { return false }
+    return (try? UserFile(path: path).look()) != lastSeen
+  }
+
   /// Looks once.
   func look() -> Look {
     guard let path else { return .unchanged }
@@ -50,6 +59,7 @@ final class UserDirectory {
       if now == inForce {
         candidate = nil
         looks = 0
+        lastSeen = now
         return .unchanged
       }
       guard let reading = candidate, reading.settling(at: now) == .settled else {
@@ -92,6 +102,7 @@ final class UserDirectory {
     if looks < Self.patience { return .changing }
     looks = 0
     // Given up until the file changes again.
+    lastSeen = path.flatMap { try? UserFile(path: $0).look() }
     return .failed(reason)
   }
 
@@ -100,6 +111,7 @@ final class UserDirectory {
     looks = 0
     // Also when it can't be used: it is not to be tried again until it changes.
     inForce = reading.look
+    lastSeen = reading.look
     do throws(UserFileFault) {
       return .table(try UserTable(parsing: reading.bytes, seed: Self.decoySeed))
     } catch {
