@@ -21,11 +21,14 @@ final class AccessLog: Sendable {
 
   private let state: Mutex<State>
   private let wake: Mailbox<Void>
+  /// Told when the thread has written its last line.
+  private let ended: Mailbox<Void>
   private let errors: ErrorLog
 
   init(_ options: AccessLogOptions, errors: ErrorLog) throws(NetError) {
     state = Mutex(State(options: options))
     wake = try Mailbox()
+    ended = try Mailbox()
     self.errors = errors
   }
 
@@ -52,15 +55,25 @@ final class AccessLog: Sendable {
     wake.post(())
   }
 
-  /// Writes what is queued and lets the thread end.
-  func finish() {
+  /// Writes what is queued and lets the thread end. False when that takes longer than `patience`: standard output may be a pipe whose
+  /// reader has stopped, and a write(2) to it never returns.
+  func finish(within patience: Interval) -> Bool {
     state.withLock { $0.ends = true }
     wake.post(())
+    let deadline = Instant.now().advanced(by: patience)
+    guard var poller = try? Poller(capacity: 1), (try? poller.add(ended.descriptor, .read, EventToken(kind: 0))) != nil else { return false }
+    while ended.drain().isEmpty {
+      let now = Instant.now()
+      if now >= deadline { return false }
+      _ = poller.wait(until: deadline, now: now)
+    }
+    return true
   }
 
   /// The thread's body: returns after `finish`.
   func run() {
-    var file = Output(state.withLock { $0.options }, errors)
+    defer { ended.post(()) }
+    var file = Output(state.withLock { $0.options }, errors, otherwise: "requests are not logged")
     guard var poller = try? Poller(capacity: 4), (try? poller.add(wake.descriptor, .read, EventToken(kind: 0))) != nil else {
       errors.error("access log: no epoll instance; nothing will be logged")
       return
@@ -78,7 +91,14 @@ final class AccessLog: Sendable {
       }
       for block in blocks { file.write(block, errors) }
       if dropped > 0 { errors.warning("access log: \(dropped) lines dropped, the disk is too slow") }
-      if let options { file = Output(options, errors) }
+      if let options {
+        // A file that can't be opened anew is no reason to lose the one that is open.
+        let fresh = Output(options, errors, otherwise: "the one that is open is kept")
+        if fresh.isOpen || options.target == .off {
+          file = fresh
+          errors.notice("access log reopened")
+        }
+      }
       if ends { return }
     }
   }
@@ -90,7 +110,9 @@ final class AccessLog: Sendable {
     private let name: String
     private var hasFailed = false
 
-    init(_ options: AccessLogOptions, _ errors: ErrorLog) {
+    var isOpen: Bool { descriptor >= 0 }
+
+    init(_ options: AccessLogOptions, _ errors: ErrorLog, otherwise: StaticString) {
       switch options.target {
       case .off:
         file = nil
@@ -104,9 +126,7 @@ final class AccessLog: Sendable {
         name = path
         // Group-readable for log shippers, never world-readable: it tells who asks for what.
         let raw = unsafe open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o640)
-        if raw < 0 {
-          errors.error("access log \(path): can't be opened: \(unsafe String(cString: strerror(errno))); requests are not logged")
-        }
+        if raw < 0 { errors.error("access log \(path): can't be opened: \(unsafe String(cString: strerror(errno))); \(otherwise)") }
         descriptor = raw
         file = raw >= 0 ? FileDescriptor(owning: raw) : nil
       }

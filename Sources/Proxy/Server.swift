@@ -43,6 +43,8 @@ public final class Server {
 
   /// Between two looks at the user file where nothing was told: the kernel does not tell what happens on another machine.
   private static let glancePause = Interval.seconds(5)
+  /// How long the access log's last lines may take to be written at the end.
+  private static let logPatience = Interval.seconds(5)
 
   /// Signals that `run` answers to. Blocked before any thread starts.
   private static let signals: [Signal] = [.terminate, .interrupt, .hangup, .user1]
@@ -100,8 +102,11 @@ public final class Server {
     let code = control(reader, shared, &poller)
     pool.finish()
     for thread in hashThreads { thread.join() }
-    accessLog.finish()
-    logThread.join()
+    if accessLog.finish(within: Self.logPatience) {
+      logThread.join()
+    } else {
+      errors.warning("access log: not all was written, nobody takes it")
+    }
     errors.notice("stopped")
     return code
   }
@@ -212,7 +217,6 @@ public final class Server {
               lookAgain = Instant.now().advanced(by: UserDirectory.settleTime)
             case .user1:
               shared.accessLog.reopen()
-              errors.notice("log reopened")
             default:
               break
             }
