@@ -38,6 +38,13 @@ public struct Diagnostic: Sendable, Equatable {
     return text
   }
 
+  /// The same in one line and without the config's own, for a log: `proxy.conf:12:5: unknown directive 'liste' (did you mean 'listen'?)`.
+  public var line: String {
+    var position = fileName
+    if let place { position += ":\(place.line):\(place.column)" }
+    return (position.isEmpty ? "" : position + ": ") + message + (hint.map { " (\($0))" } ?? "")
+  }
+
   /// Characters of a line that are shown on either side of the place at most: a minified or binary file must not flood the terminal.
   private static let shownBefore = 80
   private static let shownAfter = 60

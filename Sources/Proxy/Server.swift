@@ -26,6 +26,8 @@ public final class Server {
   }
 
   private var settings: Settings
+  /// What the sockets, the threads and the cache were made by: it takes a start to change them.
+  private let started: Settings
   private let load: Load
   private let errors: ErrorLog
   private let cache: VerifiedCache
@@ -52,6 +54,7 @@ public final class Server {
   /// - Parameter load: called on HUP.
   public init(_ settings: Settings, errors: ErrorLog, load: @escaping Load) throws {
     self.settings = settings
+    started = settings
     self.errors = errors
     self.load = load
     cache = VerifiedCache(entries: settings.gatekeeper.cacheEntries)
@@ -269,7 +272,7 @@ public final class Server {
       errors.error("reload: the configuration has errors; the one before stays in force")
       return
     }
-    let old = settings
+    let oldLog = settings.accessLog
     let oldDirectoryPath = directory.path
     directory.path = fresh.usersPath
     do {
@@ -282,17 +285,17 @@ public final class Server {
       errors.error("reload: \(error); the configuration and users before stay in force")
       return
     }
-    if old.listeners != fresh.listeners || old.workers != fresh.workers {
+    if started.listeners != fresh.listeners || started.workers != fresh.workers {
       errors.warning("reload: changes of `listen` and `workers` take effect at the next start")
     }
-    if old.limits.hashThreads != fresh.limits.hashThreads || old.limits.hashQueue != fresh.limits.hashQueue
-      || old.limits.hashWait != fresh.limits.hashWait || old.gatekeeper.cacheEntries != fresh.gatekeeper.cacheEntries
+    if started.limits.hashThreads != fresh.limits.hashThreads || started.limits.hashQueue != fresh.limits.hashQueue
+      || started.limits.hashWait != fresh.limits.hashWait || started.gatekeeper.cacheEntries != fresh.gatekeeper.cacheEntries
     {
       errors.warning(
         "reload: changes of `hash_threads`, `hash_queue`, `hash_wait` and the number of cache entries take effect at the next start")
     }
     errors.setLevel(fresh.logLevel)
-    if old.accessLog != fresh.accessLog { shared.accessLog.reopen(fresh.accessLog) }
+    if oldLog != fresh.accessLog { shared.accessLog.reopen(fresh.accessLog) }
     do { try watchFiles() } catch { errors.warning("the user file can't be watched: \(error)") }
     adopt()
     errors.notice("reloaded: \(settings.routes.count) routes, \(table.users.count) users")

@@ -23,14 +23,15 @@ struct ServeCommand: ParsableCommand {
       Output.error("gatehouse: not started: \(config) can't be used\n\(configuration.diagnostics.rendered)")
       throw ExitCode(1)
     }
-    for warning in configuration.diagnostics.warnings { Output.error(warning.rendered) }
+    // What has no place in the config is about lines of the user file, and the server speaks of those itself.
+    for warning in configuration.diagnostics.warnings where warning.place != nil { Output.error(warning.rendered) }
     let errors = ErrorLog(level: settings.logLevel)
     let path = config
     do {
       let server = try Server(settings, errors: errors) { () throws(Server.ConfigurationErrors) in
         let fresh = Configuration.load(path: path)
-        guard let settings = fresh.settings else { throw Server.ConfigurationErrors(lines: fresh.diagnostics.errors.map(\.rendered)) }
-        for warning in fresh.diagnostics.warnings { errors.warning(warning.rendered) }
+        guard let settings = fresh.settings else { throw Server.ConfigurationErrors(lines: fresh.diagnostics.errors.map(\.line)) }
+        for warning in fresh.diagnostics.warnings where warning.place != nil { errors.warning(warning.line) }
         return settings
       }
       let code = try server.run()
