@@ -258,6 +258,7 @@ final class Connection {
   func close() {
     if isClosed { return }
     endTransfer()
+    abandonCheck()
     if case .finished = exchange.phase { log(.gone) }
     isClosed = true
     worker.poller.remove(stream.descriptor)

@@ -122,10 +122,7 @@ extension Connection {
       }
       endTransfer()
     case .stop(let ending):
-      if let key = pendingCheck {
-        pendingCheck = nil
-        worker.shared.pool.abandon(key, connection: token, serial: serial)
-      }
+      abandonCheck()
       if ending == .abort || transfer != nil { record.isAborted = true }
       endTransfer()
     }
@@ -168,13 +165,21 @@ extension Connection {
       refused(refusal, status: 403)
     case .pending(let check):
       let waiter = HashPool.Waiter(mailbox: worker.mailbox, connection: token, serial: serial)
-      if !worker.shared.pool.submit(check, address: peer.address.networkKey, waiter, now: worker.now) {
+      let network = ClientNetwork.key(head, peer, trusted: snapshot.settings.forwarding.trustedProxies)
+      if worker.shared.pool.submit(check, address: network, waiter, now: worker.now) {
+        pendingCheck = check.key
+      } else {
         record.reason = "too many password checks are waiting"
         perform(exchange.refused(status: 503))
-        return
       }
-      pendingCheck = check.key
     }
+  }
+
+  /// Nobody is there to be told any more.
+  func abandonCheck() {
+    guard let key = pendingCheck else { return }
+    pendingCheck = nil
+    worker.shared.pool.abandon(key)
   }
 
   /// The pool's answer.
@@ -182,6 +187,9 @@ extension Connection {
     guard !isClosed, serial == self.serial, exchange.phase == .judging else { return }
     pendingCheck = nil
     switch outcome {
+    case .displaced:
+      record.reason = "too many password checks are waiting"
+      perform(exchange.refused(status: 503))
     case .tooLate:
       record.reason = "the password check waited too long"
       perform(exchange.refused(status: 503))

@@ -1,5 +1,5 @@
 // The threads that check costly password hashes, so that no worker ever does. Bounded, fair between client addresses, and each check is run
-// once however many wait for it.
+// once however many wait for it. Who stands where is `HashQueue`'s.
 
 import Auth
 import Net
@@ -16,27 +16,13 @@ final class HashPool: Sendable {
     let serial: UInt64
   }
 
-  private struct Job {
-    let check: PasswordCheck
-    let address: UInt64
-    var waiters: [Waiter]
-    let expiry: Instant
-    /// Taken out of its line by a thread.
-    var isRunning = false
-  }
-
-  /// The queue: one line of jobs an address, served in turn, so that one address with many guesses does not stand before everybody else.
   private struct State {
-    var jobs: [PasswordCheck.Key: Job] = [:]
-    var lines: [UInt64: [PasswordCheck.Key]] = [:]
-    var turn: [UInt64] = []
-    var waiting = 0
+    var queue: HashQueue
     var ends = false
   }
 
-  private let state = Mutex(State())
+  private let state: Mutex<State>
   private let work: Semaphore
-  private let capacity: Int
   private let wait: Interval
   let threads: Int
   /// Below the workers, so that hashing takes what they leave; not the lowest, so that it moves on a busy machine.
@@ -49,46 +35,31 @@ final class HashPool: Sendable {
   init(threads: Int, capacity: Int, wait: Interval) {
     precondition(threads > 0 && capacity > 0, "a pool has threads and places")
     self.threads = threads
-    self.capacity = capacity
     self.wait = wait
+    state = Mutex(State(queue: HashQueue(capacity: capacity)))
     work = Semaphore()
   }
 
   /// Queues a check, or joins an equal one. False when the queue, or the address's share of it, is full.
   func submit(_ check: PasswordCheck, address: UInt64, _ waiter: Waiter, now: Instant) -> Bool {
-    let (accepted, isNew) = state.withLock { state -> (Bool, Bool) in
-      if state.jobs[check.key] != nil {
-        // Joining costs no hash, only memory, and that is bounded by the connections that wait.
-        state.jobs[check.key]?.waiters.append(waiter)
-        return (true, false)
-      }
-      // One address may fill at most half of the places: others still find one.
-      guard !state.ends, state.waiting < capacity, (state.lines[address]?.count ?? 0) < max(1, capacity / 2) else { return (false, false) }
-      state.jobs[check.key] = Job(check: check, address: address, waiters: [waiter], expiry: now.advanced(by: wait))
-      if state.lines[address] == nil { state.turn.append(address) }
-      state.lines[address, default: []].append(check.key)
-      state.waiting += 1
-      return (true, true)
+    let entry = state.withLock { state in
+      state.ends ? .refused : state.queue.enter(check, address: address, waiter, expiry: now.advanced(by: wait))
     }
-    if isNew { work.signal() }
-    return accepted
+    switch entry {
+    case .refused:
+      return false
+    case .joined:
+      return true
+    case .queued(let displaced):
+      if let displaced { tell(displaced, .displaced) }
+      work.signal()
+      return true
+    }
   }
 
-  /// The waiter is gone. A check that nobody else waits for leaves the queue, so that whoever asks and hangs up fills no place and costs no hash.
-  func abandon(_ key: PasswordCheck.Key, connection: SlotToken, serial: UInt64) {
-    state.withLock { state in
-      guard var job = state.jobs[key] else { return }
-      job.waiters.removeAll { $0.connection == connection && $0.serial == serial }
-      state.jobs[key] = job
-      guard job.waiters.isEmpty && !job.isRunning else { return }
-      state.jobs[key] = nil
-      state.waiting -= 1
-      state.lines[job.address]?.removeAll { $0 == key }
-      if state.lines[job.address]?.isEmpty == true {
-        state.lines[job.address] = nil
-        state.turn.removeAll { $0 == job.address }
-      }
-    }
+  /// Somebody who waited for the check of this key is gone. A check that nobody waits for is not run.
+  func abandon(_ key: PasswordCheck.Key) {
+    state.withLock { $0.queue.leave(key) }
   }
 
   /// Lets the threads end when they have finished what they are at; what waits is dropped.
@@ -101,49 +72,21 @@ final class HashPool: Sendable {
   func run() {
     while true {
       work.wait()
-      guard let check = take() else { return }
-      guard let check = check.run else { continue }
-      let matched = check.run()
-      let job = state.withLock { $0.jobs.removeValue(forKey: check.key) }
-      for waiter in job?.waiters ?? [] {
-        waiter.mailbox.post(.checked(waiter.connection, serial: waiter.serial, check, matched ? .matched : .failed))
+      let (ends, job) = state.withLock { state in state.ends ? (true, nil) : (false, state.queue.takeNext()) }
+      if ends { return }
+      // None where a check was withdrawn or displaced after it was counted in.
+      guard let job else { continue }
+      if job.expiry <= Instant.now() {
+        if let late = state.withLock({ $0.queue.finish(job.check.key) }) { tell(late, .tooLate) }
+        continue
       }
+      let matched = job.check.run()
+      if let done = state.withLock({ $0.queue.finish(job.check.key) }) { tell(done, matched ? .matched : .failed) }
     }
   }
 
-  private struct Taken {
-    /// Nil when the job had waited too long and was answered without a check.
-    let run: PasswordCheck?
-  }
-
-  /// The next job in turn, or nil at the end. The job stays known while it runs, so that equal checks still join it.
-  private func take() -> Taken? {
-    let now = Instant.now()
-    var late: Job?
-    let taken: Taken? = state.withLock { state in
-      guard !state.ends, !state.turn.isEmpty else { return state.ends ? nil : Taken(run: nil) }
-      let address = state.turn.removeFirst()
-      guard var line = state.lines[address], !line.isEmpty else { return Taken(run: nil) }
-      let key = line.removeFirst()
-      if line.isEmpty {
-        state.lines[address] = nil
-      } else {
-        state.lines[address] = line
-        state.turn.append(address)
-      }
-      state.waiting -= 1
-      guard let job = state.jobs[key] else { return Taken(run: nil) }
-      if job.expiry <= now {
-        late = state.jobs.removeValue(forKey: key)
-        return Taken(run: nil)
-      }
-      state.jobs[key]?.isRunning = true
-      return Taken(run: job.check)
-    }
-    if let late {
-      for waiter in late.waiters { waiter.mailbox.post(.checked(waiter.connection, serial: waiter.serial, late.check, .tooLate)) }
-    }
-    return taken
+  private func tell(_ job: HashQueue.Job, _ outcome: CheckOutcome) {
+    for waiter in job.waiters { waiter.mailbox.post(.checked(waiter.connection, serial: waiter.serial, job.check, outcome)) }
   }
 }
 
@@ -153,4 +96,6 @@ enum CheckOutcome: Sendable {
   case failed
   /// It waited longer than it may.
   case tooLate
+  /// Its place went to an address that has fewer.
+  case displaced
 }
