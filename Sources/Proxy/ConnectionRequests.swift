@@ -195,7 +195,7 @@ extension Connection {
       perform(exchange.refused(status: 503))
     case .matched, .failed:
       // The configuration and the users of now, not of then: a user removed while the check ran is removed.
-      snapshot = worker.snapshot
+      adoptLatest()
       if findRoute() {
         decided(snapshot.gatekeeper.settle(check, matched: outcome == .matched, requirement, at: worker.wallNow, worker.now))
       }
@@ -311,7 +311,7 @@ extension Connection {
     lastRead = worker.now
   }
 
-  /// Goes by the configuration of now, in all its parts: limits, users, and whether the peer is trusted. Between two heads only.
+  /// Goes by the configuration of now, in all its parts: limits, users, and whether the peer is trusted. Not in the middle of a head.
   private func adoptLatest() {
     guard snapshot !== worker.snapshot else { return }
     snapshot = worker.snapshot
