@@ -206,6 +206,7 @@ extension Connection {
   func refused(_ refusal: Refusal, status: Int) {
     record.reason = "\(refusal.reason.label)"
     record.claimedUser = refusal.user
+    record.authentication = worker.now.since(record.began)
     sentBearer = refusal.sentBearer
     perform(exchange.refused(status: status))
   }
@@ -268,7 +269,7 @@ extension Connection {
     sentBearer = false
     let date = worker.date
     let identifier = requestID
-    Replies.write(status, details, date: date.span, requestID: identifier.span, to: &output)
+    record.bytesOut += UInt64(Replies.write(status, details, date: date.span, requestID: identifier.span, to: &output))
     worker.markDirty(self)
   }
 

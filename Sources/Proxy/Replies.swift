@@ -42,7 +42,9 @@ enum Replies {
   /// - Parameters:
   ///   - date: IMF-fixdate (RFC 9110 section 5.6.7).
   ///   - requestID: named in the body of a 5xx, so that a user can quote it to the operator.
-  static func write(_ status: Int, _ details: Details, date: Span<UInt8>, requestID: Span<UInt8>, to out: inout ByteBuffer) {
+  /// - Returns: the bytes of the body that were written.
+  @discardableResult
+  static func write(_ status: Int, _ details: Details, date: Span<UInt8>, requestID: Span<UInt8>, to out: inout ByteBuffer) -> Int {
     var body = ByteBuffer(capacity: 160)
     if details.wantsJSON {
       writeProblem(status, requestID, to: &body)
@@ -73,7 +75,9 @@ enum Replies {
     out.append("\r\n")
     if details.closes { out.append("Connection: close\r\n") } else if details.saysKeepAlive { out.append("Connection: keep-alive\r\n") }
     out.append("\r\n")
-    if !details.isHead { out.append(body.span) }
+    if details.isHead { return 0 }
+    out.append(body.span)
+    return body.count
   }
 
   /// Whether an Accept field asks for JSON: it names a JSON type, and not HTML beside it (a browser's list names everything).
