@@ -12,7 +12,16 @@ public final class ErrorLog: Sendable {
   private let descriptor: Int32
 
   public convenience init(level: LogLevel) {
-    self.init(level: level, descriptor: STDERR_FILENO, hasPriorityPrefix: unsafe getenv("JOURNAL_STREAM") != nil)
+    let journal = unsafe getenv("JOURNAL_STREAM").map { unsafe String(cString: $0) }
+    self.init(level: level, descriptor: STDERR_FILENO, hasPriorityPrefix: Self.isJournal(STDERR_FILENO, journal))
+  }
+
+  /// Whether `descriptor` is the stream of which `name`, the value of JOURNAL_STREAM, gives device and inode. The variable alone says
+  /// nothing (systemd.exec(5)): a shell under a user's session has inherited it, and whatever was redirected is no journal.
+  static func isJournal(_ descriptor: Int32, _ name: String?) -> Bool {
+    var status = stat()
+    guard let name, unsafe fstat(descriptor, &status) == 0 else { return false }
+    return name == "\(status.st_dev):\(status.st_ino)"
   }
 
   init(level: LogLevel, descriptor: Int32, hasPriorityPrefix: Bool) {

@@ -84,3 +84,17 @@ import Testing
     #expect(complaints.say("a", "alone", at: start.advanced(by: .seconds(5))) == "alone")
   }
 }
+
+@Suite struct JournalStreamTests {
+  @Test func onlyTheStreamItselfIsTheJournal() {
+    var pipe: [Int32] = [-1, -1]
+    #expect(unsafe Glibc.pipe(&pipe) == 0)
+    defer { for end in pipe { close(end) } }
+    var status = stat()
+    #expect(unsafe fstat(pipe[1], &status) == 0)
+    let name = "\(status.st_dev):\(status.st_ino)"
+    #expect(ErrorLog.isJournal(pipe[1], name))
+    #expect(!ErrorLog.isJournal(pipe[1], nil) && !ErrorLog.isJournal(pipe[1], "") && !ErrorLog.isJournal(pipe[1], "1:2"))
+    #expect(!ErrorLog.isJournal(-1, name))
+  }
+}
