@@ -134,7 +134,7 @@ public final class Gatekeeper: Sendable {
     }
     let matched = hash.verify(password)
     guard let user else {
-      return .challenge(Refusal(.unknownUser, user: UserName.isPrintable(name) ? ASCII.array(name) : []))
+      return .challenge(Refusal(.unknownUser, user: UserName.isLoggable(name) ? ASCII.array(name) : []))
     }
     if let refusal { return .challenge(refusal) }
     if user.hash == nil { return .challenge(Refusal(.noPassword, user: user.name)) }

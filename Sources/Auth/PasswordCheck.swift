@@ -16,7 +16,7 @@ public final class PasswordCheck: Sendable {
   init(key: SHA256.Digest, name: Span<UInt8>, password: Span<UInt8>, hash: PasswordHash) {
     self.key = key
     self.name = ASCII.array(name)
-    loggedName = UserName.isPrintable(name) ? self.name : []
+    loggedName = UserName.isLoggable(name) ? self.name : []
     self.hash = hash
     self.password = Secret(copying: password)
   }

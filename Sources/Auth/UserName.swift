@@ -36,6 +36,17 @@ public enum UserName {
     return nil
   }
 
+  /// Whether a log may name somebody who was not let in so: printable, and not holding what looks like a token. One that was pasted with a space or
+  /// a letter too many before it is still good for whoever reads the log.
+  static func isLoggable(_ name: Span<UInt8>) -> Bool {
+    var i = 0
+    while i + APIKey.prefix.utf8CodeUnitCount <= name.count {
+      if ASCII.equals(name.extracting(i..<i + APIKey.prefix.utf8CodeUnitCount), ignoringCaseOf: APIKey.prefix) { return false }
+      i += 1
+    }
+    return isPrintable(name)
+  }
+
   /// UTF-8 without C0, DEL and C1 control characters: what may be written to a log or a field.
   static func isPrintable(_ text: Span<UInt8>) -> Bool {
     var i = 0
