@@ -50,7 +50,7 @@ public struct Diagnostic: Sendable, Equatable {
   private static let shownAfter = 60
 
   private static func excerpt(_ place: SourceRange) -> String {
-    let line = Array(place.file.line(place.line).unicodeScalars)
+    let line = Excerpt.shown(place.file.line(place.line))
     let column = min(place.column - 1, line.count)
     let start = max(0, column - shownBefore)
     let end = min(line.count, column + shownAfter)

@@ -228,7 +228,8 @@ extension Reading {
     let bytes = Array(value.text.utf8)
     let isTrimmed = bytes.first.map { !ASCII.isWhitespace($0) } == true && bytes.last.map { !ASCII.isWhitespace($0) } == true
     guard isTrimmed, bytes.allSatisfy(ASCII.isFieldValue) else {
-      return wrong(value, "can't be sent as a header's value (it is empty, or has outer white space or control characters)")
+      // Not the word itself, which is a secret.
+      return diagnostics.error(value.place, "the value can't be sent as a header's (it is empty, or has outer white space or control characters)")
     }
     routeInHand?.authorization = .replace(bytes)
   }

@@ -131,6 +131,8 @@ extension Reading {
       upstreamInHand?.options.address = address
     } catch {
       upstreamInHand?.server?.isBroken = true
+      // Not the word itself, which holds a password.
+      if word.text.contains("@") { return diagnostics.error(word.place, "the server's URL \(error.reason)") }
       wrong(word, error.reason)
     }
   }

@@ -210,7 +210,7 @@ import Testing
     ("authorization replace", "8:1: 'authorization replace' takes the value to send instead"),
     (
       "authorization replace \"\"",
-      "8:23: \"\" can't be sent as a header's value (it is empty, or has outer white space or control characters)"
+      "8:23: the value can't be sent as a header's (it is empty, or has outer white space or control characters)"
     ),
     ("authorization strip x", "8:21: 'authorization strip' takes no value"),
     ("realm x", "8:1: 'realm' can't stand in a 'route' block"),

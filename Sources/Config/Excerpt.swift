@@ -1,0 +1,70 @@
+// A line of a config as it may be shown: without what may be a password, since a diagnostic ends up in journals and in tickets.
+
+enum Excerpt {
+  private static let veil: Unicode.Scalar = "•"
+
+  /// The scalars of `line`, each in its place, with the value of `authorization replace` and the user part of a URL veiled. A value that
+  /// comes from a variable (`${NAME}`) is not there to be seen and stays.
+  static func shown(_ line: String) -> [Unicode.Scalar] {
+    var scalars = Array(line.unicodeScalars)
+    veilReplacements(&scalars)
+    veilUsers(&scalars)
+    return scalars
+  }
+
+  private static func veilReplacements(_ scalars: inout [Unicode.Scalar]) {
+    let keyword = Array("replace".unicodeScalars)
+    var at = 0
+    while let start = position(of: keyword, in: scalars, from: at) {
+      at = start + keyword.count
+      guard at < scalars.count, isBlank(scalars[at]) else { continue }
+      while at < scalars.count && isBlank(scalars[at]) { at += 1 }
+      // To the end of the directive: a value whose quotes are forgotten is several words.
+      let value = at
+      var isQuoted = false
+      while at < scalars.count && (isQuoted || !";}".unicodeScalars.contains(scalars[at])) {
+        if let end = variable(scalars, at) { at = end }
+        if scalars[at] == "\\" && isQuoted { at += 1 } else if scalars[at] == "\"" { isQuoted.toggle() }
+        at += 1
+      }
+      at = min(at, scalars.count)
+      var i = value
+      while i < at {
+        if let end = variable(scalars, i) {
+          i = end + 1
+          continue
+        }
+        if !isBlank(scalars[i]) && scalars[i] != "\"" { scalars[i] = veil }
+        i += 1
+      }
+    }
+  }
+
+  /// Where the `${NAME}` that begins at `start` ends.
+  private static func variable(_ scalars: [Unicode.Scalar], _ start: Int) -> Int? {
+    guard scalars[start] == "$", start + 1 < scalars.count, scalars[start + 1] == "{" else { return nil }
+    return scalars[start...].firstIndex(of: "}")
+  }
+
+  private static func veilUsers(_ scalars: inout [Unicode.Scalar]) {
+    let mark = Array("://".unicodeScalars)
+    var at = 0
+    while let start = position(of: mark, in: scalars, from: at) {
+      at = start + mark.count
+      var end = at
+      while end < scalars.count && !isBlank(scalars[end]) && !";\"".unicodeScalars.contains(scalars[end]) { end += 1 }
+      if let sign = scalars[at..<end].lastIndex(of: "@") {
+        for i in at..<sign { scalars[i] = veil }
+      }
+    }
+  }
+
+  private static func position(of word: [Unicode.Scalar], in scalars: [Unicode.Scalar], from: Int) -> Int? {
+    guard scalars.count >= word.count else { return nil }
+    return (from...max(from, scalars.count - word.count)).first {
+      $0 + word.count <= scalars.count && scalars[$0..<$0 + word.count].elementsEqual(word)
+    }
+  }
+
+  private static func isBlank(_ scalar: Unicode.Scalar) -> Bool { scalar == " " || scalar == "\t" }
+}
