@@ -115,8 +115,9 @@ extension Reading {
 
   /// - Parameter what: what the file holds, as in "the key".
   func warnIfWorldReadable(_ path: String, _ word: Word, _ what: String) {
-    guard let permissions = (try? Disk.attributes(path))?.permissions, permissions & 0o004 != 0 else { return }
-    diagnostics.warning(word.place, "everybody on this machine can read the \(what)", hint: "chmod o-rwx \(word.written)")
+    guard let permissions = (try? Disk.attributes(path))?.permissions, permissions & 0o006 != 0 else { return }
+    let may = permissions & 0o002 != 0 ? permissions & 0o004 != 0 ? "read and change" : "change" : "read"
+    diagnostics.warning(word.place, "everybody on this machine can \(may) the \(what)", hint: "chmod o-rwx \(word.written)")
   }
 
   // MARK: Names

@@ -41,12 +41,16 @@ enum Disk {
     do {
       let target = URL(fileURLWithPath: path).resolvingSymlinksInPath().path
       let found = try FileManager.default.attributesOfItem(atPath: target)
+      // Resolving stops at a link that leads nowhere.
+      if found[.type] as? FileAttributeType == .typeSymbolicLink { throw Failure(reason: "it is a symbolic link to nothing") }
       return Attributes(
         isFolder: found[.type] as? FileAttributeType == .typeDirectory,
         isRegular: found[.type] as? FileAttributeType == .typeRegular,
         permissions: number(found[.posixPermissions]) ?? 0,
         identity: [UInt64(number(found[.systemNumber]) ?? 0), UInt64(number(found[.systemFileNumber]) ?? 0)],
         size: number(found[.size]) ?? 0)
+    } catch let failure as Failure {
+      throw failure
     } catch {
       throw Failure(reason: reason(error))
     }
@@ -114,6 +118,12 @@ extension Disk {
   /// `path` from the root, as seen from the current folder.
   static func absolute(_ path: String) -> String {
     Path.join(FileManager.default.currentDirectoryPath, path.hasPrefix("./") ? String(path.dropFirst(2)) : path)
+  }
+
+  /// Whether this process may write the file at `path`, or make it.
+  static func isWritable(_ path: String) -> Bool {
+    let exists = (try? attributes(path)) != nil
+    return FileManager.default.isWritableFile(atPath: exists ? path : Path.folder(of: path))
   }
 
   /// Nil when `path` is a folder, else why not.

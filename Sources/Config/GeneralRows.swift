@@ -128,6 +128,15 @@ extension Reading {
       }) {
         return diagnostics.error(word.place, "the same address is listened on twice", hint: "first at \(earlier.word.place.shortText)")
       }
+      if let earlier = listeners.first(where: { $0.options.address.overlaps(options.address) }) {
+        return diagnostics.error(
+          word.place, "this address and that of another 'listen' exclude each other: one stands for all",
+          hint: "the other is at \(earlier.word.place.shortText)")
+      }
+      // A folder under /run is made as the service starts (RuntimeDirectory= of its unit), and need not be there before.
+      if case .unix(let path) = options.address, !path.hasPrefix("/run/"), let folder = Disk.whyNoFolder(Path.folder(of: path)) {
+        diagnostics.warning(word.place, "the socket's folder can't be used: \(folder.reason)")
+      }
       listeners.append((options, word))
     } catch {
       guard case .badAddress(_, let why) = error else { return wrong(word, "is no place to listen on") }
@@ -164,6 +173,10 @@ extension Reading {
       guard let path = path(word) else { return }
       if let folder = Disk.whyNoFolder(Path.folder(of: path)) {
         return diagnostics.error(word.place, "the log's folder can't be used: \(folder.reason)")
+      }
+      if Disk.isFolder(path) { return wrong(word, "is a folder, and a log is a file") }
+      if !Disk.isWritable(path) {
+        diagnostics.warning(word.place, "this user can't write the log: requests would not be logged", hint: "the service's folder for logs, perhaps")
       }
       options.target = .file(path: path)
     }

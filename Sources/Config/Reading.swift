@@ -101,6 +101,10 @@ final class Reading {
     if place == .top && Table.announced.contains(name.text) {
       return diagnostics.error(name.place, "'\(name.text)' is not supported in this version of Gatehouse")
     }
+    if place == .top && name.text == "server" && directive.block != nil {
+      return diagnostics.error(
+        name.place, "there is no 'server' block", hint: "'listen', 'users' and the rest stand at the top level, 'location' is called 'route'")
+    }
     let elsewhere = Table.rows.filter { $0.name == name.text }.flatMap(\.places)
     if !elsewhere.isEmpty {
       return diagnostics.error(
