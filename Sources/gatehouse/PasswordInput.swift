@@ -29,18 +29,25 @@ enum PasswordInput {
 
   /// Asks on the terminal, with its echo off meanwhile.
   static func prompt(_ words: String) throws -> Secret {
+    while true {
+      if let secret = try ask(words) { return secret }
+      // Here after Ctrl-Z and a return to the foreground: every other signal has ended us by now.
+    }
+  }
+
+  /// Nil when a signal came in between. Signals wait until the echo is back, since dying before would leave a terminal that shows
+  /// nothing; that they wait is looked for while we do, so that Ctrl-C is obeyed at once.
+  private static func ask(_ words: String) throws -> Secret? {
     var before = termios()
     guard unsafe tcgetattr(STDIN_FILENO, &before) == 0 else {
       throw Failure("the terminal can't be read: \(unsafe String(cString: strerror(errno)))")
     }
     var silent = before
     silent.c_lflag &= ~tcflag_t(ECHO)
-    // Interrupting must not leave a terminal that shows nothing: the signals wait until the echo is back.
     var signals = sigset_t()
     var old = sigset_t()
     unsafe sigemptyset(&signals)
-    unsafe sigaddset(&signals, SIGINT)
-    unsafe sigaddset(&signals, SIGTSTP)
+    for signal in interruptions { unsafe sigaddset(&signals, signal) }
     unsafe sigprocmask(SIG_BLOCK, &signals, &old)
     unsafe tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent)
     defer {
@@ -49,15 +56,35 @@ enum PasswordInput {
     }
     var text = Array(words.utf8)
     unsafe _ = write(STDERR_FILENO, &text, text.count)
-    let secret = try line(from: STDIN_FILENO)
-    unsafe _ = write(STDERR_FILENO, "\n", 1)
-    return secret
+    defer { unsafe _ = write(STDERR_FILENO, "\n", 1) }
+    return try line(from: STDIN_FILENO, unless: isInterrupted)
+  }
+
+  private static let interruptions = [SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGTSTP]
+
+  /// Whether a signal waits that was blocked.
+  private static func isInterrupted() -> Bool {
+    var pending = sigset_t()
+    unsafe sigpending(&pending)
+    return interruptions.contains { unsafe sigismember(&pending, $0) == 1 }
   }
 
   /// One line, without its end. Read byte by byte, so that nothing of what follows is taken, and no buffer of somebody else's holds it.
   static func line(from descriptor: Int32) throws -> Secret {
+    guard let secret = try line(from: descriptor, unless: nil) else { throw Failure("no password: the line is empty") }
+    return secret
+  }
+
+  /// Nil as soon as `isInterrupted`, which is asked ten times a second.
+  private static func line(from descriptor: Int32, unless isInterrupted: (() -> Bool)?) throws -> Secret? {
     var secret = Secret(capacity: 256)
     while true {
+      if let isInterrupted {
+        var wanted = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        while unsafe poll(&wanted, 1, 100) <= 0 {
+          if isInterrupted() { return nil }
+        }
+      }
       var byte: UInt8 = 0
       let n = unsafe read(descriptor, &byte, 1)
       if n < 0 && errno == EINTR { continue }

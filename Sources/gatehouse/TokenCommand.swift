@@ -31,7 +31,9 @@ extension TokenCommand {
       let owner = Array(user.utf8)
       try users.resolve().change { (text: inout UserFileText) throws(UserEditFailure) in try text.addKey(key, to: owner) }
       // On standard output, alone: `TOKEN=$(gatehouse token issue …)`.
-      Output.line(ASCII.string(issued.token.span))
+      guard Output.line(ASCII.string(issued.token.span)) else {
+        throw Failure("the token can't be written to standard output and is lost: gatehouse token revoke \(user) \(name), and issue another")
+      }
       Output.error("token \(name) of \(user) issued; it is not shown again")
     }
   }

@@ -34,6 +34,21 @@ struct HashOptions: ParsableArguments {
   }
 }
 
+extension HashOptions {
+  func make(_ password: borrowing Secret) throws -> [UInt8] {
+    do throws(PasswordHashFailure) {
+      return try PasswordHash.make(hash, cost: cost, password: password)
+    } catch {
+      throw Failure("the hash \(error)")
+    }
+  }
+}
+
+/// What is to be stored must be what was typed: of bytes that are no UTF-8 nothing but U+FFFD is left by now.
+private func requireUTF8(_ words: [String]) throws {
+  for word in words where word.unicodeScalars.contains("\u{FFFD}") { throw Failure("\(word.debugDescription) is not UTF-8") }
+}
+
 extension PasswordHash.NewKind: ExpressibleByArgument {}
 
 extension UserCommand {
@@ -54,8 +69,10 @@ extension UserCommand {
       let name = Array(name.utf8)
       // Before asking for a password that would be for nothing.
       if let fault = UserName.fault(name.span) { throw Failure("\(self.name.debugDescription) can't be a user's name: \(fault)") }
+      try requireUTF8([self.name] + groups)
+      if let table = try? file.table(), table.user(named: name.span) != nil { throw Failure("\(UserEditFailure.userExists(name))") }
       let secret = try password.read(for: self.name, twice: true)
-      let hash = try PasswordHash.make(hashing.hash, cost: hashing.cost, password: secret)
+      let hash = try hashing.make(secret)
       let groups = groups.map { Array($0.utf8) }
       let expiry = expires?.time
       let now = Timestamp(seconds: Timestamp.now().seconds)
@@ -80,7 +97,7 @@ extension UserCommand {
         throw Failure("there is no user \(name.debugDescription) who can log in in \(file.path)")
       }
       let secret = try password.read(for: name, twice: true)
-      let hash = try PasswordHash.make(hashing.hash, cost: hashing.cost, password: secret)
+      let hash = try hashing.make(secret)
       try file.change { (text: inout UserFileText) throws(UserEditFailure) in try text.setHash(hash, of: bytes) }
       Output.line("password of \(name) changed")
     }
@@ -176,6 +193,7 @@ extension UserCommand {
     @OptionGroup var users: UserFileOption
 
     func run() throws {
+      try requireUTF8([group])
       let bytes = Array(name.utf8)
       let member = Array(group.utf8)
       let adds = change == .add

@@ -23,7 +23,8 @@ struct UserFileOption: ParsableArguments {
     if let file { return UserFile(path: file) }
     let configuration = Configuration.load(path: config ?? "proxy.conf")
     guard let path = configuration.usersPath else {
-      throw Failure("\(config ?? "proxy.conf") names no user file (or can't be read): say --file users")
+      let why = configuration.diagnostics.errors.first?.line ?? "\(config ?? "proxy.conf") names no user file"
+      throw Failure("\(why); say which configuration with --config, or which user file with --file")
     }
     return UserFile(path: path)
   }
