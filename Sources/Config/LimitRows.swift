@@ -20,7 +20,8 @@ extension Table {
     count("keepalive_requests", \.keepAliveRequests, 1...1_000_000_000, "10000", "Requests that one client connection may bring."),
     time("send_timeout", \.sendTimeout, "60s", "How long a client may take nothing of a response before it is cut off."),
     count(
-      "connections", \.connectionsPerWorker, 1...1_000_000, "16384", "Client connections of one worker; more wait.",
+      "connections", \.connectionsPerWorker, 1...1_000_000, "16384",
+      "Client connections of one worker; beyond, those idle longest are closed, and if there are none more wait.",
       ["worker_connections", "maxconn"]),
     time(
       "drain_timeout", \.drainTimeout, "30s", "After SIGTERM: how long running requests may go on.",

@@ -181,10 +181,12 @@ enum AccessLogFormat {
   }
 
   /// Escapes quotes, backslashes, controls and (for JSON, whose texts are UTF-8) bytes that are not ASCII, one by one as `\u00XX` or `\xXX`.
-  /// Valid UTF-8 stays in JSON. With `spaces` a space is escaped too, where a value is not quoted.
+  /// Valid UTF-8 stays in JSON. With `spaces` a space is escaped too, where a value is not quoted. Of a long value the beginning is
+  /// written, and `...`.
   static func escape(_ bytes: Span<UInt8>, json: Bool, to out: inout ByteBuffer, spaces: Bool = false) {
+    let end = min(bytes.count, Limits.loggedBytes)
     var i = 0
-    while i < bytes.count {
+    while i < end {
       let byte = bytes[i]
       if byte == 0x22 || byte == 0x5C {
         out.append(0x5C)
@@ -205,6 +207,7 @@ enum AccessLogFormat {
       }
       i += 1
     }
+    if bytes.count > end { out.append("...") }
   }
 
   private static func hex(_ byte: UInt8, json: Bool, to out: inout ByteBuffer) {

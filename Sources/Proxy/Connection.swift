@@ -248,6 +248,11 @@ final class Connection {
     arm()
   }
 
+  /// Whether no request is under way or has been for a moment, and nothing is left to be written.
+  func isIdle(since now: Instant) -> Bool {
+    !isClosed && exchange.phase == .idle && !parser.hasStarted && output.isEmpty && now.since(lastRead) >= Limits.shedAfter.nanoseconds
+  }
+
   /// The server ends now.
   func abandon() {
     if isClosed { return }

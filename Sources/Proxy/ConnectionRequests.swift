@@ -205,7 +205,12 @@ extension Connection {
 
   func refused(_ refusal: Refusal, status: Int) {
     record.reason = "\(refusal.reason.label)"
-    record.claimedUser = refusal.user
+    if refusal.reason == .notPermitted {
+      // Who this is has been proved; only the right is missing.
+      record.user = snapshot.gatekeeper.users.user(named: refusal.user.span)
+    } else {
+      record.claimedUser = refusal.user
+    }
     record.authentication = worker.now.since(record.began)
     sentBearer = refusal.sentBearer
     perform(exchange.refused(status: status))

@@ -43,6 +43,11 @@ public struct Limits: Equatable, Sendable {
   public static let lingerTimeout = Interval.seconds(5)
   /// A refused request whose body is no longer than this is read to its end, and its connection is used again.
   public static let drainBytes: UInt64 = 64 << 10
+  /// At the limit of connections: how long one must have been idle to be closed for another, and how many are closed at once.
+  static let shedAfter = Interval.seconds(1)
+  static let shedAtOnce = 64
+  /// Bytes of a client's value that go into a log line; the rest is cut off, so that a line costs no more than it tells.
+  static let loggedBytes = 2048
   /// How long an idle connection may still bring a request after draining began.
   public static let drainGrace = Interval.seconds(1)
   /// Pipelined requests answered in one turn before others have theirs.

@@ -240,7 +240,7 @@ final class Worker {
   /// The connection is closed: its slot is free for another.
   func remove(_ connection: Connection) {
     connections.remove(connection.token)
-    if isAcceptPaused && drainDeadline == nil { resumeAccepting() }
+    if isAcceptPaused && drainDeadline == nil && connections.count < connectionLimit { resumeAccepting() }
   }
 
   private func expired(_ token: EventToken) {
@@ -258,7 +258,7 @@ final class Worker {
   private func accept(_ index: Int) -> Bool {
     guard index < listeners.count, listeners[index].isWatched else { return false }
     for _ in 0..<Limits.acceptsPerTurn {
-      guard connections.count < connectionLimit else {
+      guard connections.count < connectionLimit || shedIdle() else {
         pauseAccepting(because: "\(connections.count) connections are open, the limit of one worker")
         return false
       }
@@ -277,6 +277,14 @@ final class Worker {
     return true
   }
 
+  /// A full house: those who have been idle longest make room, so that nobody keeps others out by holding connections. Several at once, since
+  /// finding them means looking at all. False when nobody is idle.
+  private func shedIdle() -> Bool {
+    let idle = connections.all().filter { $0.isIdle(since: now) }.sorted { $0.lastRead < $1.lastRead }
+    for connection in idle.prefix(Limits.shedAtOnce) { connection.abandon() }
+    return !idle.isEmpty
+  }
+
   private func add(_ socket: consuming FileDescriptor, _ address: SocketAddress, port: UInt16) {
     let descriptor = socket.release()
     let peer = Peer(address, trusted: snapshot.settings.forwarding.trustedProxies)
@@ -290,6 +298,8 @@ final class Worker {
     }
   }
 
+  private static let acceptPause = Interval.milliseconds(200)
+
   /// Level-triggered, a full house would wake us in circles: look away, and look again shortly or when somebody leaves.
   private func pauseAccepting(because reason: String) {
     // Once a minute: at the limit this happens again with every connection that ends and the next that takes its place.
@@ -302,11 +312,14 @@ final class Worker {
       poller.remove(listeners[i].listener.descriptor)
       listeners[i].isWatched = false
     }
-    timers.schedule(EventToken(kind: Kind.acceptPause), at: now.advanced(by: .milliseconds(200)))
+    timers.schedule(EventToken(kind: Kind.acceptPause), at: now.advanced(by: Self.acceptPause))
   }
 
   private func resumeAccepting() {
-    guard connections.count < connectionLimit else { return }
+    guard connections.count < connectionLimit || shedIdle() else {
+      timers.schedule(EventToken(kind: Kind.acceptPause), at: now.advanced(by: Self.acceptPause))
+      return
+    }
     isAcceptPaused = false
     do { try watchListeners() } catch { shared.errors.error("listening can't go on: \(error)") }
   }

@@ -87,6 +87,17 @@ extension EndToEnd {
       }
     }
 
+    @Test func idleConnectionsKeepNobodyOut() throws {
+      try House.with(Setup(top: "connections 4\nheader_timeout 60s\nkeepalive_timeout 60s")) { house throws in
+        let silent = try (0..<3).map { _ in try house.client() }
+        let kept = try house.client()
+        #expect(try kept.exchange(request("GET", "/", [auth])).status == 200)
+        // The house is full of connections that ask for nothing, and would be for a minute.
+        #expect(try house.ask("GET", "/", [auth]).status == 200)
+        #expect(silent.contains { $0.isClosedByPeer() })
+      }
+    }
+
     @Test func aLongRequestLineIs414() throws {
       try House.with { house throws in
         #expect(try house.ask("GET", "/" + String(repeating: "a", count: 7000), [auth]).status == 200)

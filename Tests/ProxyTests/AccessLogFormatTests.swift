@@ -230,3 +230,15 @@ import Upstream
     return count
   }
 }
+
+@Suite struct LogLengthTests {
+  @Test func ofALongValueTheBeginningIsLogged() {
+    var out = ByteBuffer()
+    AccessLogFormat.escape([UInt8](repeating: 0x61, count: 30_000).span, json: false, to: &out)
+    #expect(out.count == Limits.loggedBytes + 3)
+    // A sequence that the cut would part stays whole or goes byte by byte; it never breaks the JSON.
+    out.removeAll()
+    AccessLogFormat.escape(([UInt8](repeating: 0x61, count: Limits.loggedBytes - 1) + Array("ä".utf8)).span, json: true, to: &out)
+    #expect(String(validating: out.array(), as: UTF8.self) != nil)
+  }
+}
