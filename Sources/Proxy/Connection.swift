@@ -37,8 +37,8 @@ final class Connection {
   var sentBearer = false
   /// Requests wait in the input until some of the output is written.
   var isHeldBack = false
-  /// The password check that the pool has of ours.
-  var pendingCheck: PasswordCheck.Key?
+  /// Where the password check stands that the pool has of ours.
+  var pendingCheck: HashQueue.Place?
   /// What a password check that is under way will be asked for.
   var requirement = Requirement.validUser
 

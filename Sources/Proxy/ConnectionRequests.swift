@@ -166,9 +166,8 @@ extension Connection {
     case .pending(let check):
       let waiter = HashPool.Waiter(mailbox: worker.mailbox, connection: token, serial: serial)
       let network = ClientNetwork.key(head, peer, trusted: snapshot.settings.forwarding.trustedProxies)
-      if worker.shared.pool.submit(check, address: network, waiter, now: worker.now) {
-        pendingCheck = check.key
-      } else {
+      pendingCheck = worker.shared.pool.submit(check, address: network, waiter, now: worker.now)
+      if pendingCheck == nil {
         record.reason = "too many password checks are waiting"
         perform(exchange.refused(status: 503))
       }
@@ -177,9 +176,9 @@ extension Connection {
 
   /// Nobody is there to be told any more.
   func abandonCheck() {
-    guard let key = pendingCheck else { return }
+    guard let place = pendingCheck else { return }
     pendingCheck = nil
-    worker.shared.pool.abandon(key)
+    worker.shared.pool.abandon(place)
   }
 
   /// The pool's answer.

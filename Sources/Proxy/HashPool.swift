@@ -40,26 +40,26 @@ final class HashPool: Sendable {
     work = Semaphore()
   }
 
-  /// Queues a check, or joins an equal one. False when the queue, or the address's share of it, is full.
-  func submit(_ check: PasswordCheck, address: UInt64, _ waiter: Waiter, now: Instant) -> Bool {
+  /// Queues a check, or joins an equal one. Answers its place, for `abandon`; nil when the queue, or the address's share of it, is full.
+  func submit(_ check: PasswordCheck, address: UInt64, _ waiter: Waiter, now: Instant) -> HashQueue.Place? {
     let entry = state.withLock { state in
       state.ends ? .refused : state.queue.enter(check, address: address, waiter, expiry: now.advanced(by: wait))
     }
     switch entry {
     case .refused:
-      return false
-    case .joined:
-      return true
-    case .queued(let displaced):
+      return nil
+    case .joined(let place):
+      return place
+    case .queued(let place, let displaced):
       if let displaced { tell(displaced, .displaced) }
       work.signal()
-      return true
+      return place
     }
   }
 
-  /// Somebody who waited for the check of this key is gone. A check that nobody waits for is not run.
-  func abandon(_ key: PasswordCheck.Key) {
-    state.withLock { $0.queue.leave(key) }
+  /// Somebody who waited at this place is gone. A check that nobody waits for is not run.
+  func abandon(_ place: HashQueue.Place) {
+    state.withLock { $0.queue.leave(place) }
   }
 
   /// Lets the threads end when they have finished what they are at; what waits is dropped.

@@ -17,18 +17,24 @@ struct HashQueue {
     fileprivate var runs = false
   }
 
+  /// One stay of a check in the queue: an equal check that comes after it has been answered has another.
+  struct Place: Equatable {
+    fileprivate let key: PasswordCheck.Key
+    fileprivate let ticket: UInt64
+  }
+
   enum Entry {
     /// An equal check waits or runs already.
-    case joined
+    case joined(Place)
     /// It has a place, which may have been another's: whose waiters are to be told.
-    case queued(displaced: Job?)
+    case queued(Place, displaced: Job?)
     case refused
   }
 
   /// One address's checks, oldest first.
   private struct Line {
     /// Withdrawn ones stay among them for a while: their jobs are gone, or have another ticket.
-    var places: [(key: PasswordCheck.Key, ticket: UInt64)] = []
+    var places: [Place] = []
     var first = 0
     /// Those that wait.
     var count = 0
@@ -54,10 +60,10 @@ struct HashQueue {
   /// One address may fill half of the places. When all are taken, the newest check of the address that has most of them gives way to one
   /// of an address that has at least two fewer: a few addresses full of guesses keep nobody out.
   mutating func enter(_ check: PasswordCheck, address: UInt64, _ waiter: HashPool.Waiter, expiry: Instant) -> Entry {
-    if jobs[check.key] != nil {
+    if let job = jobs[check.key] {
       // Joining costs no hash, only memory, and that is bounded by the connections that wait.
       jobs[check.key]?.waiters.append(waiter)
-      return .joined
+      return .joined(Place(key: check.key, ticket: job.ticket))
     }
     let own = lines[address]?.count ?? 0
     guard own < max(1, capacity / 2) else { return .refused }
@@ -72,15 +78,18 @@ struct HashQueue {
       lines[address] = Line()
       turn.append(address)
     }
-    lines[address]?.places.append((check.key, tickets))
+    let place = Place(key: check.key, ticket: tickets)
+    lines[address]?.places.append(place)
     changeLength(of: address, by: 1)
-    return .queued(displaced: displaced)
+    return .queued(place, displaced: displaced)
   }
 
-  /// One of those who waited for `key` is gone; with the last of them a check that does not run yet goes too.
+  /// One of those who waited at `place` is gone; with the last of them a check that does not run yet goes too. Nothing happens when that check has
+  /// been answered: an equal one that waits by now is somebody else's.
   /// They are counted, not looked for: two workers' connections may have equal slots and serials, and there may be thousands.
-  mutating func leave(_ key: PasswordCheck.Key) {
-    guard jobs[key] != nil else { return }
+  mutating func leave(_ place: Place) {
+    let key = place.key
+    guard jobs[key]?.ticket == place.ticket else { return }
     jobs[key]?.gone += 1
     guard let job = jobs[key], !job.runs, job.gone >= job.waiters.count else { return }
     jobs[key] = nil
@@ -109,7 +118,7 @@ struct HashQueue {
 
   // MARK: Lines
 
-  private func waits(_ place: (key: PasswordCheck.Key, ticket: UInt64)) -> Bool {
+  private func waits(_ place: Place) -> Bool {
     guard let job = jobs[place.key] else { return false }
     return job.ticket == place.ticket && !job.runs
   }

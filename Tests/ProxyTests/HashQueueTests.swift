@@ -13,6 +13,8 @@ import Testing
     var queue: HashQueue
     private let mailbox: Mailbox<WorkerMessage>
     private let gatekeeper: Gatekeeper
+    /// Where each guess stood last.
+    private(set) var places: [String: HashQueue.Place] = [:]
 
     init(capacity: Int) throws {
       queue = HashQueue(capacity: capacity)
@@ -26,11 +28,20 @@ import Testing
     func enter(_ password: String, from address: UInt64, serial: UInt64 = 0) throws -> String {
       let waiter = HashPool.Waiter(mailbox: mailbox, connection: SlotToken(slot: 0, generation: 0), serial: serial)
       switch queue.enter(try check(password), address: address, waiter, expiry: .distantFuture) {
-      case .joined: return "joined"
-      case .refused: return "refused"
-      case .queued(nil): return "in"
-      case .queued(let displaced?): return "instead of \(displaced.waiters.map(\.serial))"
+      case .joined(let place):
+        places[password] = place
+        return "joined"
+      case .refused:
+        return "refused"
+      case .queued(let place, let displaced):
+        places[password] = place
+        return displaced.map { "instead of \($0.waiters.map(\.serial))" } ?? "in"
       }
+    }
+
+    /// One of those who asked for this guess leaves.
+    func leave(_ password: String) {
+      if let place = places[password] { queue.leave(place) }
     }
 
     /// The serials of those whose checks are run, in order, each finished before the next.
@@ -71,8 +82,8 @@ import Testing
     #expect(try scene.enter("one", from: 1, serial: 1) == "in")
     #expect(try scene.enter("two", from: 2, serial: 2) == "in")
     #expect(try scene.enter("one", from: 3, serial: 3) == "joined")
-    scene.queue.leave(try scene.check("one").key)
-    scene.queue.leave(try scene.check("two").key)
+    scene.leave("one")
+    scene.leave("two")
     // One of two who wait for the first is still there; the second's place is free at once.
     #expect(try scene.enter("four", from: 4, serial: 4) == "in")
     #expect(try scene.enter("five", from: 5, serial: 5) == "refused")
@@ -84,10 +95,21 @@ import Testing
     #expect(try scene.enter("one", from: 1, serial: 1) == "in")
     let next = scene.queue.takeNext()
     let job = try #require(next)
-    scene.queue.leave(job.check.key)
+    scene.leave("one")
     #expect(try scene.enter("one", from: 1, serial: 2) == "joined")
     #expect(scene.queue.finish(job.check.key)?.waiters.map(\.serial) == [1, 2])
     #expect(scene.queue.takeNext() == nil)
+  }
+
+  @Test func whoWasAnsweredAndLeavesTakesNoOthersCheckAlong() throws {
+    let scene = try Scene(capacity: 2)
+    #expect(try scene.enter("one", from: 1, serial: 1) == "in")
+    let old = try #require(scene.places["one"])
+    #expect(scene.served() == [1])
+    // The first hangs up before he has heard his answer; meanwhile another asks the same.
+    #expect(try scene.enter("one", from: 2, serial: 2) == "in")
+    scene.queue.leave(old)
+    #expect(scene.served() == [2], "the second would wait for ever")
   }
 
   @Test func comingAndGoingChangesNoShare() throws {
@@ -95,8 +117,8 @@ import Testing
     for i in 0..<1000 {
       #expect(try scene.enter("same", from: 1) == "in")
       #expect(try scene.enter("other", from: 1) == "in")
-      scene.queue.leave(try scene.check(i % 2 == 0 ? "same" : "other").key)
-      scene.queue.leave(try scene.check(i % 2 == 0 ? "other" : "same").key)
+      scene.leave(i % 2 == 0 ? "same" : "other")
+      scene.leave(i % 2 == 0 ? "other" : "same")
     }
     #expect(try scene.enter("a", from: 1, serial: 11) == "in")
     #expect(try scene.enter("b", from: 1, serial: 12) == "in")
@@ -129,7 +151,7 @@ import Testing
         }
       case 2:
         guard let count = waiting[name] else { continue }
-        scene.queue.leave(try scene.check(name).key)
+        scene.leave(name)
         waiting[name] = count > 1 ? count - 1 : nil
       default:
         let job = scene.queue.takeNext()
