@@ -23,7 +23,7 @@ enum BasicScheme {
       if byte == 0x3A && colon == nil { colon = i }
     }
     guard let colon, colon <= UserName.longest, bytes.count - colon - 1 <= PasswordLimits.longest else { return nil }
-    guard allASCII || UserName.isUTF8(bytes) else { return nil }
+    guard allASCII || UTF8Text.isWellFormed(bytes) else { return nil }
     return colon
   }
 }

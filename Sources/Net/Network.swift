@@ -1,5 +1,7 @@
 // A range of addresses, as operators write it: 10.0.0.0/8, ::1, unix:. Only says whether an address is in it.
 
+public import Primitives
+
 /// An IP network, one address, or all Unix sockets.
 public struct Network: Hashable, Sendable {
   private enum Kind: Hashable {
@@ -49,16 +51,14 @@ public struct Network: Hashable, Sendable {
   }
 
   /// Whether `address`, whatever its port, lies in the network.
-  public func contains(_ address: SocketAddress) -> Bool {
-    switch (kind, address) {
-    case (.ipv4(let network, let prefix), .ipv4(let address, _)):
-      return (network ^ address) & Self.mask32(prefix) == 0
-    case (.ipv6(let high, let low, let prefix), .ipv6(let otherHigh, let otherLow, _, _)):
-      return (high ^ otherHigh) & Self.mask64(prefix) == 0 && (low ^ otherLow) & Self.mask64(prefix - 64) == 0
-    case (.unix, .unix):
-      return true
-    default:
-      return false
+  public func contains(_ address: SocketAddress) -> Bool { range.contains(address.client) }
+
+  /// The same without text and sockets, for rooms that judge.
+  public var range: AddressRange {
+    switch kind {
+    case .ipv4(let address, let prefix): AddressRange(.ipv4(address), prefix: 96 + prefix)
+    case .ipv6(let high, let low, let prefix): AddressRange(.ipv6(high: high, low: low), prefix: prefix)
+    case .unix: AddressRange(.unix, prefix: 0)
     }
   }
 

@@ -36,17 +36,17 @@ public enum SocketAddress: Hashable, Sendable {
     }
   }
 
-  /// What counts as one client where clients share something fairly: an IPv4 address, or an IPv6 network of 64 bits (a household
-  /// or a machine has a whole one, so single addresses would be free of charge). 0 for Unix sockets, never for another.
-  public var networkKey: UInt64 {
+  /// The address alone. A listener's `any`, which no client has, counts as a Unix socket.
+  public var client: ClientAddress {
     switch self {
-    // Below 0:ffff::/32, which no IPv6 network is: mapped addresses were made IPv4 when they came in.
-    case .ipv4(let address, _): 0x0000_FFFF_0000_0000 | UInt64(address)
-    case .ipv6(let high, _, _, _): high == 0 ? 1 : high
-    case .any: 1
-    case .unix: 0
+    case .ipv4(let address, _): .ipv4(address)
+    case .ipv6(let high, let low, _, _): .ipv6(high: high, low: low)
+    case .any, .unix: .unix
     }
   }
+
+  /// `ClientAddress.networkKey`.
+  public var networkKey: UInt64 { client.networkKey }
 }
 
 // MARK: - As text

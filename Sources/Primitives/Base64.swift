@@ -27,6 +27,28 @@ public enum Base64 {
     return true
   }
 
+  /// Decodes the URL-safe alphabet without padding (RFC 7515 section 2). nil unless every character is of it, the length can be one, and the
+  /// bits left over are zero: so there is one text only for the same bytes.
+  public static func decodeURLSafe(_ text: Span<UInt8>) -> [UInt8]? {
+    guard text.count % 4 != 1 else { return nil }
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(text.count * 3 / 4)
+    var bits: UInt32 = 0
+    var count = 0
+    for i in text.indices {
+      let byte = text[i]
+      guard byte != 0x2B && byte != 0x2F, let value = byte == 0x2D ? 62 : byte == 0x5F ? 63 : value(byte) else { return nil }
+      bits = bits << 6 | UInt32(value)
+      count += 6
+      if count >= 8 {
+        count -= 8
+        bytes.append(UInt8(truncatingIfNeeded: bits >> UInt32(count)))
+        bits &= (1 << UInt32(count)) - 1
+      }
+    }
+    return bits == 0 ? bytes : nil
+  }
+
   /// The standard alphabet with padding.
   public static func encode(_ bytes: Span<UInt8>) -> [UInt8] {
     encode(bytes, alphabet: standard, padded: true)

@@ -1,4 +1,4 @@
-// Whose share of the hash pool a request takes: the client's, not that of the trusted proxy which all clients may come through.
+// Who the client is: not the trusted proxy which all clients may come through.
 
 import HTTP
 import Net
@@ -10,12 +10,12 @@ enum ClientNetwork {
   /// Bytes of an element: an IPv6 address in brackets, with a scope and a port.
   private static let longestElement = 80
 
-  /// The `networkKey` of the client: of the connection's peer, or of the last address in X-Forwarded-For that is no trusted proxy's when the peer is one.
+  /// The client's address: of the connection's peer, or of the last address in X-Forwarded-For that is no trusted proxy's when the peer is one.
   ///
-  /// What a trusted proxy did not write is left of what it wrote, and is not reached. The peer's own where no address can be read. Only
-  /// for requests that are about to cost a password hash: it makes strings.
-  static func key(_ head: borrowing RequestHead, _ peer: Peer, trusted: [Network]) -> UInt64 {
-    guard peer.isTrusted else { return peer.address.networkKey }
+  /// What a trusted proxy did not write is left of what it wrote, and is not reached. The peer's own where no address can be read. Makes
+  /// strings where the peer is a trusted proxy.
+  static func address(of head: borrowing RequestHead, _ peer: Peer, trusted: [Network]) -> ClientAddress {
+    guard peer.isTrusted else { return peer.address.client }
     var looked = 0
     for i in head.fields.indices.reversed() where head.fields[i].known == .xForwardedFor {
       let value = head.bytes[head.fields[i].value]
@@ -24,12 +24,12 @@ enum ClientNetwork {
         var start = end
         while start > 0 && value[start - 1] != 0x2C { start -= 1 }
         looked += 1
-        guard looked <= mostElements, let address = address(value.extracting(start..<end)) else { return peer.address.networkKey }
-        if !trusted.contains(where: { $0.contains(address) }) { return address.networkKey }
+        guard looked <= mostElements, let address = address(value.extracting(start..<end)) else { return peer.address.client }
+        if !trusted.contains(where: { $0.contains(address) }) { return address.client }
         end = start - 1
       }
     }
-    return peer.address.networkKey
+    return peer.address.client
   }
 
   /// `192.0.2.1`, `2001:db8::1`, or either with a port (IPv6 then in brackets), as some proxies write it.

@@ -41,3 +41,19 @@ import Testing
     #expect(safe == Array("-_8".utf8))
   }
 }
+
+@Suite struct URLSafeBase64Tests {
+  @Test func bytesComeBack() {
+    for n in 0..<40 {
+      let bytes = (0..<n).map { UInt8(truncatingIfNeeded: $0 &* 37 &+ 251) }
+      let text = Base64.encodeURLSafe(bytes.span)
+      #expect(Base64.decodeURLSafe(text.span) == bytes)
+    }
+  }
+
+  @Test(arguments: ["A", "AAAAA", "AB", "AAB", "QQ==", "Q+Q=", "Q/AA", "Q A", "QQ\n", "_-+_"])
+  func thereIsOneSpellingOnly(_ text: String) {
+    let bytes = Array(text.utf8)
+    #expect(Base64.decodeURLSafe(bytes.span) == nil)
+  }
+}

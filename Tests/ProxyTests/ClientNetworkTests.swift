@@ -2,6 +2,7 @@
 
 import HTTP
 import Net
+import Primitives
 import Testing
 
 @testable import Proxy
@@ -10,7 +11,7 @@ import Testing
   private func key(_ fields: [String], peer: String = "10.0.0.1:80", trusted: [String] = ["10.0.0.0/8"]) throws -> UInt64 {
     let networks = try trusted.map { try Network(parsing: $0) }
     let head = try head(bytes: bytes("GET / HTTP/1.1\r\nHost: a\r\n" + fields.map { $0 + "\r\n" }.joined() + "\r\n"))
-    return ClientNetwork.key(head, Peer(try SocketAddress(parsing: peer), trusted: networks), trusted: networks)
+    return ClientNetwork.address(of: head, Peer(try SocketAddress(parsing: peer), trusted: networks), trusted: networks).networkKey
   }
 
   private func network(_ address: String) throws -> UInt64 { try SocketAddress(parsing: address).networkKey }
