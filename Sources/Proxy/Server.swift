@@ -31,8 +31,7 @@ public final class Server {
   private let load: Load
   private let errors: ErrorLog
   private let cache: VerifiedCache
-  private let directory: UserDirectory
-  private var table: UserTable
+  private var files: AuthFiles
   private var workers: [(mailbox: Mailbox<WorkerMessage>, thread: Thread)] = []
   private var watcher: FileWatcher?
   private let ended: Mailbox<Int>
@@ -58,9 +57,8 @@ public final class Server {
     self.errors = errors
     self.load = load
     cache = VerifiedCache(entries: settings.gatekeeper.cacheEntries)
-    directory = UserDirectory(path: settings.usersPath)
+    files = AuthFiles(settings)
     ended = try Mailbox()
-    table = UserTable()
   }
 
   /// Serves until it is told to end. 0 then, also when `drain_timeout` cut something: that was asked for.
@@ -71,7 +69,7 @@ public final class Server {
     try ProcessHardening.forbidDumps()
     let reader = try SignalReader(Self.signals)
     try watchFiles()
-    table = try readUsersAtStart()
+    try readFilesAtStart()
 
     let count = settings.workers > 0 ? settings.workers : Processors.count
     let limits = settings.limits
@@ -99,7 +97,7 @@ public final class Server {
     for i in 0..<count { try startWorker(i, shared, snapshot, bound[i]) }
 
     for listener in bound[0] { errors.notice("listening on \(Self.url(listener.address))") }
-    errors.notice("\(count) workers, \(settings.routes.count) routes, \(table.users.count) users")
+    errors.notice("\(count) workers, \(settings.routes.count) routes, \(files.users.users.count) users")
     errors.notice("ready")
     _ = ServiceManager.notify("READY=1\nSTATUS=serving")
     let code = control(reader, shared, &poller)
@@ -160,26 +158,22 @@ public final class Server {
   }
 
   private func makeSnapshot() -> Snapshot {
-    Snapshot(settings: settings, gatekeeper: Gatekeeper(users: table, cache: cache, options: settings.gatekeeper))
+    Snapshot(settings: settings, gatekeeper: files.makeGatekeeper(settings, cache: cache))
   }
 
   private func watchFiles() throws {
     watcher = nil
-    guard let path = settings.usersPath else { return }
-    watcher = try FileWatcher(paths: [path])
+    let paths = files.paths
+    if paths.isEmpty { return }
+    watcher = try FileWatcher(paths: paths)
     for unwatched in watcher?.unwatched ?? [] {
       errors.warning("\(unwatched) can't be watched: changes take effect by reload (HUP) only")
     }
   }
 
-  private func readUsersAtStart() throws -> UserTable {
-    do {
-      let table = try directory.readSettled()
-      report(table)
-      return table
-    } catch {
-      throw ServerFailure("\(error)")
-    }
+  private func readFilesAtStart() throws {
+    try files.readSettled()
+    report(files.users)
   }
 
   /// Says what the user file has that can't be used.
@@ -217,7 +211,7 @@ public final class Server {
               reload(shared)
               watched = watch(poller)
               // A change that was told a moment ago may not have been read, or may fall between the reading and the new watch.
-              lookAgain = Instant.now().advanced(by: UserDirectory.settleTime)
+              lookAgain = Instant.now().advanced(by: FileSettling.time)
             case .user1:
               shared.accessLog.reopen()
             default:
@@ -225,16 +219,16 @@ public final class Server {
             }
           }
         case Source.files:
-          if watcher?.drain().isEmpty == false { lookAgain = Instant.now().advanced(by: UserDirectory.settleTime) }
+          if watcher?.drain().isEmpty == false { lookAgain = Instant.now().advanced(by: FileSettling.time) }
         default:
           running -= ended.drain().count
         }
       }
       if Instant.now() >= glance {
         glance = Instant.now().advanced(by: Self.glancePause)
-        if lookAgain == nil && directory.looksChanged() { lookAgain = Instant.now() }
+        if lookAgain == nil && files.looksChanged() { lookAgain = Instant.now() }
       }
-      if let due = lookAgain, Instant.now() >= due { lookAgain = reloadUsers() }
+      if let due = lookAgain, Instant.now() >= due { lookAgain = reloadFiles() }
     }
     for worker in workers { worker.thread.join() }
     if let deadline, Instant.now() >= deadline {
@@ -273,15 +267,13 @@ public final class Server {
       return
     }
     let oldLog = settings.accessLog
-    let oldDirectoryPath = directory.path
-    directory.path = fresh.usersPath
+    let freshFiles = AuthFiles(fresh)
     do {
-      let read = try directory.readSettled()
-      table = read
+      try freshFiles.readSettled()
+      files = freshFiles
       settings = fresh
-      report(read)
+      report(files.users)
     } catch {
-      directory.path = oldDirectoryPath
       errors.error("reload: \(error); the configuration and users before stay in force")
       return
     }
@@ -296,9 +288,9 @@ public final class Server {
     }
     errors.setLevel(fresh.logLevel)
     if oldLog != fresh.accessLog { shared.accessLog.reopen(fresh.accessLog) }
-    do { try watchFiles() } catch { errors.warning("the user file can't be watched: \(error)") }
+    do { try watchFiles() } catch { errors.warning("the files of users and keys can't be watched: \(error)") }
     adopt()
-    errors.notice("reloaded: \(settings.routes.count) routes, \(table.users.count) users")
+    errors.notice("reloaded: \(settings.routes.count) routes, \(files.users.users.count) users")
   }
 
   private func adopt() {
@@ -306,22 +298,21 @@ public final class Server {
     for worker in workers { worker.mailbox.post(.adopt(snapshot)) }
   }
 
-  /// Takes a changed user file into use once it holds still. Answers when to look again, or nil when that is done.
-  private func reloadUsers() -> Instant? {
-    switch directory.look() {
+  /// Takes changed files into use once they hold still. Answers when to look again, or nil when that is done.
+  private func reloadFiles() -> Instant? {
+    let users = files.users
+    switch files.look() {
     case .changing:
-      return Instant.now().advanced(by: UserDirectory.settleTime)
+      return Instant.now().advanced(by: FileSettling.time)
     case .unchanged:
       return nil
-    case .table(let fresh):
-      table = fresh
-      report(fresh)
-      adopt()
-      errors.notice("users reloaded: \(fresh.users.count) users")
-      return nil
-    case .failed(let reason):
-      errors.error("\(reason); the users before stay in force")
-      return nil
+    case .changed(let notices, let failures):
+      if files.users !== users { report(files.users) }
+      if !notices.isEmpty { adopt() }
+      for notice in notices { errors.notice(notice) }
+      for failure in failures { errors.error(failure) }
+      // Another of them may have been changing meanwhile.
+      return Instant.now().advanced(by: FileSettling.time)
     }
   }
 }

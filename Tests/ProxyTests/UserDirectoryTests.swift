@@ -16,7 +16,7 @@ import Testing
     switch directory.look() {
     case .changing: "changing"
     case .unchanged: "unchanged"
-    case .table(let table): "table " + table.users.map { String(decoding: $0.name, as: UTF8.self) }.joined(separator: " ")
+    case .value(let table): "table " + table.users.map { String(decoding: $0.name, as: UTF8.self) }.joined(separator: " ")
     case .failed: "failed"
     }
   }
