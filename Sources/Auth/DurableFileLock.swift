@@ -1,4 +1,4 @@
-// An open file that is closed once, and the lock that keeps two edits of a user file apart. I/O, as in `UserFile`.
+// An open file that is closed once, and the lock that keeps two edits of a file apart. I/O, as in `DurableFile`.
 
 internal import Glibc
 internal import Primitives
@@ -7,7 +7,7 @@ internal import Primitives
 struct OpenFile: ~Copyable {
   let raw: Int32
 
-  init(_ raw: Int32, orThrow error: @autoclosure () -> UserFileError) throws(UserFileError) {
+  init(_ raw: Int32, orThrow error: @autoclosure () -> DurableFileError) throws(DurableFileError) {
     if raw < 0 { throw error() }
     self.raw = raw
   }
@@ -17,7 +17,7 @@ struct OpenFile: ~Copyable {
   }
 
   /// The look before reading, and then all bytes.
-  func readAll(_ path: String) throws(UserFileError) -> FileReading {
+  func readAll(_ path: String) throws(DurableFileError) -> FileReading {
     var status = stat()
     guard unsafe fstat(raw, &status) == 0 else { throw failed("look at", path) }
     guard status.st_mode & S_IFMT == S_IFREG else { throw .notRegular(path) }
@@ -49,10 +49,10 @@ extension FileLook {
   }
 }
 
-/// `.NAME.lock` beside the user file, locked with flock(2), and removed when let go. One that a killed process left behind is not locked
+/// `.NAME.lock` beside the file, locked with flock(2), and removed when let go. One that a killed process left behind is not locked
 /// any more, and is simply taken.
-struct UserFileLock: ~Copyable {
-  /// The folder of the user file: the edit's own calls go through it, so that all are about the same folder.
+struct DurableFileLock: ~Copyable {
+  /// The folder of the file: the edit's own calls go through it, so that all are about the same folder.
   let folder: OpenFile
   private let file: OpenFile
   private let name: String
@@ -61,7 +61,7 @@ struct UserFileLock: ~Copyable {
   private static let patience = Interval.seconds(10)
 
   /// Waits for the lock.
-  init(_ target: UserFile.Target) throws(UserFileError) {
+  init(_ target: DurableFile.Target) throws(DurableFileError) {
     let folder = try OpenFile(
       unsafe open(target.folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC), orThrow: failed("open", target.folder))
     let name = ".\(target.name).lock"

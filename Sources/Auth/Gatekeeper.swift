@@ -9,9 +9,12 @@ public import Primitives
 public struct Grant: ~Copyable, Sendable {
   /// Who the upstream is told it is; nil on a route that requires nobody.
   public let user: User?
+  /// By what he proved it.
+  public let credential: Credential
 
-  fileprivate init(_ user: User?) {
+  fileprivate init(_ user: User?, by credential: Credential) {
     self.user = user
+    self.credential = credential
   }
 }
 
@@ -23,6 +26,8 @@ public enum Decision: ~Copyable, Sendable {
   case malformed(Refusal)
   /// 403: the credentials are right.
   case deny(Refusal)
+  /// 429: too many failures; `retryAfter` is in seconds. The credentials were not looked at.
+  case tooManyFailures(Refusal, retryAfter: UInt64)
   /// Run it elsewhere, then `settle` it.
   case pending(PasswordCheck)
 }
@@ -42,122 +47,128 @@ public final class Gatekeeper: Sendable {
     self.options = options
   }
 
-  /// Decides one request. `scratch` is memory for the decoded credentials, wiped before the return; with the same one each time nothing is
-  /// allocated for credentials that the cache knows.
+  /// Decides one request. `target` is the canonical one that will be forwarded, whose first `pathLength` bytes are the path. `scratch` is
+  /// memory for the decoded credentials, wiped before the return; with the same one each time nothing is allocated for credentials that
+  /// the cache knows.
   public func decide(
-    _ head: borrowing RequestHead, _ requirement: Requirement, at now: Timestamp, _ instant: Instant, scratch: inout Secret
+    _ head: borrowing RequestHead, target: borrowing ByteBuffer, pathLength: Int, _ requirement: Requirement, _ context: RequestContext,
+    scratch: inout Secret
   ) -> Decision {
     let value = head.authorization.map { head.fields[$0].value } ?? ByteRange()
     return decide(
-      authorization: head.bytes[value], count: head.authorizationCount, requirement, at: now, instant, scratch: &scratch)
-  }
-
-  /// Decides one request, with memory of its own.
-  public func decide(
-    _ head: borrowing RequestHead, _ requirement: Requirement, at now: Timestamp, _ instant: Instant
-  ) -> Decision {
-    var scratch = Secret(capacity: 256)
-    return decide(head, requirement, at: now, instant, scratch: &scratch)
+      authorization: head.bytes[value], count: head.authorizationCount, method: head.bytes[head.methodRange],
+      path: target.span.extracting(0..<pathLength), requirement, context, scratch: &scratch)
   }
 
   /// Decides by the Authorization value (outer white space removed) and the number of such fields; with `count` 0 the value is not
   /// looked at.
   public func decide(
-    authorization: Span<UInt8>, count: Int, _ requirement: Requirement, at now: Timestamp, _ instant: Instant, scratch: inout Secret
+    authorization: Span<UInt8>, count: Int, method: Span<UInt8>, path: Span<UInt8>, _ requirement: Requirement,
+    _ context: RequestContext, scratch: inout Secret
   ) -> Decision {
     // Also where nobody is required: which of two would the upstream take?
     if count > 1 { return .malformed(Refusal(.duplicateAuthorization)) }
-    if case .nobody = requirement { return .grant(Grant(nil)) }
+    if case .nobody = requirement { return .grant(Grant(nil, by: .none)) }
     if count == 0 { return .challenge(Refusal(.noCredentials)) }
     let (scheme, start) = AuthorizationValue.read(authorization)
+    let proof: Proof
     switch scheme {
     case .basic:
-      let decision = basic(authorization.extracting(start..<authorization.count), requirement, now, instant, &scratch)
+      proof = basic(authorization.extracting(start..<authorization.count), context, &scratch)
       scratch.removeAll()
-      return decision
     case .bearer:
-      return token(authorization.extracting(start..<authorization.count), requirement, now, sentBearer: true)
+      proof = token(authorization.extracting(start..<authorization.count), context, sentBearer: true)
     case .unknown: return .challenge(Refusal(.unknownScheme))
     case .malformed: return .challenge(Refusal(.malformed))
+    }
+    switch proof {
+    case .user(let user, let credential): return admit(user, credential, method, path, requirement, context)
+    case .refused(let refusal): return .challenge(refusal)
+    case .pending(let check): return .pending(check)
     }
   }
 
   /// Decides after the check was run. Everything is looked at again: the user may have been changed, locked or removed meanwhile.
   public func settle(
-    _ check: PasswordCheck, matched: Bool, _ requirement: Requirement, at now: Timestamp, _ instant: Instant
+    _ check: PasswordCheck, matched: Bool, method: Span<UInt8>, target: borrowing ByteBuffer, pathLength: Int, _ requirement: Requirement,
+    _ context: RequestContext
   ) -> Decision {
+    let path = target.span.extracting(0..<pathLength)
     let name = check.name
     guard let user = users.user(named: name.span) else {
       return .challenge(Refusal(.unknownUser, user: check.loggedName))
     }
-    if let refusal = refusal(of: user, at: now) { return .challenge(refusal) }
+    if let refusal = refusal(of: user, at: context.now) { return .challenge(refusal) }
     guard let hash = user.hash else { return .challenge(Refusal(.noPassword, user: user.name)) }
     guard !check.hash.isDecoy && hash.text == check.hash.text else { return .challenge(Refusal(.userChanged, user: user.name)) }
     guard matched else { return .challenge(Refusal(.wrongPassword, user: user.name)) }
-    cache.insert(check.key, at: instant, lifetime: options.cacheLifetime)
-    return admit(user, requirement)
+    cache.insert(check.key, at: context.instant, lifetime: options.cacheLifetime)
+    return admit(user, .password, method, path, requirement, context)
   }
 
-  // MARK: Schemes
+  // MARK: Who it is
 
-  private func basic(
-    _ text: Span<UInt8>, _ requirement: Requirement, _ now: Timestamp, _ instant: Instant, _ scratch: inout Secret
-  ) -> Decision {
-    guard let colon = BasicScheme.decode(text, into: &scratch) else { return .challenge(Refusal(.malformed)) }
+  /// What the credentials prove.
+  private enum Proof {
+    case user(User, Credential)
+    case refused(Refusal)
+    case pending(PasswordCheck)
+  }
+
+  private func basic(_ text: Span<UInt8>, _ context: RequestContext, _ scratch: inout Secret) -> Proof {
+    guard let colon = BasicScheme.decode(text, into: &scratch) else { return .refused(Refusal(.malformed)) }
     let pair = scratch.span
     let name = pair.extracting(0..<colon)
     let password = pair.extracting(colon + 1..<pair.count)
-    if APIKey.isPrefix(of: name) { return token(name, requirement, now, sentBearer: false) }
-    return self.password(name, password, requirement, now, instant)
+    if APIKey.isPrefix(of: name) { return token(name, context, sentBearer: false) }
+    return self.password(name, password, context)
   }
 
-  private func password(
-    _ name: Span<UInt8>, _ password: Span<UInt8>, _ requirement: Requirement, _ now: Timestamp, _ instant: Instant
-  ) -> Decision {
+  private func password(_ name: Span<UInt8>, _ password: Span<UInt8>, _ context: RequestContext) -> Proof {
     let nameHash = users.hash(name)
     let decoy = users.decoyIndex(for: nameHash)
     let user = users.user(named: name, hash: nameHash)
-    let refusal = user.flatMap { self.refusal(of: $0, at: now) }
+    let refusal = user.flatMap { self.refusal(of: $0, at: context.now) }
     if APIKey.hasForm(password), let entry = users.key(SHA256.hash(password)), let user, entry.owner === user, refusal == nil,
-      !entry.isExpired(at: now)
+      !entry.isExpired(at: context.now)
     {
-      return admit(user, requirement)
+      return .user(user, .apiKey(name: entry.name))
     }
     // A locked or expired user's own hash is checked, so that locking him changes no time; only names without a hash get a decoy.
     let hash = user?.hash ?? users.decoy(decoy)
     if hash.isCostly {
       let text = hash.text
       let code = cache.code(name: name, password: password, hash: text.span)
-      let isKnown = cache.contains(code, at: instant, lifetime: options.cacheLifetime)
-      if isKnown, refusal == nil, let user { return admit(user, requirement) }
+      let isKnown = cache.contains(code, at: context.instant, lifetime: options.cacheLifetime)
+      if isKnown, refusal == nil, let user { return .user(user, .password) }
       return .pending(PasswordCheck(key: code, name: name, password: password, hash: hash))
     }
     let matched = hash.verify(password)
     guard let user else {
-      return .challenge(Refusal(.unknownUser, user: UserName.isLoggable(name) ? ASCII.array(name) : []))
+      return .refused(Refusal(.unknownUser, user: UserName.isLoggable(name) ? ASCII.array(name) : []))
     }
-    if let refusal { return .challenge(refusal) }
-    if user.hash == nil { return .challenge(Refusal(.noPassword, user: user.name)) }
-    if !matched { return .challenge(Refusal(.wrongPassword, user: user.name)) }
-    return admit(user, requirement)
+    if let refusal { return .refused(refusal) }
+    if user.hash == nil { return .refused(Refusal(.noPassword, user: user.name)) }
+    if !matched { return .refused(Refusal(.wrongPassword, user: user.name)) }
+    return .user(user, .password)
   }
 
-  /// A token of the user file, by itself: as a bearer token or as a Basic name.
-  private func token(_ text: Span<UInt8>, _ requirement: Requirement, _ now: Timestamp, sentBearer: Bool) -> Decision {
-    guard APIKey.hasForm(text), let entry = users.key(SHA256.hash(text)) else {
-      return .challenge(Refusal(.unknownToken, sentBearer: sentBearer))
-    }
-    if entry.isExpired(at: now) {
-      return .challenge(Refusal(.expiredToken, user: entry.owner.name, sentBearer: sentBearer))
-    }
-    if var refusal = refusal(of: entry.owner, at: now) {
+  /// A token by itself: as a bearer token or as a Basic name.
+  private func token(_ text: Span<UInt8>, _ context: RequestContext, sentBearer: Bool) -> Proof {
+    var proof = apiKey(text, context)
+    if case .refused(var refusal) = proof {
       refusal.sentBearer = sentBearer
-      return .challenge(refusal)
+      proof = .refused(refusal)
     }
-    return admit(entry.owner, requirement)
+    return proof
   }
 
-  // MARK: Users
+  private func apiKey(_ text: Span<UInt8>, _ context: RequestContext) -> Proof {
+    guard APIKey.hasForm(text), let entry = users.key(SHA256.hash(text)) else { return .refused(Refusal(.unknownToken)) }
+    if entry.isExpired(at: context.now) { return .refused(Refusal(.expiredToken, user: entry.owner.name)) }
+    if let refusal = refusal(of: entry.owner, at: context.now) { return .refused(refusal) }
+    return .user(entry.owner, .apiKey(name: entry.name))
+  }
 
   private func refusal(of user: User, at now: Timestamp) -> Refusal? {
     switch user.standing(at: now) {
@@ -167,9 +178,17 @@ public final class Gatekeeper: Sendable {
     }
   }
 
+  // MARK: Whether he may
+
   /// The last question, asked of authenticated users only: 403 must tell nothing to anybody else.
-  private func admit(_ user: User, _ requirement: Requirement) -> Decision {
-    requirement.permits(user) ? .grant(Grant(user)) : .deny(Refusal(.notPermitted, user: user.name))
+  private func admit(
+    _ user: User, _ credential: Credential, _ method: Span<UInt8>, _ path: Span<UInt8>, _ requirement: Requirement,
+    _ context: RequestContext
+  ) -> Decision {
+    if case .token(let token) = credential, !token.scope.covers(method: method, path: path) {
+      return .deny(Refusal(.outOfScope, user: user.name))
+    }
+    return requirement.permits(user) ? .grant(Grant(user, by: credential)) : .deny(Refusal(.notPermitted, user: user.name))
   }
 }
 

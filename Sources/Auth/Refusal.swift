@@ -19,6 +19,10 @@ public struct Refusal: Equatable, Sendable {
     case userChanged
     /// Right credentials, and not one of those that the route is for.
     case notPermitted
+    /// Right credentials: a token that is not good for this method or path.
+    case outOfScope
+    /// Too many failures before; nothing was looked at.
+    case lockedOut
 
     /// As the log names it.
     public var label: StaticString {
@@ -36,6 +40,8 @@ public struct Refusal: Equatable, Sendable {
       case .expiredToken: "token is expired"
       case .userChanged: "user changed meanwhile"
       case .notPermitted: "not permitted"
+      case .outOfScope: "out of the token's scope"
+      case .lockedOut: "too many failures"
       }
     }
   }

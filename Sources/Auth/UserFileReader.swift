@@ -56,7 +56,7 @@ struct UserFileReader {
   func usableKeys() -> ([UserTable.KeyEntry], HashIndex) {
     var entries: [UserTable.KeyEntry] = []
     for user in users {
-      for key in user.keys { entries.append(.init(digest: key.digest, expires: key.expires, owner: user)) }
+      for key in user.keys { entries.append(.init(name: key.name, digest: key.digest, expires: key.expires, owner: user)) }
     }
     var index = HashIndex(capacity: entries.count)
     for i in entries.indices { index.insert(entries[i].digest.prefix, position: i) }

@@ -22,6 +22,7 @@ public final class UserTable: Sendable {
   private let decoys: Decoys
 
   struct KeyEntry {
+    var name: [UInt8]
     var digest: SHA256.Digest
     var expires: Timestamp?
     var owner: User

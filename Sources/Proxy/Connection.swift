@@ -35,6 +35,10 @@ final class Connection {
   var requests = 0
   /// Whether the request that was refused came with a bearer token, which the challenge then speaks of.
   var sentBearer = false
+  /// Who asks: the peer, or whom a trusted proxy names. Set with the route.
+  var client = ClientAddress.unix
+  /// Seconds that a 429 tells the client to wait.
+  var retryAfter: UInt64 = 0
   /// Requests wait in the input until some of the output is written.
   var isHeldBack = false
   /// Where the password check stands that the pool has of ours.

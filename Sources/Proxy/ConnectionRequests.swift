@@ -133,11 +133,19 @@ extension Connection {
   /// Finds the route and asks the gatekeeper. Who may not pass learns nothing of routes: 404 comes after authentication.
   func judge() {
     guard findRoute() else { return }
-    decided(snapshot.gatekeeper.decide(head, requirement, at: worker.wallNow, worker.now, scratch: &worker.credentials))
+    decided(
+      snapshot.gatekeeper.decide(
+        head, target: worker.targetBuffer, pathLength: targetPathLength, requirement, requestContext, scratch: &worker.credentials))
   }
+
+  /// How much of the worker's target buffer is the path, after `findRoute`.
+  var targetPathLength: Int { worker.targetBuffer.count - (head.target.hasQuery ? head.target.query.count + 1 : 0) }
+
+  var requestContext: RequestContext { RequestContext(client: client, now: worker.wallNow, instant: worker.now) }
 
   /// Leaves the target, as it will be forwarded, in the worker's buffer. False when the request was refused.
   func findRoute() -> Bool {
+    client = ClientNetwork.address(of: head, peer, trusted: snapshot.settings.forwarding.trustedProxies)
     switch RequestRouting.find(head, in: snapshot.router, target: &worker.targetBuffer) {
     case .refused(let reason):
       record.reason = "\(reason)"
@@ -163,10 +171,12 @@ extension Connection {
       refused(refusal, status: 400)
     case .deny(let refusal):
       refused(refusal, status: 403)
+    case .tooManyFailures(let refusal, let seconds):
+      retryAfter = seconds
+      refused(refusal, status: 429)
     case .pending(let check):
       let waiter = HashPool.Waiter(mailbox: worker.mailbox, connection: token, serial: serial)
-      let network = ClientNetwork.key(head, peer, trusted: snapshot.settings.forwarding.trustedProxies)
-      pendingCheck = worker.shared.pool.submit(check, address: network, waiter, now: worker.now)
+      pendingCheck = worker.shared.pool.submit(check, address: client.networkKey, waiter, now: worker.now)
       if pendingCheck == nil {
         record.reason = "too many password checks are waiting"
         perform(exchange.refused(status: 503))
@@ -196,7 +206,10 @@ extension Connection {
       // The configuration and the users of now, not of then: a user removed while the check ran is removed.
       adoptLatest()
       if findRoute() {
-        decided(snapshot.gatekeeper.settle(check, matched: outcome == .matched, requirement, at: worker.wallNow, worker.now))
+        decided(
+          snapshot.gatekeeper.settle(
+            check, matched: outcome == .matched, method: head.bytes[head.methodRange], target: worker.targetBuffer,
+            pathLength: targetPathLength, requirement, requestContext))
       }
     }
     advance()
@@ -204,7 +217,7 @@ extension Connection {
 
   func refused(_ refusal: Refusal, status: Int) {
     record.reason = "\(refusal.reason.label)"
-    if refusal.reason == .notPermitted {
+    if refusal.reason == .notPermitted || refusal.reason == .outOfScope {
       // Who this is has been proved; only the right is missing.
       record.user = snapshot.gatekeeper.users.user(named: refusal.user.span)
     } else {
@@ -266,6 +279,7 @@ extension Connection {
     if let i = head.firstIndex(of: .accept) { details.wantsJSON = Replies.wantsJSON(accept: head.bytes[head.fields[i].value]) }
     switch status {
     case 401: details.challenge = sentBearer ? snapshot.invalidTokenChallenge : snapshot.challenge
+    case 429: details.retryAfter = retryAfter
     case 503: details.retryAfter = 5
     case 405: details.allow = "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH"
     default: break

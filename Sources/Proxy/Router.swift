@@ -1,5 +1,6 @@
 // Which route a request belongs to. Judges canonical bytes only, and refuses a path on whose meaning we and the service behind might differ.
 
+import HTTP
 import Primitives
 
 /// The routes of one configuration, most specific first.
@@ -26,7 +27,7 @@ public struct Router: Sendable {
     }.map(\.element)
     readings = self.routes.map { route in
       var reading = ByteBuffer()
-      return Self.read(route.path.span, as: &reading) ? reading.array() : route.path
+      return PathPrefix.read(route.path.span, as: &reading) ? reading.array() : route.path
     }
   }
 
@@ -51,9 +52,9 @@ public struct Router: Sendable {
   ///   - host: the Host field's value, with or without port; empty when there was none.
   public func route(method: Span<UInt8>, host: Span<UInt8>, path: Span<UInt8>) -> Verdict {
     let found = find(method, host, path, isSecondReading: false)
-    if Self.hasSecondReading(path) {
+    if PathPrefix.hasSecondReading(path) {
       var reading = ByteBuffer()
-      guard Self.read(path, as: &reading), find(method, host, reading.span, isSecondReading: true) == found else { return .ambiguous }
+      guard PathPrefix.read(path, as: &reading), find(method, host, reading.span, isSecondReading: true) == found else { return .ambiguous }
     }
     return found.map { .route($0) } ?? .none
   }
@@ -61,21 +62,13 @@ public struct Router: Sendable {
   private func find(_ method: Span<UInt8>, _ host: Span<UInt8>, _ path: Span<UInt8>, isSecondReading: Bool) -> Int? {
     for i in routes.indices {
       let own = isSecondReading ? readings[i] : routes[i].path
-      if Self.covers(own.span, isExact: routes[i].isExact, path) && Self.covers(routes[i].host, host)
+      if PathPrefix.covers(own.span, isExact: routes[i].isExact, path) && Self.covers(routes[i].host, host)
         && Self.covers(routes[i].methods, method)
       {
         return i
       }
     }
     return nil
-  }
-
-  private static func covers(_ own: Span<UInt8>, isExact: Bool, _ path: Span<UInt8>) -> Bool {
-    if path.count == 1 && path[0] == 0x2A { return own.count == 1 && !isExact }
-    if isExact { return ASCII.equals(path, own) }
-    let base = own[own.count - 1] == 0x2F ? own.count - 1 : own.count
-    guard path.count >= base, ASCII.starts(path, with: own.extracting(0..<base)) else { return false }
-    return path.count == base || path[base] == 0x2F
   }
 
   private static func covers(_ pattern: Route.Host, _ host: Span<UInt8>) -> Bool {
@@ -105,50 +98,5 @@ public struct Router: Sendable {
     if i >= 0 && host[i] == 0x3A { end = i }
     if end > 0 && host[end - 1] == 0x2E { end -= 1 }
     return end
-  }
-
-  // MARK: The second reading
-
-  /// Whether a service might see other segments in this path than we do: it may decode what we keep escaped, merge slashes, read a backslash
-  /// as a slash, or cut `;parameters` off a segment (the servlet rule).
-  private static func hasSecondReading(_ path: Span<UInt8>) -> Bool {
-    var previous: UInt8 = 0
-    for i in path.indices {
-      let byte = path[i]
-      if byte == 0x25 || byte == 0x3B || byte == 0x5C || (byte == 0x2F && previous == 0x2F) { return true }
-      previous = byte
-    }
-    return false
-  }
-
-  /// Writes the path as the most liberal service would read it. False when that reading has a dot segment, which would lead elsewhere.
-  private static func read(_ path: Span<UInt8>, as reading: inout ByteBuffer) -> Bool {
-    var isParameter = false
-    var i = 0
-    while i < path.count {
-      var byte = path[i]
-      i += 1
-      if byte == 0x25, i + 1 < path.count, let high = ASCII.hexValue(path[i]), let low = ASCII.hexValue(path[i + 1]) {
-        byte = high << 4 | low
-        i += 2
-      }
-      if byte == 0x2F || byte == 0x5C {
-        isParameter = false
-        if reading.count > 0 && reading[reading.count - 1] == 0x2F { continue }
-        guard !endsInDotSegment(reading.span) else { return false }
-        reading.append(0x2F)
-      } else if byte == 0x3B {
-        isParameter = true
-      } else if !isParameter {
-        reading.append(byte)
-      }
-    }
-    return !endsInDotSegment(reading.span)
-  }
-
-  private static func endsInDotSegment(_ path: Span<UInt8>) -> Bool {
-    let n = path.count
-    if n >= 2 && path[n - 1] == 0x2E && path[n - 2] == 0x2F { return true }
-    return n >= 3 && path[n - 1] == 0x2E && path[n - 2] == 0x2E && path[n - 3] == 0x2F
   }
 }

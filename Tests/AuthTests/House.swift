@@ -28,6 +28,7 @@ enum Outcome: Equatable {
   case challenged(Refusal.Reason)
   case malformed(Refusal.Reason)
   case denied(Refusal.Reason)
+  case lockedOut
   case pending
 }
 
@@ -47,6 +48,16 @@ struct House {
   let cache: VerifiedCache
   var now = Timestamp(seconds: 1_800_000_000)
   var instant = Instant(nanoseconds: 1_000_000_000)
+
+  /// What is asked for where it does not matter.
+  private let get = bytes("GET")
+  private let path = bytes("/")
+  private var root: ByteBuffer {
+    var buffer = ByteBuffer()
+    buffer.append("/")
+    return buffer
+  }
+  private var context: RequestContext { RequestContext(now: now, instant: instant) }
 
   init(_ lines: [String], seed: String = "seed", lifetime: Interval = .seconds(300), entries: Int = 1024) throws {
     cache = VerifiedCache(entries: entries)
@@ -69,7 +80,7 @@ struct House {
     let value = values.first ?? []
     var scratch = Secret()
     let decision = gatekeeper.decide(
-      authorization: value.span, count: values.count, requirement, at: now, instant, scratch: &scratch)
+      authorization: value.span, count: values.count, method: get.span, path: path.span, requirement, context, scratch: &scratch)
     return Self.read(decision).result
   }
 
@@ -80,10 +91,11 @@ struct House {
       let sent = value ?? []
       var scratch = Secret()
       let decision = gatekeeper.decide(
-        authorization: sent.span, count: value == nil ? 0 : 1, requirement, at: now, instant, scratch: &scratch)
+        authorization: sent.span, count: value == nil ? 0 : 1, method: get.span, path: path.span, requirement, context, scratch: &scratch)
       var (result, check) = Self.read(decision)
       if let check {
-        let settled = gatekeeper.settle(check, matched: check.run(), requirement, at: now, instant)
+        let settled = gatekeeper.settle(
+          check, matched: check.run(), method: get.span, target: root, pathLength: 1, requirement, context)
         result = Self.read(settled).result
         result.wasPending = true
       }
@@ -100,12 +112,15 @@ struct House {
   func pending(_ name: String, _ password: String) -> PasswordCheck? {
     let value = basic(name, password)
     var scratch = Secret()
-    let decision = gatekeeper.decide(authorization: value.span, count: 1, .validUser, at: now, instant, scratch: &scratch)
+    let decision = gatekeeper.decide(
+      authorization: value.span, count: 1, method: get.span, path: path.span, .validUser, context, scratch: &scratch)
     return Self.read(decision).check
   }
 
   func settle(_ check: PasswordCheck, matched: Bool) -> Result {
-    Self.read(gatekeeper.settle(check, matched: matched, .validUser, at: now, instant)).result
+    Self.read(
+      gatekeeper.settle(check, matched: matched, method: get.span, target: root, pathLength: 1, .validUser, context)
+    ).result
   }
 
   static func read(_ decision: consuming Decision) -> (result: Result, check: PasswordCheck?) {
@@ -114,6 +129,7 @@ struct House {
     case .challenge(let refusal): (Result(outcome: .challenged(refusal.reason), refusal: refusal), nil)
     case .malformed(let refusal): (Result(outcome: .malformed(refusal.reason), refusal: refusal), nil)
     case .deny(let refusal): (Result(outcome: .denied(refusal.reason), refusal: refusal), nil)
+    case .tooManyFailures(let refusal, _): (Result(outcome: .lockedOut, refusal: refusal), nil)
     case .pending(let check): (Result(outcome: .pending), check)
     }
   }

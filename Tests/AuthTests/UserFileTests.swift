@@ -56,12 +56,12 @@ private final class Scratch {
   }
 }
 
-private func failure<R>(_ body: () throws -> R) -> UserFileError? {
+private func failure<R>(_ body: () throws -> R) -> DurableFileError? {
   do {
     _ = try body()
     return nil
   } catch {
-    return error as? UserFileError
+    return error as? DurableFileError
   }
 }
 

@@ -42,13 +42,15 @@ enum People {
     "Basic " + String(decoding: Base64.encode(bytes("\(name):\(password)").span), as: UTF8.self)
   }
 
+  private static let context = RequestContext(now: Timestamp(seconds: 1_800_000_000), instant: Instant(nanoseconds: 1))
+
   /// The right to forward as `name`, or as nobody.
   static func grant(_ name: String?) throws -> Grant {
     var scratch = Secret()
     let value = name.map { bytes(basic($0)) } ?? []
     let decision = try gatekeeper().decide(
-      authorization: value.span, count: name == nil ? 0 : 1, name == nil ? .nobody : .validUser, at: Timestamp(seconds: 1_800_000_000),
-      Instant(nanoseconds: 1), scratch: &scratch)
+      authorization: value.span, count: name == nil ? 0 : 1, method: bytes("GET").span, path: bytes("/").span,
+      name == nil ? .nobody : .validUser, context, scratch: &scratch)
     switch consume decision {
     case .grant(let grant): return grant
     default: throw Missing("a grant for \(name ?? "nobody")")
@@ -59,8 +61,7 @@ enum People {
   static func check(_ name: String, _ password: String = "secret", _ gatekeeper: Gatekeeper) throws -> PasswordCheck {
     var scratch = Secret()
     let decision = gatekeeper.decide(
-      authorization: bytes(basic(name, password)).span, count: 1, .validUser, at: Timestamp(seconds: 1_800_000_000),
-      Instant(nanoseconds: 1),
+      authorization: bytes(basic(name, password)).span, count: 1, method: bytes("GET").span, path: bytes("/").span, .validUser, context,
       scratch: &scratch)
     switch consume decision {
     case .pending(let check): return check

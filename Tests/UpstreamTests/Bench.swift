@@ -78,7 +78,8 @@ final class Bench {
     let none: [UInt8] = []
     var scratch = Secret()
     let decision = gatekeeper.decide(
-      authorization: none.span, count: 0, .nobody, at: Timestamp.now(), Instant.now(), scratch: &scratch)
+      authorization: none.span, count: 0, method: none.span, path: none.span, .nobody,
+      RequestContext(now: Timestamp.now(), instant: Instant.now()), scratch: &scratch)
     switch consume decision {
     case .grant(let grant): return grant
     default: throw UpstreamFailure(.exhausted, "no grant")

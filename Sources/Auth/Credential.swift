@@ -1,0 +1,53 @@
+// By what somebody proved who he is, and what follows from that beside his name.
+
+public import Primitives
+
+public enum Credential: Sendable {
+  /// Nobody was asked.
+  case none
+  case password
+  /// An entry of the user file: the key's name.
+  case apiKey(name: [UInt8])
+  case token(VerifiedToken)
+}
+
+/// A signed token whose signature, times and user were found good. Immutable: shared by the cache and by every request that it speaks for.
+public final class VerifiedToken: Sendable {
+  public enum Kind: Sendable {
+    /// Of our own making, sent as a credential.
+    case own
+    /// Of our own making, sent in the query (`token issue --ticket`).
+    case ticket
+    /// Of another issuer.
+    case foreign
+  }
+
+  public let kind: Kind
+  /// As the user table has him; made from the claims where a foreign issuer may bring its own.
+  public let user: User
+  /// `jti`; empty where a foreign token has none.
+  public let identifier: [UInt8]
+  public let issued: Timestamp
+  /// From this moment on it is refused.
+  public let expires: Timestamp
+  /// When its owner last proved himself by password: what renewal is measured from. Equal to `issued` for foreign tokens.
+  public let firstLogin: Timestamp
+  /// What it is good for (methods and paths).
+  public let scope: TokenScope
+  /// Words of an OAuth scope (RFC 8693 section 4.2) that `require scope` asks for; foreign tokens have them.
+  public let scopeWords: [[UInt8]]
+
+  public init(
+    kind: Kind, user: User, identifier: [UInt8], issued: Timestamp, expires: Timestamp, firstLogin: Timestamp,
+    scope: TokenScope = .unlimited, scopeWords: [[UInt8]] = []
+  ) {
+    self.kind = kind
+    self.user = user
+    self.identifier = identifier
+    self.issued = issued
+    self.expires = expires
+    self.firstLogin = firstLogin
+    self.scope = scope
+    self.scopeWords = scopeWords
+  }
+}

@@ -1,0 +1,19 @@
+// What surrounds a decision: where the client is, and what time it is.
+
+public import Primitives
+
+/// Given with every request, so that this room needs no clock and no socket.
+public struct RequestContext: Sendable {
+  /// Of the client: the peer, or whom a trusted proxy names.
+  public var client: ClientAddress
+  /// For what has a date: expiries.
+  public var now: Timestamp
+  /// For what has a duration: caches, bans.
+  public var instant: Instant
+
+  public init(client: ClientAddress = .unix, now: Timestamp, instant: Instant) {
+    self.client = client
+    self.now = now
+    self.instant = instant
+  }
+}
