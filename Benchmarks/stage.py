@@ -170,7 +170,9 @@ class Stage:
             upstream bench {{ server http://127.0.0.1:{upstream.port}; }}
             route / {{ upstream bench; require valid-user; }}
             """)
-        return self.start("gatehouse", [*(command or [binary()]), "serve", "--config", str(config)], port, environment=environment)
+        server = self.start("gatehouse", [*(command or [binary()]), "serve", "--config", str(config)], port, environment=environment)
+        server.config = config
+        return server
 
 
 class Load:

@@ -12,13 +12,15 @@ struct Options {
   var pause: Double = 0
   /// `name:password`, the same with every request.
   var user: String?
+  /// A bearer token, the same with every request.
+  var bearer: String?
   /// Names to guess passwords for: a new password with every request. One in two guesses is for a name that nobody has.
   var guesses: [String] = []
   /// Each connection comes from its own address, 127.0.1.1 and upwards, instead of from 127.0.0.1.
   var spreadsAddresses = false
 
   static let usage = """
-    usage: load --port N [--connections N] [--requests N | --seconds S] [--pause MS] [--user NAME:PASSWORD | --guess NAME,NAME,...] [--spread]
+    usage: load --port N [--connections N] [--requests N | --seconds S] [--pause MS] [--user NAME:PASSWORD | --bearer TOKEN | --guess NAME,NAME,...] [--spread]
 
     Keeps one request outstanding on each of N keep-alive connections to 127.0.0.1:PORT, and prints what came back as one line of JSON.
     Ends after so many responses, after so many seconds, or when its standard input ends.
@@ -49,10 +51,11 @@ struct Options {
         guard let n = Double(value), n >= 0 else { return nil }
         pause = n
       case "--user": user = value
+      case "--bearer": bearer = value
       case "--guess": guesses = value.split(separator: ",").map(String.init)
       default: return nil
       }
     }
-    if port == 0 || (user != nil && !guesses.isEmpty) { return nil }
+    if port == 0 || [user != nil, bearer != nil, !guesses.isEmpty].count(where: { $0 }) > 1 { return nil }
   }
 }

@@ -8,7 +8,7 @@ struct RequestSource {
 
   init(_ options: Options) {
     names = options.guesses
-    fixed = Self.request(authorization: options.user.map { Self.base64(Array($0.utf8)) })
+    fixed = Self.request(authorization: options.bearer.map { "Bearer \($0)" } ?? options.user.map(Self.basic))
   }
 
   mutating func next() -> [UInt8] {
@@ -16,14 +16,16 @@ struct RequestSource {
     serial += 1
     // Every second guess is for a name that is in no file: both must cost the proxy the same, and others nothing.
     let name = serial % 2 == 0 ? names[serial / 2 % names.count] : "nobody-\(serial)"
-    return Self.request(authorization: Self.base64(Array("\(name):guess-\(serial)".utf8)))
+    return Self.request(authorization: Self.basic("\(name):guess-\(serial)"))
   }
 
   private static func request(authorization: String?) -> [UInt8] {
     var text = "GET /some/path?q=1 HTTP/1.1\r\nHost: bench.example\r\nUser-Agent: load\r\nAccept: */*\r\n"
-    if let authorization { text += "Authorization: Basic \(authorization)\r\n" }
+    if let authorization { text += "Authorization: \(authorization)\r\n" }
     return Array((text + "\r\n").utf8)
   }
+
+  private static func basic(_ pair: String) -> String { "Basic " + base64(Array(pair.utf8)) }
 
   private static func base64(_ bytes: [UInt8]) -> String {
     let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
