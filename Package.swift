@@ -29,11 +29,12 @@ let package = Package(
   targets: [
     .target(name: "CLinux", linkerSettings: [.linkedLibrary("crypt")]),
     .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+    .systemLibrary(name: "CArgon2", pkgConfig: "libargon2", providers: [.apt(["libargon2-dev"])]),
     .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
 
     .target(name: "Primitives", swiftSettings: strict + lifetimes),
     .target(name: "HTTP", dependencies: ["Primitives"], swiftSettings: strict),
-    .target(name: "Crypto", dependencies: ["Primitives", "COpenSSL", "CLinux"], swiftSettings: strict),
+    .target(name: "Crypto", dependencies: ["Primitives", "COpenSSL", "CArgon2", "CLinux"], swiftSettings: strict),
     .target(name: "Auth", dependencies: ["Primitives", "HTTP", "Crypto"], swiftSettings: strict),
     .target(name: "Net", dependencies: ["Primitives", "CLinux", "COpenSSL"], swiftSettings: strict),
     .target(name: "Upstream", dependencies: ["Primitives", "HTTP", "Net", "CCurl", "Auth"], swiftSettings: strict),

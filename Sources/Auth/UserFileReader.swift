@@ -14,10 +14,12 @@ struct UserFileReader {
   private(set) var byName = HashIndex(capacity: 0)
 
   private let seed: SipHash
+  private let limit: HashLimit
   private var groups: [[UInt8]: User.Groups] = [:]
 
-  init(seed: SipHash) {
+  init(seed: SipHash, limit: HashLimit) {
     self.seed = seed
+    self.limit = limit
   }
 
   /// A line on its way to be a user.
@@ -116,6 +118,10 @@ struct UserFileReader {
         parsed = try PasswordHash(parsing: hashSpan)
       } catch {
         note(line, "user \(quoted(nameSpan)) can't log in: the hash \(error)")
+        return nil
+      }
+      if let parsed, let reason = limit.refusal(of: parsed.expense) {
+        note(line, "user \(quoted(nameSpan)) can't log in: the hash (\(parsed.costLabel)) \(reason)")
         return nil
       }
     }

@@ -207,7 +207,7 @@ public struct UserFileText: Sendable {
       throw .unfit("the hash \(error)")
     }
     // A `{PLAIN}` password may hold what ends a field or a line of the file.
-    guard !hash.contains(0x3A), !hash.contains(where: { ASCII.isControl($0) }), hash.last != 0x20 else {
+    guard UserLine.holds(hash: hash), !hash.contains(where: { ASCII.isControl($0) }), hash.last != 0x20 else {
       throw .unfit("the hash can't stand in a user file")
     }
     return hash

@@ -35,12 +35,27 @@ struct UserLine {
     guard let first = ASCII.firstIndex(of: 0x3A, in: file.extracting(0..<text.upperBound), from: text.lowerBound) else {
       return UserLine(number: number, whole: whole, content: .malformed("there is no colon between a name and a hash"))
     }
-    let second = ASCII.firstIndex(of: 0x3A, in: file.extracting(0..<text.upperBound), from: first + 1)
-    return UserLine(
-      number: number, whole: whole,
-      content: .user(
-        name: text.lowerBound..<first, hash: first + 1..<(second ?? text.upperBound),
-        attributes: second.map { $0 + 1..<text.upperBound }))
+    let hash = first + 1..<endOfHash(file, first + 1..<text.upperBound)
+    let attributes = hash.upperBound < text.upperBound ? hash.upperBound + 1..<text.upperBound : nil
+    return UserLine(number: number, whole: whole, content: .user(name: text.lowerBound..<first, hash: hash, attributes: attributes))
+  }
+
+  /// Where the hash ends that begins `range`: at its first colon, or at its end. Werkzeug's hashes hold colons before their first `$`
+  /// (`pbkdf2:sha256:260000$salt$digest`, `scrypt:32768:8:1$salt$digest`), so there it is the first one after it.
+  private static func endOfHash(_ file: Span<UInt8>, _ range: Range<Int>) -> Int {
+    let rest = file.extracting(range)
+    let isWerkzeugs = werkzeugs.contains { rest.count >= $0.utf8CodeUnitCount && ASCII.equals(rest.extracting(first: $0.utf8CodeUnitCount), $0) }
+    let dollar = isWerkzeugs ? ASCII.firstIndex(of: 0x24, in: rest) : nil
+    return ASCII.firstIndex(of: 0x3A, in: rest, from: dollar ?? 0).map { range.lowerBound + $0 } ?? range.upperBound
+  }
+
+  private static let werkzeugs: [StaticString] = ["pbkdf2:", "scrypt:"]
+
+  /// Whether `hash` is read back as it is, whole, when it stands in a line.
+  static func holds(hash: [UInt8]) -> Bool {
+    let line = [0x78, 0x3A] + hash + [0x3A]
+    guard case .user(_, let range, .some) = cut(line.span, at: 0, number: 1).content else { return false }
+    return range == 2..<line.count - 1
   }
 
   /// `range` without spaces, tabs and carriage returns at its ends.

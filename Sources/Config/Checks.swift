@@ -146,7 +146,7 @@ extension Reading {
       return nil
     }
     do {
-      let table = try UserTable(parsing: bytes)
+      let table = try UserTable(parsing: bytes, limit: settings.limits.hashLimit)
       warnIfWorldReadable(path, word, "user file")
       if table.users.isEmpty && needsUsers {
         diagnostics.warning(word.place, "the user file has no users, so that nobody can log in", hint: "gatehouse user add NAME")

@@ -14,6 +14,8 @@ public struct Configuration: Sendable {
   public let diagnostics: Diagnostics
   /// The user file's path, also where something else is wrong: what edits users needs no more than that. Nil when none could be read out.
   public let usersPath: String?
+  /// What a check of a stored hash may cost, also where something else is wrong.
+  public let hashLimit: HashLimit
   /// The user file as it was when the config was read; nil when there is none that can be used.
   public let users: UserTable?
 
@@ -48,6 +50,7 @@ public struct Configuration: Sendable {
     self.users = users
     self.diagnostics = reading.diagnostics
     usersPath = reading.settings.usersPath
+    hashLimit = reading.settings.limits.hashLimit
     settings = reading.diagnostics.hasErrors ? nil : reading.settings
   }
 }

@@ -153,7 +153,11 @@ private struct Description {
       [
         "connections", "\(limits.connectionsPerWorker) a worker, \(limits.keepAliveRequests) requests each, idle \(idle), drained \(drain)",
       ],
-      ["hashing", "\(threads), \(limits.hashQueue) waiting for \(Value.text(limits.hashWait)) at most"],
+      [
+        "hashing",
+        "\(threads), \(limits.hashQueue) waiting for \(Value.text(limits.hashWait)) at most, "
+          + "\(Value.text(limits.hashLimit.time)) and \(Value.text(size: limits.hashLimit.memory)) each",
+      ],
     ]
   }
 

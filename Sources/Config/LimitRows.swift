@@ -1,5 +1,6 @@
 // The directives that bound requests, connections and password checks. What their numbers mean is said in Proxy's `Limits`.
 
+import Auth
 import Primitives
 import Proxy
 
@@ -35,6 +36,15 @@ extension Table {
     },
     count("hash_queue", \.hashQueue, 1...1_000_000, "1024", "Password checks that may wait for a thread; 503 beyond."),
     time("hash_wait", \.hashWait, "20s", "How long a password check may wait for a thread; 503 beyond."),
+    Row(
+      "hash_limit", in: .top, takes: "DURATION SIZE", 2...2, standard: "2s 256m",
+      doc:
+        "What one password check may take of a processor and of memory, estimated from the hash's parameters; a user whose hash would take more can't log in."
+    ) { reading, directive in
+      let time = reading.duration(directive.arguments[0], HashLimit.times)
+      let memory = reading.size(directive.arguments[1], HashLimit.memories)
+      if let time, let memory { reading.settings.limits.hashLimit = HashLimit(time: time, memory: memory) }
+    },
   ]
 
   /// The longest time that a timeout may be set to. Longer ones are meant to be "never", which is no bound.

@@ -1,91 +1,20 @@
-// A stored password hash of a user file: what it is, what a check of it costs, and the check. Reading its text is PasswordHashParser's,
-// making new ones PasswordHashMaker's.
+// A stored password hash of a user file, and the check of a password against it. Its kinds and their costs are PasswordHashKind's, reading
+// its text is PasswordHashParser's and KDFHashParser's, making new ones PasswordHashMaker's.
 
 internal import COpenSSL
 public import Primitives
 
 public struct PasswordHash: Sendable {
-  /// How the hash was made. The raw order is that of `check`'s listing.
-  public enum Kind: UInt8, CaseIterable, Hashable, Sendable {
-    case bcrypt
-    case sha256crypt
-    case sha512crypt
-    case yescrypt
-    /// crypt(5)'s `$7$`.
-    case scrypt7
-    /// `$1$`.
-    case md5crypt
-    /// `$apr1$`.
-    case apr1
-    /// `{SHA}`.
-    case sha1
-    /// `{SSHA}`.
-    case saltedSHA1
-    /// `{PLAIN}`.
-    case plain
-
-    /// The name that people know it by.
-    public var name: StaticString {
-      switch self {
-      case .bcrypt: "bcrypt"
-      case .sha256crypt: "sha256-crypt"
-      case .sha512crypt: "sha512-crypt"
-      case .yescrypt: "yescrypt"
-      case .scrypt7: "scrypt"
-      case .md5crypt: "md5-crypt"
-      case .apr1: "apr1"
-      case .sha1: "{SHA}"
-      case .saltedSHA1: "{SSHA}"
-      case .plain: "{PLAIN}"
-      }
-    }
-
-    /// Whether a stolen hash of this kind gives its password away soon: what `check` warns about.
-    public var isWeak: Bool {
-      switch self {
-      case .bcrypt, .sha256crypt, .sha512crypt, .yescrypt, .scrypt7: false
-      case .md5crypt, .apr1, .sha1, .saltedSHA1, .plain: true
-      }
-    }
-
-    /// Whether one check takes long enough (0.1 ms to seconds) that no thread which serves others may do it.
-    public var isCostly: Bool {
-      switch self {
-      case .bcrypt, .sha256crypt, .sha512crypt, .yescrypt, .scrypt7, .md5crypt, .apr1: true
-      case .sha1, .saltedSHA1, .plain: false
-      }
-    }
-  }
-
-  /// What one check costs: two hashes with equal costs can't be told apart by time.
-  public struct Cost: Hashable, Comparable, Sendable {
-    public var kind: Kind
-    /// bcrypt: the cost (log2 of its rounds); SHA-crypt: rounds; yescrypt and scrypt: the text of the parameters, six bits a character;
-    /// others 0.
-    var parameter: UInt128
-
-    /// For people and tests, such as `bcrypt 12`.
-    public var label: String {
-      switch kind {
-      case .bcrypt, .sha256crypt, .sha512crypt: "\(kind.name) \(parameter)"
-      case .yescrypt, .scrypt7: "\(kind.name) \(PasswordHash.unpack(parameter))"
-      case .md5crypt, .apr1, .sha1, .saltedSHA1, .plain: "\(kind.name)"
-      }
-    }
-
-    public static func < (a: Cost, b: Cost) -> Bool {
-      (a.kind.rawValue, a.parameter) < (b.kind.rawValue, b.parameter)
-    }
-  }
-
   public var cost: Cost { parts.cost }
   /// The hash as it stands in the file.
   public var text: [UInt8] { parts.text }
   /// Of a decoy: costs what the original costs, and no password matches it.
   public var isDecoy: Bool { parts.isDecoy }
+  /// What a check takes, by estimate.
+  public var expense: Expense { parts.expense }
   /// Where the part to compare starts in `text` (kinds of crypt_r and apr1).
   var digestStart: Int { parts.digestStart }
-  /// What the cheap kinds are compared with: the decoded digest, then the salt. For `{PLAIN}` the SHA-256 of the password.
+  /// What the other kinds are compared with: the decoded digest, then the salt. For `{PLAIN}` the SHA-256 of the password.
   var decoded: [UInt8] { parts.decoded }
 
   public var kind: Kind { cost.kind }
@@ -97,13 +26,15 @@ public struct PasswordHash: Sendable {
 
   private final class Parts: Sendable {
     let cost: Cost
+    let expense: Expense
     let text: [UInt8]
     let digestStart: Int
     let decoded: [UInt8]
     let isDecoy: Bool
 
-    init(cost: Cost, text: [UInt8], digestStart: Int, decoded: [UInt8], isDecoy: Bool) {
+    init(cost: Cost, expense: Expense, text: [UInt8], digestStart: Int, decoded: [UInt8], isDecoy: Bool) {
       self.cost = cost
+      self.expense = expense
       self.text = text
       self.digestStart = digestStart
       self.decoded = decoded
@@ -111,8 +42,8 @@ public struct PasswordHash: Sendable {
     }
   }
 
-  init(cost: Cost, text: [UInt8], digestStart: Int, decoded: [UInt8], isDecoy: Bool = false) {
-    parts = Parts(cost: cost, text: text, digestStart: digestStart, decoded: decoded, isDecoy: isDecoy)
+  init(cost: Cost, expense: Expense, text: [UInt8], digestStart: Int = 0, decoded: [UInt8] = [], isDecoy: Bool = false) {
+    parts = Parts(cost: cost, expense: expense, text: text, digestStart: digestStart, decoded: decoded, isDecoy: isDecoy)
   }
 
   /// Whether `password` is the one that the hash was made of. Takes the same time for every wrong password of the same length.
@@ -125,26 +56,52 @@ public struct PasswordHash: Sendable {
   public func verify(_ password: Span<UInt8>) -> Bool {
     KDFTally.current?.count(cost)
     let matched: Bool
-    switch kind {
-    case .bcrypt, .sha256crypt, .sha512crypt, .yescrypt, .scrypt7, .md5crypt:
+    switch kind.family {
+    case .libcrypt:
       matched = Crypt.matches(password, self)
     case .apr1:
       let text = self.text
       let salt = text.span.extracting(Apr1.magic.count..<digestStart - 1)
       let digest = Apr1.digest(password, salt: salt)
       matched = ConstantTime.equals(digest.span, text.span.extracting(digestStart..<text.count))
-    case .sha1, .saltedSHA1:
-      let decoded = self.decoded
-      let salt = decoded.span.extracting(SHA1.size..<decoded.count)
-      matched = SHA1.withDigest(password, salt) { digest in
-        ConstantTime.equals(digest, decoded.span.extracting(0..<SHA1.size))
+    case .quick:
+      matched = matchesQuickly(password)
+    case .argon2:
+      let parameters = Argon2.Parameters(packed: cost.parameter)
+      matched = matchesDigest(Int(parameters.digestLength)) { digest, salt in
+        Argon2.withDigest(kind, parameters, password, salt: salt) { ConstantTime.equals($0, digest) }
       }
-    case .plain:
-      let decoded = self.decoded
-      matched = SHA256.hash(password).equals(decoded.span)
+    case .pbkdf2:
+      let length = PBKDF2.digestLength(kind)
+      matched = matchesDigest(length) { digest, salt in
+        PBKDF2.withDigest(kind, iterations: UInt32(clamping: cost.parameter), password, salt: salt, length: length) {
+          ConstantTime.equals($0, digest)
+        }
+      }
+    case .scrypt:
+      let parameters = Scrypt.Parameters(packed: cost.parameter)
+      matched = matchesDigest(Int(parameters.digestLength)) { digest, salt in
+        Scrypt.withDigest(parameters, password, salt: salt) { ConstantTime.equals($0, digest) }
+      }
     }
     let holdsNUL = ASCII.firstIndex(of: 0, in: password) != nil
-    return matched && !holdsNUL && !isDecoy
+    return matched && !holdsNUL && !isDecoy && password.count <= Self.longestPassword
+  }
+
+  private func matchesQuickly(_ password: Span<UInt8>) -> Bool {
+    if kind == .plain {
+      let digest = decoded
+      return SHA256.hash(password).equals(digest.span)
+    }
+    return matchesDigest(SHA1.size) { digest, salt in
+      SHA1.withDigest(password, salt) { ConstantTime.equals($0, digest) }
+    }
+  }
+
+  /// `decoded` in its two parts.
+  private func matchesDigest(_ length: Int, _ compare: (_ digest: Span<UInt8>, _ salt: Span<UInt8>) -> Bool) -> Bool {
+    let decoded = self.decoded
+    return compare(decoded.span.extracting(0..<length), decoded.span.extracting(length..<decoded.count))
   }
 
   /// The most bytes of a password that any kind is checked with (libcrypt's CRYPT_MAX_PASSPHRASE_SIZE, less its NUL).
@@ -152,23 +109,22 @@ public struct PasswordHash: Sendable {
 
   /// One of the same kind and cost that nothing matches: its digest is random, and `verify` answers false whatever comes out.
   public func decoy() -> PasswordHash {
-    guard isCostly else {
+    if digestStart == 0 {
       let noise = RandomBytes.array(decoded.count)
-      return PasswordHash(cost: cost, text: RandomBytes.array(text.count), digestStart: 0, decoded: noise, isDecoy: true)
+      return PasswordHash(cost: cost, expense: expense, text: RandomBytes.array(text.count), decoded: noise, isDecoy: true)
     }
     var text = self.text
     let noise = RandomBytes.array(text.count - digestStart)
     for i in noise.indices { text[digestStart + i] = CryptAlphabet.character(noise[i] & 63) }
-    return PasswordHash(cost: cost, text: text, digestStart: digestStart, decoded: [], isDecoy: true)
+    return PasswordHash(cost: cost, expense: expense, text: text, digestStart: digestStart, isDecoy: true)
   }
 
   /// The decoy where there is nothing to imitate: what a new hash would cost.
   public static func defaultDecoy() -> PasswordHash {
-    // The salt is any; the digest is replaced. Should libcrypt's default ever change, the parser's own test of this text fails.
-    let setting = Array("$y$j9T$5l1TpFf0bYBX.kk6cDoHz.$".utf8)
-    let text = setting + [UInt8](repeating: 0x2E, count: PasswordHashParser.longDigest)
-    let cost = Cost(kind: .yescrypt, parameter: pack(Array("j9T".utf8).span))
-    return PasswordHash(cost: cost, text: text, digestStart: setting.count, decoded: []).decoy()
+    // The salt is any; the digest is replaced. Should libcrypt's default ever change, the test of this text's cost fails.
+    let text = Array("$y$j9T$5l1TpFf0bYBX.kk6cDoHz.$".utf8) + [UInt8](repeating: 0x2E, count: PasswordHashParser.longDigest)
+    // The tests read the same text.
+    return try! PasswordHash(parsing: text.span).decoy()
   }
 
   /// Up to 21 characters of crypt(5)'s alphabet in a number, a leading 1 keeping their count.

@@ -1,47 +1,8 @@
-// New hashes, for the commands that set a password.
+// New hashes, for the commands that set a password. Their kinds are NewHashKind's.
 
 public import Primitives
 
 extension PasswordHash {
-  /// The kinds that new hashes are made of. `bcrypt` is for files shared with Apache, `sha512crypt` for those shared with old systems.
-  public enum NewKind: String, CaseIterable, Sendable {
-    case yescrypt
-    case bcrypt
-    case sha512 = "sha512"
-    case sha256 = "sha256"
-    case scrypt
-
-    /// What `cost` means for the kind, and its range.
-    public var costRange: ClosedRange<UInt> {
-      switch self {
-      case .yescrypt: 1...11  // log2 of memory, roughly: 5 is 16 MiB
-      case .bcrypt: 4...17  // log2 of rounds
-      case .sha512, .sha256: 1000...10_000_000  // rounds
-      case .scrypt: 6...11  // log2 of memory, as for yescrypt
-      }
-    }
-
-    /// About 50 to 250 ms of one core of a server of 2022.
-    public var defaultCost: UInt {
-      switch self {
-      case .yescrypt: 5
-      case .bcrypt: 12
-      case .sha512, .sha256: 100_000
-      case .scrypt: 7
-      }
-    }
-
-    var prefix: StaticString {
-      switch self {
-      case .yescrypt: "$y$"
-      case .bcrypt: "$2y$"
-      case .sha512: "$6$"
-      case .sha256: "$5$"
-      case .scrypt: "$7$"
-      }
-    }
-  }
-
   /// Hashes `password` anew: takes as long as a login. `cost` nil is the kind's default.
   ///
   /// The password must be storable: 1 to `longestPassword` bytes of UTF-8 without control characters (RFC 7617 section 2 lets no client
@@ -65,9 +26,24 @@ extension PasswordHash {
       throw PasswordHashFailure(
         "can't be made: cost \(cost) is outside \(kind.costRange.lowerBound) to \(kind.costRange.upperBound) for \(kind.rawValue)")
     }
-    guard let setting = Crypt.setting(prefix: kind.prefix, cost: cost), let text = Crypt.hash(password, setting: setting) else {
-      throw PasswordHashFailure("can't be made: libcrypt refused \(kind.rawValue) with cost \(cost)")
+    let made: [UInt8]?
+    switch kind.scheme {
+    case .libcrypt(let prefix, _, _):
+      made = Crypt.setting(prefix: prefix, cost: cost).flatMap { Crypt.hash(password, setting: $0) }
+    case .argon2:
+      let parameters = Argon2.Parameters(newCost: cost)
+      let salt = RandomBytes.array(16)
+      made = Argon2.withDigest(.argon2id, parameters, password, salt: salt.span) { digest in
+        digest.count == 0 ? nil : parameters.text(salt: salt, digest: ASCII.array(digest))
+      }
+    case .pbkdf2:
+      let salt = RandomBytes.array(16)
+      let length = PBKDF2.digestLength(.pbkdf2SHA256)
+      made = PBKDF2.withDigest(.pbkdf2SHA256, iterations: UInt32(cost), password, salt: salt.span, length: length) { digest in
+        digest.count == 0 ? nil : PBKDF2.text(.pbkdf2SHA256, iterations: cost, salt: salt, digest: ASCII.array(digest))
+      }
     }
-    return text
+    guard let made else { throw PasswordHashFailure("can't be made: \(kind.rawValue) with cost \(cost) was refused, or the memory for it") }
+    return made
   }
 }

@@ -1,5 +1,6 @@
-// Text of a stored hash → PasswordHash, or why not. Strict: what libcrypt would refuse at a login is found when the file is read,
-// because a hash that can't be computed makes no work, and so would tell its user from others.
+// Text of a stored hash → PasswordHash, or why not: the kinds of crypt(5) and of htpasswd here, the others in KDFHashParser. Strict: what
+// libcrypt would refuse at a login is found when the file is read, because a hash that can't be computed makes no work, and so would tell
+// its user from others.
 
 internal import Primitives
 
@@ -26,14 +27,19 @@ enum PasswordHashParser {
   /// Longest text looked at: libcrypt's own limit (CRYPT_OUTPUT_SIZE), but for `{PLAIN}` and salted SHA-1 all are shorter.
   private static let longestText = 383
 
-  /// Above these a single login would hold a core, or the memory, for minutes: an accident or an attack, never a setting.
-  private static let highestBcryptCost: UInt64 = 20
-  private static let mostRounds: UInt64 = 50_000_000
-  private static let mostMemoryBits: UInt64 = 30  // 1 GiB
-
   static func parse(_ text: Span<UInt8>) throws(PasswordHashFailure) -> PasswordHash {
     guard text.count > 0 else { throw PasswordHashFailure("is empty") }
+    let hash = try parseAnyExpense(text)
+    // What a configuration may allow is less (`HashLimit`); beyond this nothing is meant to be checked at all.
+    let greatest = PasswordHash.greatestExpense
+    guard hash.expense.time <= greatest.time else { throw PasswordHashFailure("would take more than a minute to check at each login") }
+    guard hash.expense.memory <= greatest.memory else { throw PasswordHashFailure("would take more than 4 GiB of memory at each login") }
+    return hash
+  }
+
+  private static func parseAnyExpense(_ text: Span<UInt8>) throws(PasswordHashFailure) -> PasswordHash {
     if prefixed(text, "{PLAIN}") { return try plain(text) }
+    if let hash = try KDFHashParser.parse(text) { return hash }
     guard text.count <= longestText else { throw PasswordHashFailure("is longer than any known kind") }
     if prefixed(text, "$2") { return try bcrypt(text) }
     if prefixed(text, "$5$") { return try shaCrypt(text, .sha256crypt, digest: longDigest) }
@@ -48,12 +54,6 @@ enum PasswordHashParser {
   }
 
   private static func unknown(_ text: Span<UInt8>) -> PasswordHashFailure {
-    // Werkzeug's forms hold colons, so that the file's own second colon cuts them after the first word.
-    if prefixed(text, "$argon2") || prefixed(text, "$pbkdf2") || prefixed(text, "pbkdf2_sha") || prefixed(text, "argon2")
-      || prefixed(text, "scrypt$") || ASCII.equals(text, "scrypt") || ASCII.equals(text, "pbkdf2")
-    {
-      return PasswordHashFailure("is of a kind that is not supported yet (argon2, PBKDF2 and Werkzeug's scrypt): set the password anew")
-    }
     if text.count == 13 && CryptAlphabet.holds(text) {
       return PasswordHashFailure("is of the old DES kind, which sees eight characters only and is not accepted: set the password anew")
     }
@@ -67,7 +67,7 @@ enum PasswordHashParser {
     guard password.count > 0 else { throw PasswordHashFailure("is {PLAIN} without a password") }
     guard password.count <= PasswordHash.longestPassword else { throw PasswordHashFailure("is a password of more than 511 bytes") }
     return PasswordHash(
-      cost: .init(kind: .plain, parameter: 0), text: ASCII.array(text), digestStart: 0, decoded: SHA256.hash(password).bytes)
+      cost: .init(kind: .plain, parameter: 0), expense: .none, text: ASCII.array(text), decoded: SHA256.hash(password).bytes)
   }
 
   /// `$2y$12$` + 22 characters of salt + 31 of digest; crypt(5).
@@ -78,9 +78,8 @@ enum PasswordHashParser {
     guard text.count == 60, text[6] == 0x24, CryptAlphabet.holds(text.extracting(7..<60)),
       let cost = ASCII.decimal(text.extracting(4..<6)), cost >= 4, cost <= 31
     else { throw PasswordHashFailure("is a damaged bcrypt hash (60 characters, cost 04 to 31)") }
-    guard cost <= highestBcryptCost else { throw PasswordHashFailure("has bcrypt cost \(cost): one login would take minutes") }
     return PasswordHash(
-      cost: .init(kind: .bcrypt, parameter: UInt128(cost)), text: ASCII.array(text), digestStart: 29, decoded: [])
+      cost: .init(kind: .bcrypt, parameter: UInt128(cost)), expense: .bcrypt(cost: cost), text: ASCII.array(text), digestStart: 29)
   }
 
   /// `$6$salt$digest` or `$6$rounds=N$salt$digest`, salt of up to 16 characters; crypt(5).
@@ -94,56 +93,59 @@ enum PasswordHashParser {
       guard let end = ASCII.firstIndex(of: 0x24, in: text, from: 10), let asked = ASCII.decimal(text.extracting(10..<end)),
         text[10] != 0x30, asked >= 1000
       else { throw PasswordHashFailure("has a damaged rounds= part") }
-      guard asked <= mostRounds else { throw PasswordHashFailure("has rounds=\(asked): one login would take minutes") }
+      // crypt(5).
+      guard asked <= 999_999_999 else { throw PasswordHashFailure("has more rounds than there may be") }
       rounds = asked
       saltStart = end + 1
     }
     let digestStart = try lastPart(text, from: saltStart, digest: digest, kind)
     try requireSalt(text.extracting(saltStart..<digestStart - 1), upTo: 16, kind)
     return PasswordHash(
-      cost: .init(kind: kind, parameter: UInt128(rounds)), text: ASCII.array(text), digestStart: digestStart, decoded: [])
+      cost: .init(kind: kind, parameter: UInt128(rounds)), expense: .shaCrypt(rounds: rounds), text: ASCII.array(text),
+      digestStart: digestStart)
   }
 
-  /// `$y$params$salt$digest`; crypt(5). Flavour, log2 N and r come first in the parameters, each in a code of variable length.
+  /// `$y$params$salt$digest`; crypt(5). Flavour, log2 N and r are the parameters, each in a code of variable length. crypt_gensalt(3)
+  /// writes the flavour `j` alone, and none of the further parameters, which could multiply the time. libcrypt computes no N below 4.
   private static func yescrypt(_ text: Span<UInt8>) throws(PasswordHashFailure) -> PasswordHash {
     guard let end = ASCII.firstIndex(of: 0x24, in: text, from: 3), end > 3, end - 3 <= 20,
       CryptAlphabet.holds(text.extracting(3..<end))
     else { throw PasswordHashFailure("is a damaged yescrypt hash") }
-    var at = 3
-    guard variable(text, &at, before: end, least: 0) != nil, let logN = variable(text, &at, before: end, least: 1),
-      let r = variable(text, &at, before: end, least: 1)
+    guard text[3] == 0x6A else { throw PasswordHashFailure("is of a flavour of yescrypt that is not accepted ($y$j… is)") }
+    var at = 4
+    guard let logN = variable(text, &at, before: end, least: 1), let r = variable(text, &at, before: end, least: 1),
+      logN >= 2, logN <= 63, r < 1 << 30
     else { throw PasswordHashFailure("has damaged yescrypt parameters") }
-    try requireMemory(logN: logN, r: r)
+    guard at == end else { throw PasswordHashFailure("has yescrypt parameters beyond N and r, which are not accepted") }
     let digestStart = try lastPart(text, from: end + 1, digest: longDigest, .yescrypt)
     let salt = text.extracting(end + 1..<digestStart - 1)
     guard salt.count <= 86, CryptAlphabet.holds(salt), isWholeBytes(salt) else { throw PasswordHashFailure("has a damaged yescrypt salt") }
     return PasswordHash(
-      cost: .init(kind: .yescrypt, parameter: PasswordHash.pack(text.extracting(3..<end))), text: ASCII.array(text),
-      digestStart: digestStart, decoded: [])
+      cost: .init(kind: .yescrypt, parameter: PasswordHash.pack(text.extracting(3..<end))), expense: .yescrypt(logN: logN, r: r),
+      text: ASCII.array(text), digestStart: digestStart)
   }
 
-  /// `$7$` + log2 N in one character + r and p in five each + salt + `$` + digest; crypt(5).
+  /// `$7$` + log2 N in one character + r and p in five each + salt + `$` + digest; crypt(5). libcrypt computes no N below 4.
   private static func scrypt7(_ text: Span<UInt8>) throws(PasswordHashFailure) -> PasswordHash {
     guard text.count > 14, CryptAlphabet.holds(text.extracting(3..<14)), let logN = CryptAlphabet.value(text[3]) else {
       throw PasswordHashFailure("is a damaged scrypt hash")
     }
     let r = fixed(text.extracting(4..<9))
     let p = fixed(text.extracting(9..<14))
-    guard logN >= 1, r >= 1, p >= 1, p <= 64 else { throw PasswordHashFailure("has damaged scrypt parameters") }
-    try requireMemory(logN: UInt64(logN), r: r)
+    guard logN >= 2, r >= 1, p >= 1, p <= 64, r * p < 1 << 30 else { throw PasswordHashFailure("has damaged scrypt parameters") }
     let digestStart = try lastPart(text, from: 14, digest: longDigest, .scrypt7)
     let salt = text.extracting(14..<digestStart - 1)
     guard salt.count >= 1, salt.count <= 86, CryptAlphabet.holds(salt) else { throw PasswordHashFailure("has a damaged scrypt salt") }
     return PasswordHash(
-      cost: .init(kind: .scrypt7, parameter: PasswordHash.pack(text.extracting(3..<14))), text: ASCII.array(text),
-      digestStart: digestStart, decoded: [])
+      cost: .init(kind: .scrypt7, parameter: PasswordHash.pack(text.extracting(3..<14))),
+      expense: .scrypt7(logN: UInt64(logN), r: r, p: p), text: ASCII.array(text), digestStart: digestStart)
   }
 
   /// `$1$salt$digest` and `$apr1$salt$digest`, salt of up to eight characters.
   private static func md5(_ text: Span<UInt8>, _ kind: PasswordHash.Kind, magic: Int) throws(PasswordHashFailure) -> PasswordHash {
     let digestStart = try lastPart(text, from: magic, digest: Apr1.digestLength, kind)
     try requireSalt(text.extracting(magic..<digestStart - 1), upTo: 8, kind)
-    return PasswordHash(cost: .init(kind: kind, parameter: 0), text: ASCII.array(text), digestStart: digestStart, decoded: [])
+    return PasswordHash(cost: .init(kind: kind, parameter: 0), expense: .md5Crypt, text: ASCII.array(text), digestStart: digestStart)
   }
 
   /// `{SHA}` and `{SSHA}`: Base64 of the digest, and of the salt behind it (RFC 2307's scheme, as slapd and htpasswd write it).
@@ -157,7 +159,7 @@ enum PasswordHashParser {
       throw PasswordHashFailure("has a wrong length for \(kind.name)")
     }
     return PasswordHash(
-      cost: .init(kind: kind, parameter: 0), text: ASCII.array(text), digestStart: 0, decoded: ASCII.array(bytes.span))
+      cost: .init(kind: kind, parameter: 0), expense: .none, text: ASCII.array(text), decoded: ASCII.array(bytes.span))
   }
 
   // MARK: Pieces
@@ -199,13 +201,6 @@ enum PasswordHashParser {
     case 1: return false
     case 2: return last < 4
     default: return last < 16
-    }
-  }
-
-  /// Memory of scrypt and yescrypt is 128 × N × r bytes.
-  private static func requireMemory(logN: UInt64, r: UInt64) throws(PasswordHashFailure) {
-    guard logN <= mostMemoryBits, r <= 1 << mostMemoryBits, (128 * r) << logN <= 1 << mostMemoryBits else {
-      throw PasswordHashFailure("asks for more than 1 GiB of memory at each login")
     }
   }
 

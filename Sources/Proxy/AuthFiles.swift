@@ -19,7 +19,7 @@ final class AuthFiles {
   private let userFile: UserDirectory
 
   init(_ settings: Settings) {
-    userFile = UserDirectory(path: settings.usersPath)
+    userFile = UserDirectory(path: settings.usersPath, hashLimit: settings.limits.hashLimit)
   }
 
   /// What there is to watch.

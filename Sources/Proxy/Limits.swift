@@ -1,5 +1,6 @@
 // Every bound that the proxy keeps, in one place: its name, its default, and how the bounds relate.
 
+public import Auth
 public import HTTP
 public import Primitives
 
@@ -67,6 +68,8 @@ public struct Limits: Equatable, Sendable {
   public var hashQueue = 1024
   /// How long a check may wait; 503 beyond.
   public var hashWait = Interval.seconds(20)
+  /// What a check may cost by estimate; a user whose hash costs more can't log in.
+  public var hashLimit = HashLimit.standard
 
   public init() {}
 
@@ -98,6 +101,8 @@ public struct Limits: Equatable, Sendable {
     check(connectionsPerWorker >= 1 && connectionsPerWorker <= 1_000_000, "connections must be 1 to 1000000")
     check(hashQueue >= 1 && hashQueue <= 1_000_000, "hash_queue must be 1 to 1000000")
     check(hashThreads <= 256, "hash_threads must be at most 256")
+    check(
+      HashLimit.times.contains(hashLimit.time) && HashLimit.memories.contains(hashLimit.memory), "hash_limit must be 10ms to 60s and 1m to 4g")
     for (name, value) in [
       ("header_timeout", headerTimeout), ("body_timeout", bodyTimeout), ("keepalive_timeout", keepAliveTimeout),
       ("send_timeout", sendTimeout),

@@ -6,8 +6,11 @@ import Primitives
 typealias UserDirectory = SettledFile<UserTable>
 
 extension SettledFile<UserTable> {
-  convenience init(path: String?) {
-    self.init("users", path: path, none: UserTable()) { bytes, _ in try UserTable(parsing: bytes, seed: decoySeed) }
+  /// - Parameter hashLimit: what a check of a user's hash may cost.
+  convenience init(path: String?, hashLimit: HashLimit = .standard) {
+    self.init("users", path: path, none: UserTable()) { bytes, _ in
+      try UserTable(parsing: bytes, seed: decoySeed, limit: hashLimit)
+    }
   }
 }
 

@@ -44,7 +44,7 @@ extension TokenCommand {
     @OptionGroup var users: UserFileOption
 
     func run() throws {
-      let table = try users.resolve().table()
+      let table = try users.resolve().table(users.hashLimit())
       let now = Timestamp.now()
       if let user, table.user(named: Array(user.utf8).span) == nil {
         throw Failure("there is no user \(user.debugDescription) who can log in")

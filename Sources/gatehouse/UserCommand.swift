@@ -24,8 +24,13 @@ struct HashOptions: ParsableArguments {
       valueName: "kind"))
   var hash = PasswordHash.NewKind.yescrypt
 
-  @Option(name: .long, help: ArgumentHelp("Cost of the hash; its meaning and range depend on the kind.", valueName: "n"))
+  @Option(name: .long, help: ArgumentHelp("Cost of the hash. \(Self.costs).", valueName: "n"))
   var cost: UInt?
+
+  /// `yescrypt 1-11, usually 5: memory of 2^(N-1) MiB; …`
+  private static let costs = PasswordHash.NewKind.allCases.map {
+    "\($0.rawValue) \($0.costRange.lowerBound)-\($0.costRange.upperBound), usually \($0.defaultCost): \($0.costMeaning)"
+  }.joined(separator: "; ")
 
   func validate() throws {
     if let cost, !hash.costRange.contains(cost) {
@@ -35,6 +40,14 @@ struct HashOptions: ParsableArguments {
 }
 
 extension HashOptions {
+  /// Before a password is asked for: a hash that the server would refuse to check locks its user out.
+  func require(within limit: HashLimit) throws {
+    guard let specimen = hash.specimen(cost: cost) else { throw Failure("libcrypt can't make \(hash.rawValue)") }
+    if let reason = limit.refusal(of: specimen.expense) {
+      throw Failure("such a hash (\(specimen.costLabel)) \(reason): choose a lower --cost, or name a configuration that allows it with --config")
+    }
+  }
+
   func make(_ password: borrowing Secret) throws -> [UInt8] {
     do throws(PasswordHashFailure) {
       return try PasswordHash.make(hash, cost: cost, password: password)
@@ -66,11 +79,13 @@ extension UserCommand {
 
     func run() throws {
       let file = try users.resolve()
+      let limit = users.hashLimit()
       let name = Array(name.utf8)
       // Before asking for a password that would be for nothing.
       if let fault = UserName.fault(name.span) { throw Failure("\(self.name.debugDescription) can't be a user's name: \(fault)") }
       try requireUTF8([self.name] + groups)
-      if let table = try? file.table(), table.user(named: name.span) != nil { throw Failure("\(UserEditFailure.userExists(name))") }
+      try hashing.require(within: limit)
+      if let table = try? file.table(limit), table.user(named: name.span) != nil { throw Failure("\(UserEditFailure.userExists(name))") }
       let secret = try password.read(for: self.name, twice: true)
       let hash = try hashing.make(secret)
       let groups = groups.map { Array($0.utf8) }
@@ -92,8 +107,10 @@ extension UserCommand {
 
     func run() throws {
       let file = try users.resolve()
+      let limit = users.hashLimit()
       let bytes = Array(name.utf8)
-      guard try file.table().user(named: bytes.span) != nil else {
+      try hashing.require(within: limit)
+      guard try file.table(limit).user(named: bytes.span) != nil else {
         throw Failure("there is no user \(name.debugDescription) who can log in in \(file.path)")
       }
       let secret = try password.read(for: name, twice: true)
@@ -121,7 +138,7 @@ extension UserCommand {
 
     func run() throws {
       let file = try users.resolve()
-      let table = try file.table()
+      let table = try file.table(users.hashLimit())
       let now = Timestamp.now()
       for user in table.users {
         var facts = [user.hash.map { $0.costLabel } ?? "no password"]
@@ -144,7 +161,7 @@ extension UserCommand {
     @OptionGroup var users: UserFileOption
 
     func run() throws {
-      let table = try users.resolve().table()
+      let table = try users.resolve().table(users.hashLimit())
       let secret = try password.read(for: name, twice: false)
       guard let user = table.user(named: Array(name.utf8).span) else {
         throw Failure("there is no user \(name.debugDescription) who can log in")

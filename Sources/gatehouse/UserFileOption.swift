@@ -28,6 +28,11 @@ struct UserFileOption: ParsableArguments {
     }
     return UserFile(path: path)
   }
+
+  /// What a check of a user's hash may cost: as the configuration says it, or what it is without one.
+  func hashLimit() -> HashLimit {
+    file == nil ? Configuration.load(path: config ?? "proxy.conf").hashLimit : .standard
+  }
 }
 
 /// What failed, why, and what to do: printed after `gatehouse: `, exit code 1.
@@ -38,10 +43,10 @@ struct Failure: Error, CustomStringConvertible {
 }
 
 extension UserFile {
-  /// The users as a server would read them.
-  func table() throws -> UserTable {
+  /// The users as a server with that limit would read them.
+  func table(_ limit: HashLimit = .standard) throws -> UserTable {
     let reading = try read()
-    return try UserTable(parsing: reading.bytes)
+    return try UserTable(parsing: reading.bytes, limit: limit)
   }
 
   /// Edits, and warns where everybody may read what was edited.

@@ -7,7 +7,7 @@ import Testing
   private static let rooms: [String: Set<String>] = [
     "Primitives": [],
     "HTTP": ["Primitives"],
-    "Crypto": ["Primitives", "COpenSSL", "CLinux"],
+    "Crypto": ["Primitives", "COpenSSL", "CArgon2", "CLinux"],
     "Auth": ["Primitives", "HTTP", "Crypto"],
     "Net": ["Primitives", "CLinux", "COpenSSL"],
     "Upstream": ["Primitives", "HTTP", "Net", "CCurl", "Auth"],
