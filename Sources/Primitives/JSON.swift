@@ -59,9 +59,11 @@ public indirect enum JSON: Equatable, Sendable {
 
   /// Reads one value that takes up all of `bytes` but for white space around it.
   ///
-  /// - Parameter depth: how many arrays and objects may stand in one another, the outermost counted.
-  public static func parse(_ bytes: Span<UInt8>, depth: Int = 8) throws(JSONFailure) -> JSON {
-    var reader = JSONReader()
+  /// - Parameters:
+  ///   - depth: how many arrays and objects may stand in one another, the outermost counted.
+  ///   - mostMembers: of one array or object. Each name is compared with all before it, so this also bounds that work.
+  public static func parse(_ bytes: Span<UInt8>, depth: Int = 8, mostMembers: Int = 1024) throws(JSONFailure) -> JSON {
+    var reader = JSONReader(mostMembers: mostMembers)
     reader.skipSpace(bytes)
     let value = try reader.value(bytes, depth)
     reader.skipSpace(bytes)
@@ -101,7 +103,12 @@ public struct JSONFailure: Error, Equatable, Sendable, CustomStringConvertible {
 }
 
 private struct JSONReader {
+  let mostMembers: Int
   var position = 0
+
+  init(mostMembers: Int) {
+    self.mostMembers = mostMembers
+  }
 
   mutating func skipSpace(_ bytes: Span<UInt8>) {
     while position < bytes.count, [0x20, 0x09, 0x0A, 0x0D].contains(bytes[position]) { position += 1 }
@@ -145,7 +152,7 @@ private struct JSONReader {
       let name = try string(bytes)
       // RFC 8259 section 4 leaves open which of two counts: neither.
       if members.contains(where: { $0.name == name }) { throw JSONFailure("a member's name stands twice", at: start) }
-      guard members.count < Self.mostElements else { throw JSONFailure("too many members", at: start) }
+      guard members.count < mostMembers else { throw JSONFailure("too many members", at: start) }
       skipSpace(bytes)
       guard position < bytes.count, bytes[position] == 0x3A else { throw JSONFailure("a colon is wanted", at: position) }
       position += 1
@@ -165,15 +172,12 @@ private struct JSONReader {
       return .array(values)
     }
     while true {
-      guard values.count < Self.mostElements else { throw JSONFailure("too many elements", at: position) }
+      guard values.count < mostMembers else { throw JSONFailure("too many elements", at: position) }
       skipSpace(bytes)
       values.append(try value(bytes, depth - 1))
       if try ends(bytes, with: 0x5D) { return .array(values) }
     }
   }
-
-  /// In one array or object. Names are compared with all before them, so this also bounds that work.
-  private static let mostElements = 1024
 
   private mutating func ends(_ bytes: Span<UInt8>, with close: UInt8) throws(JSONFailure) -> Bool {
     skipSpace(bytes)
