@@ -45,6 +45,10 @@ final class Connection {
   var pendingCheck: HashQueue.Place?
   /// What a password check that is under way will be asked for.
   var requirement = Requirement.validUser
+  /// Which of our own resources is asked for; nil for what is to be forwarded. Set with the route.
+  var endpoint: Endpoint?
+  /// The request to one of them, once it was accepted.
+  var own: OwnRequest?
 
   // Times.
   var lastRead: Instant
@@ -146,11 +150,11 @@ final class Connection {
     if closesWhenFlushed != nil { return false }
     switch exchange.phase {
     case .idle: return output.count < Limits.outHigh
-    case .judging: return input.count < Limits.readChunk
+    case .judging, .answering: return input.count < Limits.readChunk
     case .waiting, .relaying:
       if exchange.isRequestComplete { return input.count < Limits.readChunk }
       return input.count < Limits.readChunk && (transfer?.uploadRoom ?? 0) > 0
-    case .draining: return true
+    case .collecting, .draining: return true
     case .finished: return false
     }
   }
@@ -268,6 +272,7 @@ final class Connection {
     if isClosed { return }
     endTransfer()
     abandonCheck()
+    own = nil
     if case .finished = exchange.phase { log(.gone) }
     isClosed = true
     worker.poller.remove(stream.descriptor)

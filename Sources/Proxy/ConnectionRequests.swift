@@ -23,8 +23,11 @@ extension Connection {
         }
         turns += 1
         if !parseHead() { return settleDown() }
-      case .judging:
+      case .judging, .answering:
         return settleDown()
+      case .collecting:
+        takeBody()
+        if exchange.phase == .collecting { return settleDown() }
       case .waiting, .relaying:
         takeBody()
         if case .finished = exchange.phase { continue }
@@ -111,6 +114,8 @@ extension Connection {
       break
     case .reply(let status, let closes):
       writeReply(status, closes: closes)
+    case .answer:
+      answerRequest()
     case .sendContinue:
       output.append("HTTP/1.1 100 Continue\r\n\r\n")
       worker.markDirty(self)
@@ -132,7 +137,7 @@ extension Connection {
 
   /// Finds the route and asks the gatekeeper. Who may not pass learns nothing of routes: 404 comes after authentication.
   func judge() {
-    guard findRoute() else { return }
+    guard findRoute(), endpoint == nil || checkEndpoint() else { return }
     decided(
       snapshot.gatekeeper.decide(
         head, target: worker.targetBuffer, pathLength: targetPathLength, requirement, requestContext, scratch: &worker.credentials))
@@ -146,7 +151,8 @@ extension Connection {
   /// Leaves the target, as it will be forwarded, in the worker's buffer. False when the request was refused.
   func findRoute() -> Bool {
     client = ClientNetwork.address(of: head, peer, trusted: snapshot.settings.forwarding.trustedProxies)
-    switch RequestRouting.find(head, in: snapshot.router, target: &worker.targetBuffer) {
+    endpoint = nil
+    switch RequestRouting.find(head, in: snapshot.router, snapshot.endpoints, target: &worker.targetBuffer) {
     case .refused(let reason):
       record.reason = "\(reason)"
       perform(exchange.refused(status: 400))
@@ -154,6 +160,10 @@ extension Connection {
     case .route(let index):
       record.route = index
       requirement = snapshot.router.routes[index].requirement
+    case .endpoint(let found):
+      record.route = nil
+      endpoint = found
+      requirement = requirement(of: found)
     case .none:
       record.route = nil
       requirement = .validUser
@@ -205,7 +215,7 @@ extension Connection {
     case .matched, .failed:
       // The configuration and the users of now, not of then: a user removed while the check ran is removed.
       adoptLatest()
-      if findRoute() {
+      if findRoute(), endpoint == nil || checkEndpoint() {
         decided(
           snapshot.gatekeeper.settle(
             check, matched: outcome == .matched, method: head.bytes[head.methodRange], target: worker.targetBuffer,
@@ -231,6 +241,7 @@ extension Connection {
   func granted(_ grant: consuming Grant) {
     record.user = grant.user
     record.authentication = worker.now.since(record.began)
+    if let endpoint { return accept(endpoint, grant) }
     guard let index = record.route else {
       record.reason = "no route"
       perform(exchange.refused(status: 404))
@@ -269,13 +280,7 @@ extension Connection {
   // MARK: Answers of our own
 
   func writeReply(_ status: Int, closes: Bool) {
-    endTransfer()
-    record.status = status
-    repliedAt = worker.now
-    var details = Replies.Details()
-    details.isHead = head.method == .head
-    details.closes = closes
-    details.saysKeepAlive = !closes && head.version == .http10
+    var details = beginReply(status, closes: closes)
     if let i = head.firstIndex(of: .accept) { details.wantsJSON = Replies.wantsJSON(accept: head.bytes[head.fields[i].value]) }
     switch status {
     case 401: details.challenge = sentBearer ? snapshot.invalidTokenChallenge : snapshot.challenge
@@ -289,6 +294,17 @@ extension Connection {
     let identifier = requestID
     record.bytesOut += UInt64(Replies.write(status, details, date: date.span, requestID: identifier.span, to: &output))
     worker.markDirty(self)
+  }
+
+  func beginReply(_ status: Int, closes: Bool) -> Replies.Details {
+    endTransfer()
+    record.status = status
+    repliedAt = worker.now
+    var details = Replies.Details()
+    details.isHead = head.method == .head
+    details.closes = closes
+    details.saysKeepAlive = !closes && head.version == .http10
+    return details
   }
 
   // MARK: The end of an exchange
@@ -324,6 +340,7 @@ extension Connection {
   /// Ready for the next request of the connection.
   func reset() {
     exchange = Exchange()
+    own = nil
     parser.reset()
     head.reset()
     record = ExchangeRecord()

@@ -17,8 +17,11 @@ extension Connection {
       if parser.hasStarted { return record.began.advanced(by: limits.headerTimeout) }
       if let drainingSince { return max(lastRead, drainingSince).advanced(by: Limits.drainGrace) }
       return lastRead.advanced(by: requests == 0 ? limits.headerTimeout : limits.keepAliveTimeout)
-    case .judging, .finished:
+    case .judging, .answering, .finished:
       return .distantFuture
+    case .collecting:
+      // As a whole too: there is little to send, and nobody need have proved who he is.
+      return own?.due ?? .distantFuture
     case .draining:
       // As a whole, not between two bytes: nobody unauthenticated holds a connection by dripping.
       return repliedAt.advanced(by: Limits.lingerTimeout)

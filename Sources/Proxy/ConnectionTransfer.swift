@@ -7,7 +7,7 @@ import Upstream
 extension Connection {
   // MARK: The request's body
 
-  /// Decodes what the input holds of the body, and hands it to the transfer or, without one, drops it.
+  /// Decodes what the input holds of the body, and hands it to the transfer, keeps it for an answer of our own, or drops it.
   func takeBody() {
     while !isClosed && !exchange.isRequestComplete && !input.isEmpty {
       if let transfer, transfer.uploadRoom == 0 { break }
@@ -20,9 +20,10 @@ extension Connection {
         let action = exchange.received(body: count)
         if action == .none {
           transfer?.send(input.span.extracting(start..<(start + count)))
+          if exchange.phase == .collecting { own?.append(input.span.extracting(start..<(start + count))) }
           input.consume(start + count)
         } else {
-          record.reason = "the content is larger than the route's body_limit"
+          record.reason = own == nil ? "the content is larger than the route's body_limit" : Self.tooMuchForUs
           perform(action)
           return
         }

@@ -11,8 +11,12 @@ struct Exchange: Equatable {
     /// The head is not complete. Followed by `judging`, `replying`.
     case idle
     /// The head is there; who asks, and whether they may, is being found out (a password check may be with the pool).
-    /// Followed by `waiting`, `replying`.
+    /// Followed by `waiting`, `collecting`, `answering`, `replying`.
     case judging
+    /// To be answered by ourselves: the request's body is read into memory. Followed by `answering`, `replying`.
+    case collecting
+    /// The body is there; the answer is being made, perhaps by another thread. Followed by `replying`.
+    case answering
     /// Forwarded; no final head came yet. Followed by `relaying`, `replying`.
     case waiting
     /// The final head is on its way to the client, the body follows. Followed by `draining`, `finished`.
@@ -43,6 +47,8 @@ struct Exchange: Equatable {
     case forward
     /// Answer with a message of our own; `closes` says to write `Connection: close`. Cancel the transfer if there is one.
     case reply(status: Int, closes: Bool)
+    /// The request is whole: make the answer, and say so by `answered`.
+    case answer
     /// Write `HTTP/1.1 100 Continue`.
     case sendContinue
     /// Write the upstream's head, with this framing.
@@ -100,10 +106,33 @@ struct Exchange: Equatable {
   /// The head, or what follows it, can't be understood: where the next request would begin is unknown.
   mutating func failed(status: Int) -> Action {
     switch phase {
-    case .idle, .judging, .waiting: return reply(status, forcingClose: true)
+    case .idle, .judging, .collecting, .answering, .waiting: return reply(status, forcingClose: true)
     case .relaying: return stop(.abort)
     case .draining: return stop(.linger)
     case .finished: return .none
+    }
+  }
+
+  /// The request is ours to answer, once we have its body, which may have `bodyLimit` bytes.
+  mutating func accepted(bodyLimit: UInt64) -> Action {
+    guard phase == .judging else { return .none }
+    self.bodyLimit = bodyLimit
+    if case .length(let n) = request.framing, n > bodyLimit { return reply(413) }
+    if isRequestComplete {
+      phase = .answering
+      return .answer
+    }
+    phase = .collecting
+    guard isContinueOwed else { return .none }
+    isContinueOwed = false
+    return .sendContinue
+  }
+
+  /// The answer of our own is made. Whatever is left of the body is dealt with as for a refusal.
+  mutating func answered(status: Int) -> Action {
+    switch phase {
+    case .judging, .collecting, .answering: return reply(status)
+    default: return .none
     }
   }
 
@@ -118,8 +147,10 @@ struct Exchange: Equatable {
 
   /// The request is answered by ourselves: refused, or not ours to forward.
   mutating func refused(status: Int) -> Action {
-    guard phase == .judging || phase == .waiting else { return .none }
-    return reply(status)
+    switch phase {
+    case .judging, .collecting, .answering, .waiting: return reply(status)
+    default: return .none
+    }
   }
 
   /// `n` bytes of the request's body were read and decoded.
@@ -129,7 +160,7 @@ struct Exchange: Equatable {
     isContinueOwed = false
     guard let bodyLimit, bodyCount > bodyLimit else { return .none }
     switch phase {
-    case .waiting: return reply(413, forcingClose: true)
+    case .collecting, .waiting: return reply(413, forcingClose: true)
     case .relaying: return stop(.abort)
     default: return .none
     }
@@ -139,8 +170,15 @@ struct Exchange: Equatable {
   mutating func requestCompleted() -> Action {
     isRequestComplete = true
     isContinueOwed = false
-    if phase == .draining { return stop(mayPersist && request.isPersistent && !closes ? .again : .linger) }
-    return .none
+    switch phase {
+    case .draining:
+      return stop(mayPersist && request.isPersistent && !closes ? .again : .linger)
+    case .collecting:
+      phase = .answering
+      return .answer
+    default:
+      return .none
+    }
   }
 
   /// The upstream is ready to take the request's body.
@@ -182,7 +220,7 @@ struct Exchange: Equatable {
   /// A time limit on the client's side passed: the head (before its end), the body, or the reading of the answer.
   mutating func clientTimedOut() -> Action {
     switch phase {
-    case .idle, .judging: return reply(408, forcingClose: true)
+    case .idle, .judging, .collecting, .answering: return reply(408, forcingClose: true)
     case .waiting: return isRequestComplete ? stop(.gone) : reply(408, forcingClose: true)
     case .relaying: return stop(.abort)
     case .draining: return stop(.linger)

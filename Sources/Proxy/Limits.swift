@@ -44,6 +44,8 @@ public struct Limits: Equatable, Sendable {
   public static let lingerTimeout = Interval.seconds(5)
   /// A refused request whose body is no longer than this is read to its end, and its connection is used again.
   public static let drainBytes: UInt64 = 64 << 10
+  /// Largest body of a request that we answer ourselves.
+  static let ownBodyBytes: UInt64 = 16 << 10
   /// At the limit of connections: how long one must have been idle to be closed for another, and how many are closed at once.
   static let shedAfter = Interval.seconds(1)
   static let shedAtOnce = 64

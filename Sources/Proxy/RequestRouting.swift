@@ -7,6 +7,8 @@ enum RequestRouting {
   enum Verdict {
     /// Index into the router's routes.
     case route(Int)
+    /// Not to be forwarded: a resource of our own.
+    case endpoint(Endpoint)
     /// Covered by no route.
     case none
     /// 400; the reason is for the log.
@@ -14,7 +16,9 @@ enum RequestRouting {
   }
 
   /// Finds the route and writes the target as it will be forwarded over what `target` held.
-  static func find(_ head: borrowing RequestHead, in router: Router, target: inout ByteBuffer) -> Verdict {
+  static func find(
+    _ head: borrowing RequestHead, in router: Router, _ endpoints: Endpoints = Endpoints(), target: inout ByteBuffer
+  ) -> Verdict {
     target.removeAll()
     if head.target.form == .asterisk {
       target.append(0x2A)
@@ -27,10 +31,15 @@ enum RequestRouting {
       if CanonicalPath.comparable(head.bytes[head.target.path], decodingSlashes: false, into: &target) != nil {
         return .refused(failure.reason)
       }
+      guard endpoints.find(target.span) == .none else { return .refused(failure.reason) }
       found = verdict(router, head, target.span)
       guard case .route(let index) = found, router.routes[index].isRaw else { return .refused(failure.reason) }
     } else {
-      found = verdict(router, head, target.span)
+      switch endpoints.find(target.span) {
+      case .endpoint(let endpoint): found = .endpoint(endpoint)
+      case .none: found = verdict(router, head, target.span)
+      case .ambiguous: return .refused("the path can be read in two ways, one of which is a resource of our own")
+      }
     }
     if case .route(let index) = found, router.routes[index].isRaw {
       target.removeAll()

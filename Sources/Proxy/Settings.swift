@@ -104,6 +104,8 @@ public struct Settings: Sendable {
   public var forwarding = ForwardingOptions()
   public var accessLog = AccessLogOptions()
   public var logLevel = LogLevel.notice
+  /// Nil where nobody registers over HTTP.
+  public var registration: RegistrationOptions?
   public var limits = Limits()
 
   public init() {}

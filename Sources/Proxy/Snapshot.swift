@@ -9,6 +9,7 @@ import Upstream
 final class Snapshot: Sendable {
   let settings: Settings
   let router: Router
+  let endpoints: Endpoints
   let gatekeeper: Gatekeeper
   let rules: ForwardingRules
   /// By index of the router's routes.
@@ -20,6 +21,7 @@ final class Snapshot: Sendable {
     self.settings = settings
     self.gatekeeper = gatekeeper
     router = Router(settings.routes)
+    endpoints = Endpoints(settings)
     rules = ForwardingRules(settings.forwarding)
     logTexts = router.routes.map { AccessLogFormat.RouteTexts(route: $0.label, upstream: settings.upstreams[$0.upstream].name) }
     (challenge, invalidTokenChallenge) = Replies.renderChallenges(realm: settings.gatekeeper.realm, offersBearer: true)
@@ -30,6 +32,8 @@ final class Snapshot: Sendable {
 enum WorkerMessage: Sendable {
   /// A password check that one of its exchanges waits for.
   case checked(SlotToken, serial: UInt64, PasswordCheck, CheckOutcome)
+  /// The answer that one of its exchanges waits for.
+  case answered(SlotToken, serial: UInt64, OwnReply)
   /// From now on serve by this.
   case adopt(Snapshot)
   /// Accept no more, finish what runs until then.

@@ -340,6 +340,8 @@ final class Worker {
     switch message {
     case .checked(let slot, let serial, let check, let outcome):
       connections[slot]?.checked(serial: serial, check, outcome)
+    case .answered(let slot, let serial, let reply):
+      connections[slot]?.answered(serial: serial, reply)
     case .adopt(let fresh):
       adopt(fresh)
     case .drain(let deadline):

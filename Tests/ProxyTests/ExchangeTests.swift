@@ -31,6 +31,21 @@ extension Exchange {
     return exchange
   }
 
+  static func collecting(
+    _ framing: BodyFraming = .length(10), isPersistent: Bool = true, expects: Bool = false, mayPersist: Bool = true, limit: UInt64 = 100
+  ) -> Exchange {
+    var exchange = begun(framing, .post, isPersistent: isPersistent, expects: expects, mayPersist: mayPersist)
+    #expect(exchange.accepted(bodyLimit: limit) == (expects ? .sendContinue : .none))
+    return exchange
+  }
+
+  static func answering() -> Exchange {
+    var exchange = collecting()
+    _ = exchange.received(body: 10)
+    #expect(exchange.requestCompleted() == .answer)
+    return exchange
+  }
+
   static func relaying(_ framing: BodyFraming = .none, length: UInt64? = 5) -> Exchange {
     var exchange = waiting(framing)
     _ = exchange.upstreamAnswered(status: 200, length: length)
@@ -65,6 +80,8 @@ extension Exchange {
     ("upstreamFailed", { $0.upstreamFailed(status: 502) }),
     ("clientTimedOut", { $0.clientTimedOut() }),
     ("clientClosed", { $0.clientClosed() }),
+    ("accepted", { $0.accepted(bodyLimit: 100) }),
+    ("answered", { $0.answered(status: 201) }),
   ]
 
   /// What each event does, in the order of `events`, to a request with a short body that is still on its way.
@@ -73,14 +90,28 @@ extension Exchange {
       "idle", { Exchange() },
       [
         .reply(status: 400, closes: true), .none, .none, .none, .none, .none, .none, .none, .none, .reply(status: 408, closes: true),
-        .stop(.gone),
+        .stop(.gone), .none, .none,
       ]
     ),
     (
       "judging", { Exchange.begun(.length(10)) },
       [
         .reply(status: 400, closes: true), .forward, .reply(status: 401, closes: false), .none, .none, .none, .none, .none, .none,
-        .reply(status: 408, closes: true), .stop(.gone),
+        .reply(status: 408, closes: true), .stop(.gone), .none, .reply(status: 201, closes: false),
+      ]
+    ),
+    (
+      "collecting", { Exchange.collecting() },
+      [
+        .reply(status: 400, closes: true), .none, .reply(status: 401, closes: false), .none, .answer, .none, .none, .none, .none,
+        .reply(status: 408, closes: true), .stop(.gone), .none, .reply(status: 201, closes: false),
+      ]
+    ),
+    (
+      "answering", { Exchange.answering() },
+      [
+        .reply(status: 400, closes: true), .none, .reply(status: 401, closes: false), .none, .none, .none, .none, .none, .none,
+        .reply(status: 408, closes: true), .stop(.gone), .none, .reply(status: 201, closes: false),
       ]
     ),
     (
@@ -88,21 +119,23 @@ extension Exchange {
       [
         .reply(status: 400, closes: true), .none, .reply(status: 401, closes: false), .none, .none, .none,
         .relayHead(.length(5), closes: true), .none, .reply(status: 502, closes: false), .reply(status: 408, closes: true), .stop(.gone),
+        .none, .none,
       ]
     ),
     (
       "relaying", { Exchange.relaying(.length(10)) },
       [
-        .stop(.abort), .none, .none, .none, .none, .none, .none, .finish(.linger), .stop(.abort), .stop(.abort), .stop(.gone),
+        .stop(.abort), .none, .none, .none, .none, .none, .none, .finish(.linger), .stop(.abort), .stop(.abort), .stop(.gone), .none,
+        .none,
       ]
     ),
     (
       "draining", { Exchange.draining() },
       [
-        .stop(.linger), .none, .none, .none, .stop(.again), .none, .none, .none, .none, .stop(.linger), .stop(.gone),
+        .stop(.linger), .none, .none, .none, .stop(.again), .none, .none, .none, .none, .stop(.linger), .stop(.gone), .none, .none,
       ]
     ),
-    ("finished", { Exchange.finished() }, [.none, .none, .none, .none, .none, .none, .none, .none, .none, .none, .none]),
+    ("finished", { Exchange.finished() }, [Exchange.Action](repeating: .none, count: 13)),
   ]
 
   @Test(arguments: table.indices)
@@ -112,6 +145,10 @@ extension Exchange {
       var exchange = row.exchange()
       #expect(event.step(&exchange) == wanted, "\(event.name) while \(row.name)")
     }
+  }
+
+  @Test func theTableIsWhole() {
+    for row in Self.table { #expect(row.actions.count == Self.events.count, "\(row.name)") }
   }
 
   @Test(arguments: table.indices)

@@ -16,7 +16,7 @@ import Testing
     switch RequestRouting.find(head, in: router, target: &out) {
     case .route(let i): return "\(router.routes[i].label) \(text(out.span))"
     case .none: return "none \(text(out.span))"
-    case .refused: return "refused"
+    case .refused, .endpoint: return "refused"
     }
   }
 

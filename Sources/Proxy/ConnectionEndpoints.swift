@@ -1,0 +1,105 @@
+// Requests that Gatehouse answers itself: the part of `Connection` that takes them from who-may-this to their answer.
+
+import Auth
+import HTTP
+import Net
+import Primitives
+
+extension Connection {
+  static let tooMuchForUs = "the content is larger than any that we take ourselves"
+
+  // MARK: Before anybody is asked who he is
+
+  /// What must be proved first. Nobody in particular where `checkEndpoint` or the answer itself decides.
+  func requirement(of endpoint: Endpoint) -> Requirement {
+    guard let options = snapshot.settings.registration else { return .validUser }
+    switch (endpoint, options.policy) {
+    case (.users, .group(let group)): return .anyOf(users: [], groups: [group])
+    case (.users, _), (.nothing, _): return .nobody
+    case (.user, _), (.password, _): return .validUser
+    }
+  }
+
+  /// Answers what is the same for everybody. False when it did.
+  func checkEndpoint() -> Bool {
+    switch endpoint {
+    case nil:
+      return true
+    case .users:
+      guard head.method == .post else { return answer(.notAllowed("POST")) }
+      if snapshot.settings.registration?.policy == .closed {
+        return answer(.problem(403, "Registration is closed", reason: "the registration is closed"))
+      }
+    case .user:
+      guard head.method == .get || head.method == .head else { return answer(.notAllowed("GET, HEAD")) }
+    case .password:
+      guard head.method == .put else { return answer(.notAllowed("PUT")) }
+    case .nothing:
+      return answer(.problem(404, "There is nothing here"))
+    }
+    return true
+  }
+
+  // MARK: On the way
+
+  /// Whoever asks may ask.
+  func accept(_ endpoint: Endpoint, _ grant: consuming Grant) {
+    var name: [UInt8] = []
+    switch endpoint {
+    case .user(let segment), .password(let segment): name = Endpoints.decoded(worker.targetBuffer, segment)
+    case .users, .nothing: break
+    }
+    let due = worker.now.advanced(by: snapshot.settings.limits.bodyTimeout)
+    own = OwnRequest(endpoint, name: name, user: grant.user, credential: grant.credential, due: due)
+    let action = exchange.accepted(bodyLimit: Limits.ownBodyBytes)
+    if case .reply = action { record.reason = Self.tooMuchForUs }
+    perform(action)
+  }
+
+  /// The request is whole.
+  func answerRequest() {
+    guard let own else { return }
+    switch own.endpoint {
+    case .user: answer(lookUp(own))
+    case .users, .password, .nothing: answer(.problem(404, "There is nothing here"))
+    }
+  }
+
+  /// A user, for himself and for those who look after users. For others there is no difference between a user and none.
+  private func lookUp(_ own: OwnRequest) -> OwnReply {
+    guard let asker = own.user else { return .problem(403, "This is for the user himself") }
+    let isAdmin = snapshot.settings.registration?.admins.map { asker.groups.contains($0) } ?? false
+    guard asker.name == own.name || isAdmin else { return .problem(403, "This is for the user himself", reason: "not permitted") }
+    let name = own.name
+    guard snapshot.gatekeeper.users.user(named: name.span) != nil else { return .problem(404, "There is no such user") }
+    return OwnReply(200, [], .json(Self.described(name)))
+  }
+
+  /// `{"username": "alice"}`
+  private static func described(_ name: [UInt8]) -> [UInt8] {
+    var text = Array("{\"username\": ".utf8)
+    JSON.append(quoted: name.span, to: &text)
+    text.append(0x7D)
+    return text
+  }
+
+  /// Writes the answer. Always false, so that who may go on or not can say both in one.
+  @discardableResult
+  func answer(_ reply: OwnReply) -> Bool {
+    guard case .reply(let status, let closes) = exchange.answered(status: reply.status) else { return false }
+    if let reason = reply.reason { record.reason = reason }
+    let details = beginReply(status, closes: closes)
+    let date = worker.date
+    record.bytesOut += UInt64(Replies.write(reply, details, date: date.span, to: &output))
+    own = nil
+    worker.markDirty(self)
+    return false
+  }
+
+  /// The answer that another thread made.
+  func answered(serial: UInt64, _ reply: OwnReply) {
+    guard !isClosed, serial == self.serial, exchange.phase == .answering else { return }
+    answer(reply)
+    advance()
+  }
+}

@@ -1,0 +1,90 @@
+// Which requests Gatehouse answers itself: paths of its own, told apart after canonicalisation and before routes. What is answered there is said
+// elsewhere (`ConnectionEndpoints`).
+
+import HTTP
+import Primitives
+
+/// A resource of our own. Ranges are into the canonical path, and what they cover is percent-encoded.
+enum Endpoint: Equatable, Sendable {
+  /// Where new users are made.
+  case users
+  /// One user, by name.
+  case user(Range<Int>)
+  /// The password of one user.
+  case password(Range<Int>)
+  /// Beneath a path of ours, and nothing: 404.
+  case nothing
+}
+
+/// The paths of our own of one configuration. They win over routes: Config refuses a route that would only ever be behind them.
+struct Endpoints: Sendable {
+  enum Verdict: Equatable, Sendable {
+    case endpoint(Endpoint)
+    /// Not ours: for the router.
+    case none
+    /// Ours by one reading of the path and not by another: refused, since a service might hold the request for its own.
+    case ambiguous
+  }
+
+  /// Canonical, without a closing slash; nil where nobody registers.
+  private let users: [UInt8]?
+
+  init(_ settings: Settings = Settings()) {
+    users = settings.registration.map(\.path)
+  }
+
+  /// - Parameter path: canonical, without query; `*` is never ours.
+  func find(_ path: Span<UInt8>) -> Verdict {
+    guard let users else { return .none }
+    let found = Self.find(path, users)
+    if PathPrefix.hasSecondReading(path) {
+      var reading = ByteBuffer()
+      // A reading that leads out of its folder belongs to nobody; where it is not ours, the router says the same of it.
+      let isOurs = PathPrefix.read(path, as: &reading) && Self.find(reading.span, users) != nil
+      if isOurs != (found != nil) { return .ambiguous }
+    }
+    return found.map { .endpoint($0) } ?? .none
+  }
+
+  private static func find(_ path: Span<UInt8>, _ users: [UInt8]) -> Endpoint? {
+    guard PathPrefix.covers(users.span, isExact: false, path) else { return nil }
+    if path.count == users.count { return .users }
+    let start = users.count + 1
+    let end = ASCII.firstIndex(of: 0x2F, in: path, from: start) ?? path.count
+    guard end > start else { return .nothing }
+    if end == path.count { return .user(start..<end) }
+    return ASCII.equals(path.extracting(end + 1..<path.count), "password") ? .password(start..<end) : .nothing
+  }
+
+  // MARK: Names in paths
+
+  /// The bytes that a segment of a canonical path stands for.
+  static func decoded(_ target: borrowing ByteBuffer, _ segment: Range<Int>) -> [UInt8] {
+    let path = target.span
+    var name: [UInt8] = []
+    var i = segment.lowerBound
+    while i < segment.upperBound {
+      if path[i] == 0x25, i + 2 < segment.upperBound, let high = ASCII.hexValue(path[i + 1]), let low = ASCII.hexValue(path[i + 2]) {
+        name.append(high << 4 | low)
+        i += 3
+      } else {
+        name.append(path[i])
+        i += 1
+      }
+    }
+    return name
+  }
+
+  /// `name` as one segment of a path: all but unreserved bytes escaped (RFC 3986 section 2.3), so that it is one whatever it holds.
+  static func encoded(_ name: [UInt8]) -> [UInt8] {
+    var segment: [UInt8] = []
+    for byte in name {
+      if ASCII.isAlpha(byte) || ASCII.isDigit(byte) || [0x2D, 0x2E, 0x5F, 0x7E].contains(byte) {
+        segment.append(byte)
+      } else {
+        segment += [0x25, ASCII.upperHexDigit(byte >> 4), ASCII.upperHexDigit(byte & 15)]
+      }
+    }
+    return segment
+  }
+}

@@ -1,0 +1,32 @@
+// A request that we answer ourselves, while it is under way: what was asked, by whom, and the content that was read of it.
+
+import Auth
+import HTTP
+import Primitives
+
+/// Belongs to one connection and one exchange. Its content may hold passwords: it is wiped when the exchange ends.
+final class OwnRequest {
+  let endpoint: Endpoint
+  /// Of the user that the path is about; empty where it is about none.
+  let name: [UInt8]
+  /// Who asks and by what he proved it; nil where nobody was asked.
+  let user: User?
+  let credential: Credential
+  /// Content is read and given up at this moment.
+  let due: Instant
+  /// At most `Limits.ownBodyBytes`.
+  private(set) var body = Secret(capacity: 512)
+
+  init(_ endpoint: Endpoint, name: [UInt8], user: User?, credential: Credential, due: Instant) {
+    self.endpoint = endpoint
+    self.name = name
+    self.user = user
+    self.credential = credential
+    self.due = due
+  }
+
+  func append(_ bytes: Span<UInt8>) {
+    precondition(body.count + bytes.count <= Int(Limits.ownBodyBytes), "the exchange refuses what is larger")
+    body.append(bytes)
+  }
+}
