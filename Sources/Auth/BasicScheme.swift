@@ -3,8 +3,8 @@
 internal import Primitives
 
 enum BasicScheme {
-  /// Most characters of Base64: a name of 255 bytes, a colon and a password of 511.
-  static let longestEncoded = (UserName.longest + 1 + PasswordLimits.longest + 2) / 3 * 4
+  /// Most characters of Base64: a signed token in place of the name, a colon and a password of 511.
+  static let longestEncoded = (JWSParts.longest + 1 + PasswordLimits.longest + 2) / 3 * 4
 
   /// Decodes `text` into `pair`, which is emptied first, and answers where its first colon is: RFC 7617 section 2 splits there.
   ///
@@ -22,7 +22,8 @@ enum BasicScheme {
       if byte >= 0x80 { allASCII = false }
       if byte == 0x3A && colon == nil { colon = i }
     }
-    guard let colon, colon <= UserName.longest, bytes.count - colon - 1 <= PasswordLimits.longest else { return nil }
+    guard let colon, bytes.count - colon - 1 <= PasswordLimits.longest else { return nil }
+    guard colon <= UserName.longest || (colon <= JWSParts.longest && JWSParts.hasForm(bytes.extracting(0..<colon))) else { return nil }
     guard allASCII || UTF8Text.isWellFormed(bytes) else { return nil }
     return colon
   }

@@ -40,11 +40,13 @@ public final class Gatekeeper: Sendable {
   public let users: UserTable
   public let options: GatekeeperOptions
   private let cache: VerifiedCache
+  private let foreignTokens: ForeignTokens?
 
-  public init(users: UserTable, cache: VerifiedCache, options: GatekeeperOptions = .init()) {
+  public init(users: UserTable, cache: VerifiedCache, options: GatekeeperOptions = .init(), foreignTokens: ForeignTokens? = nil) {
     self.users = users
     self.cache = cache
     self.options = options
+    self.foreignTokens = foreignTokens
   }
 
   /// Decides one request. `target` is the canonical one that will be forwarded, whose first `pathLength` bytes are the path. `scratch` is
@@ -120,7 +122,7 @@ public final class Gatekeeper: Sendable {
     let pair = scratch.span
     let name = pair.extracting(0..<colon)
     let password = pair.extracting(colon + 1..<pair.count)
-    if APIKey.isPrefix(of: name) { return token(name, context, sentBearer: false) }
+    if APIKey.isPrefix(of: name) || JWSParts.hasForm(name) { return token(name, context, sentBearer: false) }
     return self.password(name, password, context)
   }
 
@@ -155,7 +157,7 @@ public final class Gatekeeper: Sendable {
 
   /// A token by itself: as a bearer token or as a Basic name.
   private func token(_ text: Span<UInt8>, _ context: RequestContext, sentBearer: Bool) -> Proof {
-    var proof = apiKey(text, context)
+    var proof = JWSParts.hasForm(text) ? signedToken(text, context) : apiKey(text, context)
     if case .refused(var refusal) = proof {
       refusal.sentBearer = sentBearer
       proof = .refused(refusal)
@@ -168,6 +170,14 @@ public final class Gatekeeper: Sendable {
     if entry.isExpired(at: context.now) { return .refused(Refusal(.expiredToken, user: entry.owner.name)) }
     if let refusal = refusal(of: entry.owner, at: context.now) { return .refused(refusal) }
     return .user(entry.owner, .apiKey(name: entry.name))
+  }
+
+  private func signedToken(_ text: Span<UInt8>, _ context: RequestContext) -> Proof {
+    guard let foreignTokens else { return .refused(Refusal(.unknownToken)) }
+    switch foreignTokens.prove(text, users: users, at: context.now) {
+    case .token(let token): return .user(token.user, .token(token))
+    case .refused(let reason, let user): return .refused(Refusal(reason, user: user))
+    }
   }
 
   private func refusal(of user: User, at now: Timestamp) -> Refusal? {

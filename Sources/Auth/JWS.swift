@@ -37,6 +37,15 @@ public struct JWSParts: Sendable {
     return dots >= 2
   }
 
+  /// Whether what may be a part of such a token begins at `start` of `text`: the prefix and a dozen characters of Base64url more, which no
+  /// header has fewer of.
+  static func begins(_ text: Span<UInt8>, at start: Int) -> Bool {
+    let end = start + prefix.utf8CodeUnitCount
+    guard end + 12 <= text.count, ASCII.equals(text.extracting(start..<end), prefix) else { return false }
+    for i in end..<end + 12 where !(ASCII.isAlpha(text[i]) || ASCII.isDigit(text[i]) || text[i] == 0x2D || text[i] == 0x5F) { return false }
+    return true
+  }
+
   /// Base64url of `{"`, and of the first bits of any character after that.
   static let prefix: StaticString = "eyJ"
 

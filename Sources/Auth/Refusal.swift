@@ -15,6 +15,22 @@ public struct Refusal: Equatable, Sendable {
     case expired
     case unknownToken
     case expiredToken
+    /// Of the form of a signed token, and not one: Base64, JSON, header, length.
+    case malformedToken
+    /// `alg` is none, unknown, or not among those that the issuer uses.
+    case tokenAlgorithm
+    /// `typ` says that it is another kind of token.
+    case tokenType
+    case tokenIssuer
+    /// `kid` names none of the issuer's keys.
+    case tokenKey
+    case tokenSignature
+    case tokenNotYetValid
+    case tokenAudience
+    /// Signed, and without a claim that could be a user's name.
+    case tokenWithoutUser
+    /// Signed, and without `exp`, or with a claim of the wrong type.
+    case tokenClaims
     /// The user file changed while the password was being checked.
     case userChanged
     /// Right credentials, and not one of those that the route is for.
@@ -38,6 +54,16 @@ public struct Refusal: Equatable, Sendable {
       case .expired: "user is expired"
       case .unknownToken: "unknown token"
       case .expiredToken: "token is expired"
+      case .malformedToken: "malformed token"
+      case .tokenAlgorithm: "token's algorithm is not accepted"
+      case .tokenType: "token is of another type"
+      case .tokenIssuer: "token's issuer is unknown"
+      case .tokenKey: "token's key is unknown"
+      case .tokenSignature: "token's signature is wrong"
+      case .tokenNotYetValid: "token is not valid yet"
+      case .tokenAudience: "token is for another audience"
+      case .tokenWithoutUser: "token names no user"
+      case .tokenClaims: "token's claims can't be used"
       case .userChanged: "user changed meanwhile"
       case .notPermitted: "not permitted"
       case .outOfScope: "out of the token's scope"

@@ -11,6 +11,7 @@ public enum UserName {
     if name.count == 0 { return "the user's name is empty" }
     if name.count > longest { return "the user's name has more than 255 bytes" }
     if APIKey.isPrefix(of: name) { return "names that begin with ghk_ are kept for tokens" }
+    if JWSParts.hasForm(name) { return "names of the form of a signed token (eyJ….….…) are kept for those" }
     if name[0] == 0x23 { return "a name that begins with # would be a comment" }
     // The upstream reads it as a field value, where outer white space is not part of it (RFC 9110 section 5.5): `alice ` would be alice.
     if name[0] == 0x20 || name[name.count - 1] == 0x20 { return "the user's name begins or ends with a space" }
@@ -42,6 +43,7 @@ public enum UserName {
     var i = 0
     while i + APIKey.prefix.utf8CodeUnitCount <= name.count {
       if ASCII.equals(name.extracting(i..<i + APIKey.prefix.utf8CodeUnitCount), ignoringCaseOf: APIKey.prefix) { return false }
+      if JWSParts.begins(name, at: i) { return false }
       i += 1
     }
     return isPrintable(name)
