@@ -72,6 +72,7 @@ import Upstream
     #expect(try value("hash_threads 2", \.limits.hashThreads) == 2)
     #expect(try value("hash_queue 5", \.limits.hashQueue) == 5)
     #expect(try value("hash_wait 1s", \.limits.hashWait) == .seconds(1))
+    #expect(try value("hash_limit 500ms 64m", \.limits.hashLimit) == HashLimit(time: .milliseconds(500), memory: 64 << 20))
   }
 
   @Test func everyUpstreamAndRouteValueArrives() throws {

@@ -1,5 +1,6 @@
 // The bounds and how they relate; and identifiers, which are bounded by nothing but chance.
 
+import Auth
 import HTTP
 import Primitives
 import Testing
@@ -19,6 +20,8 @@ import Testing
     ("connections", { $0.connectionsPerWorker = 0 }),
     ("connections", { $0.connectionsPerWorker = 1_000_001 }), ("hash_queue", { $0.hashQueue = 0 }),
     ("hash_queue", { $0.hashQueue = 1_000_001 }),
+    ("hash_limit", { $0.hashLimit.time = .milliseconds(9) }), ("hash_limit", { $0.hashLimit.time = .seconds(61) }),
+    ("hash_limit", { $0.hashLimit.memory = 0 }), ("hash_limit", { $0.hashLimit.memory = 5 << 30 }),
     ("hash_threads", { $0.hashThreads = 257 }), ("header_timeout", { $0.headerTimeout = .milliseconds(9) }),
     ("header_timeout", { $0.headerTimeout = .seconds(86_401) }), ("body_timeout", { $0.bodyTimeout = .milliseconds(0) }),
     ("keepalive_timeout", { $0.keepAliveTimeout = .milliseconds(0) }), ("send_timeout", { $0.sendTimeout = .milliseconds(0) }),
