@@ -55,9 +55,12 @@ public struct FileReading: Sendable {
   ///
   /// `htpasswd` empties the file and writes it anew in place; between the two there is an empty file, and then a torn one. So the file has
   /// to be the same one, of the same size and age, at both looks, and its last line has to end.
-  public func settling(at later: FileLook) -> Settling {
+  ///
+  /// - Parameter endsWithLine: whether the last line has to end. Not so for files that others write and that show by themselves whether they
+  ///   are whole, such as JSON.
+  public func settling(at later: FileLook, endsWithLine: Bool = true) -> Settling {
     if look != later || look.size != Int64(bytes.count) { return .changing }
-    if let last = bytes.last, last != 0x0A { return .unfinished }
+    if endsWithLine, let last = bytes.last, last != 0x0A { return .unfinished }
     return .settled
   }
 }

@@ -23,6 +23,7 @@ extension Reading {
     }
     checkLimits(name)
     checkHeaders()
+    finishIssuers()
     let users = readUsers(name)
     if let users { checkNamesExist(in: users) }
     warnOfClearText()
@@ -131,7 +132,8 @@ extension Reading {
 
   private func readUsers(_ name: String) -> UserTable? {
     guard let word = usersWord, let path = settings.usersPath else {
-      if needsUsers && topPlaces["users"] == nil {
+      let anyUser = issuers.contains { $0.options.acceptsAnyUser }
+      if needsUsers && !anyUser && topPlaces["users"] == nil {
         missing("there are routes that require a user, and no user file", hint: "users FILE; then: gatehouse user add NAME", name)
       }
       return nil

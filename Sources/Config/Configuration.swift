@@ -18,6 +18,8 @@ public struct Configuration: Sendable {
   public let hashLimit: HashLimit
   /// The user file as it was when the config was read; nil when there is none that can be used.
   public let users: UserTable?
+  /// The keys of each `jwt` block of the settings, as they were then.
+  let keySets: [ForeignKeySet?]
 
   /// Reads the file at `path`, what it includes, and the user file that it names.
   ///
@@ -48,6 +50,7 @@ public struct Configuration: Sendable {
     }
     self.name = name
     self.users = users
+    keySets = reading.issuers.map(\.set)
     self.diagnostics = reading.diagnostics
     usersPath = reading.settings.usersPath
     hashLimit = reading.settings.limits.hashLimit

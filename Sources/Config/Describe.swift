@@ -10,7 +10,7 @@ extension Configuration {
   /// The whole picture, then problems and warnings. Lines are parted by "\n".
   public var summary: String {
     var parts: [String] = []
-    if let settings { parts.append(Description(settings, users).text) }
+    if let settings { parts.append(Description(settings, users, keySets).text) }
     if !diagnostics.all.isEmpty { parts.append(diagnostics.rendered) }
     parts.append("\(name): \(verdict)")
     return parts.joined(separator: "\n\n")
@@ -28,10 +28,12 @@ extension Configuration {
 private struct Description {
   let settings: Settings
   let users: UserTable?
+  let keySets: [ForeignKeySet?]
 
-  init(_ settings: Settings, _ users: UserTable?) {
+  init(_ settings: Settings, _ users: UserTable?, _ keySets: [ForeignKeySet?]) {
     self.settings = settings
     self.users = users
+    self.keySets = keySets
   }
 
   var text: String {
@@ -40,6 +42,7 @@ private struct Description {
     lines += section("Routes, most specific first", Router(settings.routes).routes.map(route))
     lines += section("Upstreams", settings.upstreams.map(upstream))
     lines += section("Users", userLines.map { [$0] })
+    if !settings.issuers.isEmpty { lines += section("Tokens of others", zip(settings.issuers, keySets).map(issuer)) }
     lines += section("Logs", [["access", accessLog], ["errors", "standard error, \(settings.logLevel.name) and above"]])
     lines += section("Identity", identity)
     lines += section("Limits", limits)
@@ -115,6 +118,19 @@ private struct Description {
         ? "passwords are checked with every request"
         : "verified passwords are remembered for \(Value.text(cache.cacheLifetime)), \(cache.cacheEntries) at most")
     return lines + [realm]
+  }
+
+  private func issuer(_ issuer: ForeignIssuer, _ keys: ForeignKeySet?) -> [String] {
+    let text = { (bytes: [UInt8]) in String(decoding: bytes, as: UTF8.self) }
+    let audience = issuer.audiences.map { "for " + $0.map(text).joined(separator: " or ") } ?? "FOR ANY AUDIENCE"
+    var notes = [audience, "user from \(text(issuer.userClaim))"]
+    if let path = issuer.groupsClaim { notes.append("groups from \(path.map(text).joined(separator: " "))") }
+    notes.append(issuer.acceptsAnyUser ? "ANY USER" : "users of the user file")
+    notes.append("clocks \(Value.text(issuer.leeway)) apart at most")
+    return [
+      issuer.issuer == nil ? "ANY ISSUER" : issuer.label, issuer.algorithms.names.joined(separator: " "), keys?.summary ?? "",
+      notes.joined(separator: "; "),
+    ]
   }
 
   private func counted(_ count: Int, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }

@@ -6,6 +6,7 @@ public enum Place: String, CaseIterable, Sendable {
   case upstream
   case upstreamTLS
   case route
+  case jwt
 
   /// How messages say where something stands: "… belongs in an 'upstream' block".
   var phrase: String {
@@ -14,6 +15,7 @@ public enum Place: String, CaseIterable, Sendable {
     case .upstream: "in an 'upstream' block"
     case .upstreamTLS: "in the 'tls' block of an 'upstream'"
     case .route: "in a 'route' block"
+    case .jwt: "in a 'jwt' block"
     }
   }
 
@@ -24,6 +26,7 @@ public enum Place: String, CaseIterable, Sendable {
     case .upstream: "In `upstream NAME { … }`"
     case .upstreamTLS: "In `tls { … }` of an upstream"
     case .route: "In `route … { … }`"
+    case .jwt: "In `jwt { … }`"
     }
   }
 }

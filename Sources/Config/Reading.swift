@@ -16,6 +16,7 @@ final class Reading {
   var usersWord: Word?
   var upstreams: [UpstreamDraft] = []
   var routes: [RouteDraft] = []
+  var issuers: [IssuerDraft] = []
   /// Where each directive of the top level stands, for complaints about several together.
   var topPlaces: [String: SourceRange] = [:]
   /// Directives that were found in a block that is never closed and can't have been meant for it.
@@ -24,6 +25,7 @@ final class Reading {
   /// The block whose directives are being read.
   var upstreamInHand: UpstreamDraft?
   var routeInHand: RouteDraft?
+  var issuerInHand: IssuerDraft?
 
   init(diagnostics: Diagnostics) {
     self.diagnostics = diagnostics

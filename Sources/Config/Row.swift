@@ -50,7 +50,7 @@ public struct Row: Sendable {
 
 /// All directives.
 public enum Table {
-  public static let rows: [Row] = generalRows + limitRows + upstreamRows + routeRows
+  public static let rows: [Row] = generalRows + limitRows + issuerRows + upstreamRows + routeRows
 
   /// What the contract names and this version does not have: an error that says so, never silence.
   static let announced = ["tokens", "register", "lockout"]

@@ -17,21 +17,24 @@ final class AuthFiles {
 
   private(set) var users = UserTable()
   private let userFile: UserDirectory
+  let issuerKeys: IssuerKeys
 
   init(_ settings: Settings) {
     userFile = UserDirectory(path: settings.usersPath, hashLimit: settings.limits.hashLimit)
+    issuerKeys = IssuerKeys(settings.issuers)
   }
 
   /// What there is to watch.
-  var paths: [String] { [userFile.path].compactMap { $0 } }
+  var paths: [String] { [userFile.path].compactMap { $0 } + issuerKeys.paths }
 
   /// Reads everything at a start or a reload: waits until it holds still. Throws when something can't be used.
   func readSettled() throws(ServerFailure) {
     users = try userFile.readSettled()
+    try issuerKeys.readSettled()
   }
 
   /// Whether some file looks other than at the end of the last reading: for changes that nobody tells.
-  func looksChanged() -> Bool { userFile.looksChanged() }
+  func looksChanged() -> Bool { userFile.looksChanged() || issuerKeys.looksChanged() }
 
   /// Looks once at each.
   func look() -> Look {
@@ -46,11 +49,12 @@ final class AuthFiles {
       notices.append("users reloaded: \(fresh.users.count) users")
     case .failed(let reason): failures.append("\(reason); the users before stay in force")
     }
+    isChanging = issuerKeys.look(&notices, &failures) || isChanging
     if !notices.isEmpty || !failures.isEmpty { return .changed(notices: notices, failures: failures) }
     return isChanging ? .changing : .unchanged
   }
 
   func makeGatekeeper(_ settings: Settings, cache: VerifiedCache) -> Gatekeeper {
-    Gatekeeper(users: users, cache: cache, options: settings.gatekeeper)
+    Gatekeeper(users: users, cache: cache, options: settings.gatekeeper, foreignTokens: issuerKeys.tokens)
   }
 }

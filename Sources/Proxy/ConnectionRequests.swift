@@ -230,6 +230,8 @@ extension Connection {
     if refusal.reason == .notPermitted || refusal.reason == .outOfScope {
       // Who this is has been proved; only the right is missing.
       record.user = snapshot.gatekeeper.users.user(named: refusal.user.span)
+      // A user whom a token made elsewhere brought, and whom the user file does not know.
+      if record.user == nil { record.claimedUser = refusal.user }
     } else {
       record.claimedUser = refusal.user
     }

@@ -174,6 +174,7 @@ public final class Server {
   private func readFilesAtStart() throws {
     try files.readSettled()
     report(files.users)
+    for warning in files.issuerKeys.warnings { errors.warning(warning) }
   }
 
   /// Says what the user file has that can't be used.
@@ -273,6 +274,7 @@ public final class Server {
       files = freshFiles
       settings = fresh
       report(files.users)
+      for warning in files.issuerKeys.warnings { errors.warning(warning) }
     } catch {
       errors.error("reload: \(error); the configuration and users before stay in force")
       return

@@ -33,13 +33,16 @@ final class SettledFile<Value> {
   /// What there is without a file.
   private let none: () -> Value
   private let parse: (_ bytes: [UInt8], _ path: String) throws -> Value
+  /// Whether the last line has to end.
+  private let endsWithLine: Bool
 
   init(
-    _ subject: String, path: String?, none: @escaping @autoclosure () -> Value,
+    _ subject: String, path: String?, endsWithLine: Bool = true, none: @escaping @autoclosure () -> Value,
     parse: @escaping (_ bytes: [UInt8], _ path: String) throws -> Value
   ) {
     self.subject = subject
     self.path = path
+    self.endsWithLine = endsWithLine
     self.none = none
     self.parse = parse
   }
@@ -63,8 +66,8 @@ final class SettledFile<Value> {
         lastSeen = now
         return .unchanged
       }
-      guard let reading = candidate, reading.settling(at: now) == .settled else {
-        let isUnfinished = candidate?.settling(at: now) == .unfinished
+      guard let reading = candidate, reading.settling(at: now, endsWithLine: endsWithLine) == .settled else {
+        let isUnfinished = candidate?.settling(at: now, endsWithLine: endsWithLine) == .unfinished
         candidate = try file.read()
         return isUnfinished
           ? wait("\(subject) \(path): the last line has no end; is it being written, or was it cut short?")

@@ -32,6 +32,10 @@ import Testing
     let scratch = try Scratch()
     try scratch.write("users", "alice:{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=:groups=admin\n")
     for name in ["ca.pem", "client.pem", "client.key"] { try scratch.write("tls/\(name)", "x") }
+    // RFC 7515 appendix A.3.
+    let point = #""x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0""#
+    try scratch.write("keys/login.jwks", #"{"keys":[{"kty":"EC","crv":"P-256","kid":"a",\#(point)}]}"#)
+    try scratch.write("keys/shared.secret", String(repeating: "s", count: 32) + "\n")
     let path = try scratch.write("proxy.conf", try text("proxy.conf.example"))
     return (Configuration.load(path: path, environment: { $0 == "UPSTREAM_TOKEN" ? "t0ken" : nil }), scratch)
   }
@@ -51,7 +55,7 @@ import Testing
       for directive in directives {
         found.insert("\(place) \(directive.name.text)")
         guard let block = directive.block else { continue }
-        note(block.directives, place == .upstream ? .upstreamTLS : directive.name.text == "upstream" ? .upstream : .route)
+        note(block.directives, place == .upstream ? .upstreamTLS : Place(rawValue: directive.name.text) ?? .route)
       }
     }
     note(directives, .top)
