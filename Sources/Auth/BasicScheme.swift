@@ -3,8 +3,10 @@
 internal import Primitives
 
 enum BasicScheme {
-  /// Most characters of Base64: a signed token in place of the name, a colon and a password of 511.
-  static let longestEncoded = (JWSParts.longest + 1 + PasswordLimits.longest + 2) / 3 * 4
+  /// Longest signed token that may stand in place of the name, in bytes. (As a bearer token it may be longer.)
+  static let longestToken = 4096
+  /// Most characters of Base64: a token, a colon and a password of 511.
+  static let longestEncoded = (longestToken + 1 + PasswordLimits.longest + 2) / 3 * 4
 
   /// Decodes `text` into `pair`, which is emptied first, and answers where its first colon is: RFC 7617 section 2 splits there.
   ///
@@ -22,9 +24,14 @@ enum BasicScheme {
       if byte >= 0x80 { allASCII = false }
       if byte == 0x3A && colon == nil { colon = i }
     }
-    guard let colon, bytes.count - colon - 1 <= PasswordLimits.longest else { return nil }
-    guard colon <= UserName.longest || (colon <= JWSParts.longest && JWSParts.hasForm(bytes.extracting(0..<colon))) else { return nil }
+    guard let colon, colon <= UserName.longest || isToken(bytes.extracting(0..<colon)), bytes.count - colon - 1 <= PasswordLimits.longest
+    else { return nil }
     guard allASCII || UTF8Text.isWellFormed(bytes) else { return nil }
     return colon
+  }
+
+  /// Whether what is too long for a name may be a token.
+  private static func isToken(_ name: Span<UInt8>) -> Bool {
+    name.count <= longestToken && JWSParts.hasForm(name)
   }
 }

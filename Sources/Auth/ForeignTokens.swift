@@ -133,8 +133,10 @@ public final class ForeignTokens: Sendable {
   /// From the user file with the token's groups added, or of the token alone where any user is accepted.
   private static func user(_ identity: ForeignIdentity, _ entry: User?, _ issuer: ForeignIssuer) -> User {
     guard let entry, !issuer.acceptsAnyUser else {
+      // Who expires here expires, also while the token is remembered.
       return User(
-        name: identity.name, groups: User.Groups(identity.groups), hash: nil, isLocked: false, expires: nil, created: nil, keys: [], line: 0)
+        name: identity.name, groups: User.Groups(identity.groups), hash: nil, isLocked: false, expires: entry?.expires, created: nil,
+        keys: [], line: 0)
     }
     let added = identity.groups.filter { !entry.groups.contains($0) }
     if added.isEmpty { return entry }

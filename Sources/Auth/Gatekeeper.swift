@@ -4,6 +4,7 @@
 internal import Crypto
 public import HTTP
 public import Primitives
+internal import Synchronization
 
 /// The right to forward one request. Can't be copied, forged or used twice.
 public struct Grant: ~Copyable, Sendable {
@@ -39,13 +40,23 @@ public enum Decision: ~Copyable, Sendable {
 public final class Gatekeeper: Sendable {
   public let users: UserTable
   public let options: GatekeeperOptions
+  /// Makes and judges signed tokens; nil where the configuration has none.
+  public let tokens: TokenAuthority?
   private let cache: VerifiedCache
   private let foreignTokens: ForeignTokens?
+  /// No other gatekeeper of this process has it: what one found good is not so for another.
+  private let generation = Gatekeeper.generations.add(1, ordering: .relaxed).newValue
 
-  public init(users: UserTable, cache: VerifiedCache, options: GatekeeperOptions = .init(), foreignTokens: ForeignTokens? = nil) {
+  private static let generations = Atomic<UInt64>(0)
+
+  public init(
+    users: UserTable, cache: VerifiedCache, options: GatekeeperOptions = .init(), tokens: TokenAuthority? = nil,
+    foreignTokens: ForeignTokens? = nil
+  ) {
     self.users = users
     self.cache = cache
     self.options = options
+    self.tokens = tokens
     self.foreignTokens = foreignTokens
   }
 
@@ -172,11 +183,41 @@ public final class Gatekeeper: Sendable {
     return .user(entry.owner, .apiKey(name: entry.name))
   }
 
-  private func signedToken(_ text: Span<UInt8>, _ context: RequestContext) -> Proof {
-    guard let foreignTokens else { return .refused(Refusal(.unknownToken)) }
+  /// A signed token: ours, or else another issuer's. Never costs a password's hash. What was found good is remembered; what can change
+  /// without a new gatekeeper is asked each time.
+  private func signedToken(_ text: Span<UInt8>, _ context: RequestContext, ticket: Bool = false) -> Proof {
+    guard text.count <= JWSParts.longest else { return .refused(Refusal(.unknownToken)) }
+    // Before the token is looked at: a revocation in between makes the entry a stranger.
+    let circumstances = VerifiedTokens.Circumstances(generation: generation, epoch: tokens?.revocations.epoch ?? 0)
+    let code = cache.tokens.code(text)
+    if let known = cache.tokens.token(code, circumstances, at: context.instant, lifetime: options.cacheLifetime),
+      context.now < known.expires, known.isTicket == ticket
+    {
+      if let refusal = refusal(of: known.user, at: context.now) { return .refused(refusal) }
+      return .user(known.user, .token(known))
+    }
+    switch verify(text, context, ticket: ticket) {
+    case .valid(let token):
+      cache.tokens.insert(token, code, circumstances, at: context.instant, lifetime: options.cacheLifetime)
+      return .user(token.user, .token(token))
+    case .expired(let name): return .refused(Refusal(.expiredToken, user: name))
+    case .revoked(let name): return .refused(Refusal(.revokedToken, user: name))
+    case .userRefused(let refusal): return .refused(refusal)
+    case .invalid: return .refused(Refusal(.invalidToken))
+    case .unknownKey: return .refused(Refusal(.unknownToken))
+    }
+  }
+
+  /// By our own keys, or by another issuer's where none of ours is named. Tickets are ours alone.
+  private func verify(_ text: Span<UInt8>, _ context: RequestContext, ticket: Bool) -> TokenVerdict {
+    let verdict = tokens?.verify(text, users: users, at: context.now, ticket: ticket) ?? .unknownKey
+    guard case .unknownKey = verdict, !ticket, let foreignTokens else { return verdict }
     switch foreignTokens.prove(text, users: users, at: context.now) {
-    case .token(let token): return .user(token.user, .token(token))
-    case .refused(let reason, let user): return .refused(Refusal(reason, user: user))
+    case .refused(let reason, let user): return .userRefused(Refusal(reason, user: user))
+    case .token(let token):
+      // `token revoke --user` ends what speaks for the user, whoever signed it.
+      let isRevoked = tokens?.revocations.cover(identifier: token.identifier, user: token.user.name, issued: token.issued) ?? false
+      return isRevoked ? .revoked(token.user.name) : .valid(token)
     }
   }
 

@@ -31,6 +31,11 @@ public struct Refusal: Equatable, Sendable {
     case tokenWithoutUser
     /// Signed, and without `exp`, or with a claim of the wrong type.
     case tokenClaims
+    /// Not as we write tokens, or not signed by the key that it names.
+    case invalidToken
+    case revokedToken
+    /// Signed for a user who had another password then, or was another.
+    case outdatedToken
     /// The user file changed while the password was being checked.
     case userChanged
     /// Right credentials, and not one of those that the route is for.
@@ -64,6 +69,9 @@ public struct Refusal: Equatable, Sendable {
       case .tokenAudience: "token is for another audience"
       case .tokenWithoutUser: "token names no user"
       case .tokenClaims: "token's claims can't be used"
+      case .invalidToken: "invalid token"
+      case .revokedToken: "token is revoked"
+      case .outdatedToken: "token is from before a change of the user"
       case .userChanged: "user changed meanwhile"
       case .notPermitted: "not permitted"
       case .outOfScope: "out of the token's scope"

@@ -59,6 +59,21 @@ public struct TokenScope: Equatable, Sendable {
     return PathPrefix.read(path, as: &reading) && finds(method, reading.span)
   }
 
+  /// Whether every request that this covers is covered by `other`, as far as single items show it.
+  public func isWithin(_ other: TokenScope) -> Bool {
+    if other.isUnlimited { return true }
+    if isUnlimited { return false }
+    return items.allSatisfy { item in
+      let path = item.path
+      return other.items.contains { wider in
+        let prefix = wider.path
+        guard PathPrefix.covers(prefix.span, isExact: false, path.span) else { return false }
+        if wider.methods.isEmpty { return true }
+        return !item.methods.isEmpty && item.methods.allSatisfy { Self.covers(wider.methods, $0.span) }
+      }
+    }
+  }
+
   private func finds(_ method: Span<UInt8>, _ path: Span<UInt8>) -> Bool {
     for item in items {
       let own = item.path

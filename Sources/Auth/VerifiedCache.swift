@@ -12,11 +12,14 @@ internal import Synchronization
 public final class VerifiedCache: Sendable {
   private let key = HMACSHA256Key.random()
   private let shards: [Shard]
+  /// Signed tokens, as many again.
+  public let tokens: VerifiedTokens
 
   /// Room for about `entries` credentials, 40 bytes each, taken as they come (1/16 at a time). 0 turns the cache off.
   public init(entries: Int = 65_536) {
     let sets = (max(entries, 0) + Self.shardCount * Self.ways - 1) / (Self.shardCount * Self.ways)
     shards = sets == 0 ? [] : (0..<Self.shardCount).map { _ in Shard(sets: sets) }
+    tokens = VerifiedTokens(entries: entries)
   }
 
   /// The code of a credential. `hash` is the stored hash as it stands in the file.

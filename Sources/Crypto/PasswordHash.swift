@@ -147,7 +147,7 @@ public struct PasswordHash: Sendable {
 
 extension SHA256.Digest {
   /// Whether `bytes` are the 32 of this digest, in constant time.
-  func equals(_ bytes: Span<UInt8>) -> Bool {
+  public func equals(_ bytes: Span<UInt8>) -> Bool {
     guard bytes.count == 32 else { return false }
     var difference: UInt64 = 0
     for i in 0..<4 {
@@ -160,7 +160,7 @@ extension SHA256.Digest {
   }
 
   /// The 32 bytes.
-  var bytes: [UInt8] {
+  public var bytes: [UInt8] {
     var bytes: [UInt8] = []
     bytes.reserveCapacity(32)
     for word in [a, b, c, d] {

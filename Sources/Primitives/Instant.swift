@@ -63,5 +63,17 @@ public struct Timestamp: Comparable, Hashable, Sendable {
   /// Whole seconds since 1970, rounded down.
   @inlinable public var seconds: Int64 { microseconds >= 0 ? microseconds / 1_000_000 : (microseconds - 999_999) / 1_000_000 }
 
+  /// Saturates instead of overflowing; parts of a microsecond are dropped.
+  @inlinable public func advanced(by interval: Interval) -> Timestamp {
+    let (sum, overflow) = microseconds.addingReportingOverflow(Int64(interval.nanoseconds / 1000))
+    return Timestamp(microseconds: overflow ? .max : sum)
+  }
+
+  /// The next whole second, or this one if it is whole.
+  @inlinable public var roundedUpToSeconds: Timestamp {
+    let whole = Timestamp(seconds: seconds)
+    return whole == self ? self : whole.advanced(by: .seconds(1))
+  }
+
   @inlinable public static func < (a: Timestamp, b: Timestamp) -> Bool { a.microseconds < b.microseconds }
 }
