@@ -10,8 +10,8 @@ extension Reading {
   /// Judges the whole, and completes `settings`, which are good for use only if there are no errors then.
   ///
   /// - Parameter name: the config file's, for complaints that have no line.
-  /// - Returns: the user file as it is now, if there is one that can be used.
-  func finish(name: String) -> UserTable? {
+  /// - Returns: the user file and the keys of tokens as they are now, if there are some that can be used.
+  func finish(name: String) -> (users: UserTable?, tokenKeys: TokenKeys?) {
     settings.listeners = listeners.map(\.options)
     if !hasListen { missing("nothing to listen on", hint: "listen 127.0.0.1:8080", name) }
     if routes.isEmpty { missing("no routes: every request would get 404", hint: "route / { upstream NAME; require valid-user }", name) }
@@ -26,8 +26,9 @@ extension Reading {
     finishIssuers()
     let users = readUsers(name)
     if let users { checkNamesExist(in: users) }
+    let tokenKeys = finishTokens()
     warnOfClearText()
-    return users
+    return (users, tokenKeys)
   }
 
   private func missing(_ message: String, hint: String, _ name: String) {

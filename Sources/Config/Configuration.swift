@@ -20,6 +20,10 @@ public struct Configuration: Sendable {
   public let users: UserTable?
   /// The keys of each `jwt` block of the settings, as they were then.
   let keySets: [ForeignKeySet?]
+  /// What it says about tokens, also where something else is wrong; nil when it says nothing, or not where the keys are.
+  public let tokens: TokenOptions?
+  /// The keys of tokens as they were then; nil when there is no file that can be used.
+  public let tokenKeys: TokenKeys?
 
   /// Reads the file at `path`, what it includes, and the user file that it names.
   ///
@@ -44,16 +48,19 @@ public struct Configuration: Sendable {
   private init(name: String, _ directives: [Directive]?, _ diagnostics: Diagnostics) {
     let reading = Reading(diagnostics: diagnostics)
     var users: UserTable?
+    var tokenKeys: TokenKeys?
     if let directives {
       reading.readTop(directives)
-      users = reading.finish(name: name)
+      (users, tokenKeys) = reading.finish(name: name)
     }
     self.name = name
     self.users = users
     keySets = reading.issuers.map(\.set)
+    self.tokenKeys = tokenKeys
     self.diagnostics = reading.diagnostics
     usersPath = reading.settings.usersPath
     hashLimit = reading.settings.limits.hashLimit
+    tokens = reading.settings.tokens
     settings = reading.diagnostics.hasErrors ? nil : reading.settings
   }
 }

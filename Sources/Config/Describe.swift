@@ -10,7 +10,7 @@ extension Configuration {
   /// The whole picture, then problems and warnings. Lines are parted by "\n".
   public var summary: String {
     var parts: [String] = []
-    if let settings { parts.append(Description(settings, users, keySets).text) }
+    if let settings { parts.append(Description(settings, users, tokenKeys, keySets).text) }
     if !diagnostics.all.isEmpty { parts.append(diagnostics.rendered) }
     parts.append("\(name): \(verdict)")
     return parts.joined(separator: "\n\n")
@@ -28,11 +28,13 @@ extension Configuration {
 private struct Description {
   let settings: Settings
   let users: UserTable?
+  let tokenKeys: TokenKeys?
   let keySets: [ForeignKeySet?]
 
-  init(_ settings: Settings, _ users: UserTable?, _ keySets: [ForeignKeySet?]) {
+  init(_ settings: Settings, _ users: UserTable?, _ tokenKeys: TokenKeys?, _ keySets: [ForeignKeySet?]) {
     self.settings = settings
     self.users = users
+    self.tokenKeys = tokenKeys
     self.keySets = keySets
   }
 
@@ -42,6 +44,7 @@ private struct Description {
     lines += section("Routes, most specific first", Router(settings.routes).routes.map(route))
     lines += section("Upstreams", settings.upstreams.map(upstream))
     lines += section("Users", userLines.map { [$0] })
+    if let tokens = settings.tokens { lines += section("Tokens", tokenLines(tokens).map { [$0] }) }
     if !settings.issuers.isEmpty { lines += section("Tokens of others", zip(settings.issuers, keySets).map(issuer)) }
     lines += section("Logs", [["access", accessLog], ["errors", "standard error, \(settings.logLevel.name) and above"]])
     lines += section("Identity", identity)
@@ -118,6 +121,19 @@ private struct Description {
         ? "passwords are checked with every request"
         : "verified passwords are remembered for \(Value.text(cache.cacheLifetime)), \(cache.cacheEntries) at most")
     return lines + [realm]
+  }
+
+  private func tokenLines(_ options: TokenOptions) -> [String] {
+    var keys = options.keysPath + ": "
+    if let tokenKeys {
+      keys += counted(tokenKeys.keys.count, "key") + ", \(String(decoding: tokenKeys.signing.identifier, as: UTF8.self)) signs"
+    } else {
+      keys += "made at the first start"
+    }
+    let endpoint = options.endpoint.map { "given out at " + String(decoding: $0, as: UTF8.self) } ?? "given out by the command line only"
+    let renewal =
+      options.renewWithin.nanoseconds == 0 ? "never renewed" : "renewed within \(Value.text(options.renewWithin)) of the password"
+    return [keys, "good for \(Value.text(options.lifetime)), \(Value.text(options.longestLifetime)) at most; \(renewal)", endpoint]
   }
 
   private func issuer(_ issuer: ForeignIssuer, _ keys: ForeignKeySet?) -> [String] {

@@ -7,6 +7,8 @@ enum Disk {
   /// Why a file could not be read, in words that end a sentence: "there is no such file".
   struct Failure: Error, Equatable {
     var reason: String
+
+    static let missing = Failure(reason: "there is no such file")
   }
 
   /// What a file is, symbolic links followed.
@@ -119,6 +121,9 @@ extension Disk {
   static func absolute(_ path: String) -> String {
     Path.join(FileManager.default.currentDirectoryPath, path.hasPrefix("./") ? String(path.dropFirst(2)) : path)
   }
+
+  /// Whether there is something at `path`.
+  static func exists(_ path: String) -> Bool { (try? attributes(path)) != nil }
 
   /// Whether this process may write the file at `path`, or make it.
   static func isWritable(_ path: String) -> Bool {

@@ -6,6 +6,7 @@ public enum Place: String, CaseIterable, Sendable {
   case upstream
   case upstreamTLS
   case route
+  case tokens
   case jwt
 
   /// How messages say where something stands: "… belongs in an 'upstream' block".
@@ -15,6 +16,7 @@ public enum Place: String, CaseIterable, Sendable {
     case .upstream: "in an 'upstream' block"
     case .upstreamTLS: "in the 'tls' block of an 'upstream'"
     case .route: "in a 'route' block"
+    case .tokens: "in a 'tokens' block"
     case .jwt: "in a 'jwt' block"
     }
   }
@@ -26,6 +28,7 @@ public enum Place: String, CaseIterable, Sendable {
     case .upstream: "In `upstream NAME { … }`"
     case .upstreamTLS: "In `tls { … }` of an upstream"
     case .route: "In `route … { … }`"
+    case .tokens: "In `tokens { … }`"
     case .jwt: "In `jwt { … }`"
     }
   }

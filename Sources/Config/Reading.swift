@@ -26,6 +26,8 @@ final class Reading {
   var upstreamInHand: UpstreamDraft?
   var routeInHand: RouteDraft?
   var issuerInHand: IssuerDraft?
+  /// Kept: there is one at most.
+  var tokensInHand: TokensDraft?
 
   init(diagnostics: Diagnostics) {
     self.diagnostics = diagnostics

@@ -1,10 +1,10 @@
-// All files that authentication goes by: the user file and what stands beside it. Each is read again when it changes, on its own; one that
-// can't be used leaves what it said before in force.
+// All files that authentication goes by: the user file, and the keys and revocations of tokens. Each is read again when it changes, on its own;
+// one that can't be used leaves what it said before in force.
 
 import Auth
 import Primitives
 
-/// Belongs to the main thread. What it holds is handed out whole, as a `Gatekeeper`.
+/// Belongs to the main thread. What it holds is handed out whole, as a `Gatekeeper`; revocations take effect at once, by themselves.
 final class AuthFiles {
   enum Look {
     /// Something is being written, or was a moment ago: look again after `FileSettling.time`.
@@ -17,24 +17,33 @@ final class AuthFiles {
 
   private(set) var users = UserTable()
   private let userFile: UserDirectory
+  private let tokens: TokenFiles?
   let issuerKeys: IssuerKeys
 
-  init(_ settings: Settings) {
+  /// - Parameter revocations: those in force, which outlive a reload.
+  init(_ settings: Settings, revocations: Revocations) {
     userFile = UserDirectory(path: settings.usersPath, hashLimit: settings.limits.hashLimit)
+    tokens = settings.tokens.map { TokenFiles($0, revocations) }
     issuerKeys = IssuerKeys(settings.issuers)
   }
 
   /// What there is to watch.
-  var paths: [String] { [userFile.path].compactMap { $0 } + issuerKeys.paths }
+  var paths: [String] { [userFile.path].compactMap { $0 } + (tokens?.paths ?? []) + issuerKeys.paths }
 
-  /// Reads everything at a start or a reload: waits until it holds still. Throws when something can't be used.
-  func readSettled() throws(ServerFailure) {
+  /// Reads everything at a start or a reload: waits until it holds still. Throws when something can't be used. What is to be told is returned.
+  func readSettled() throws(ServerFailure) -> [String] {
     users = try userFile.readSettled()
     try issuerKeys.readSettled()
+    return try tokens?.readSettled() ?? []
+  }
+
+  /// What was read is what counts from now on. (A reload that fails after `readSettled` changes nothing.)
+  func takeEffect() {
+    tokens?.takeEffect()
   }
 
   /// Whether some file looks other than at the end of the last reading: for changes that nobody tells.
-  func looksChanged() -> Bool { userFile.looksChanged() || issuerKeys.looksChanged() }
+  func looksChanged() -> Bool { userFile.looksChanged() || tokens?.looksChanged() == true || issuerKeys.looksChanged() }
 
   /// Looks once at each.
   func look() -> Look {
@@ -49,12 +58,14 @@ final class AuthFiles {
       notices.append("users reloaded: \(fresh.users.count) users")
     case .failed(let reason): failures.append("\(reason); the users before stay in force")
     }
+    if let tokens { isChanging = tokens.look(&notices, &failures) || isChanging }
     isChanging = issuerKeys.look(&notices, &failures) || isChanging
     if !notices.isEmpty || !failures.isEmpty { return .changed(notices: notices, failures: failures) }
     return isChanging ? .changing : .unchanged
   }
 
   func makeGatekeeper(_ settings: Settings, cache: VerifiedCache) -> Gatekeeper {
-    Gatekeeper(users: users, cache: cache, options: settings.gatekeeper, foreignTokens: issuerKeys.tokens)
+    Gatekeeper(
+      users: users, cache: cache, options: settings.gatekeeper, tokens: tokens?.authority, foreignTokens: issuerKeys.tokens)
   }
 }

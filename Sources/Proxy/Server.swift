@@ -31,6 +31,8 @@ public final class Server {
   private let load: Load
   private let errors: ErrorLog
   private let cache: VerifiedCache
+  /// In force in all workers; reloads only change what it says.
+  private let revocations = Revocations()
   private var files: AuthFiles
   private var workers: [(mailbox: Mailbox<WorkerMessage>, thread: Thread)] = []
   private var watcher: FileWatcher?
@@ -57,7 +59,7 @@ public final class Server {
     self.errors = errors
     self.load = load
     cache = VerifiedCache(entries: settings.gatekeeper.cacheEntries)
-    files = AuthFiles(settings)
+    files = AuthFiles(settings, revocations: revocations)
     ended = try Mailbox()
   }
 
@@ -172,7 +174,8 @@ public final class Server {
   }
 
   private func readFilesAtStart() throws {
-    try files.readSettled()
+    for notice in try files.readSettled() { errors.notice(notice) }
+    files.takeEffect()
     report(files.users)
     for warning in files.issuerKeys.warnings { errors.warning(warning) }
   }
@@ -268,9 +271,10 @@ public final class Server {
       return
     }
     let oldLog = settings.accessLog
-    let freshFiles = AuthFiles(fresh)
+    let freshFiles = AuthFiles(fresh, revocations: revocations)
     do {
-      try freshFiles.readSettled()
+      for notice in try freshFiles.readSettled() { errors.notice(notice) }
+      freshFiles.takeEffect()
       files = freshFiles
       settings = fresh
       report(files.users)

@@ -99,6 +99,8 @@ public struct Settings: Sendable {
   /// The user file's path.
   public var usersPath: String?
   public var gatekeeper = GatekeeperOptions()
+  /// Signed tokens; nil for none.
+  public var tokens: TokenOptions?
   /// Whose tokens are accepted beside our own.
   public var issuers: [ForeignIssuer] = []
   public var upstreams: [UpstreamOptions] = []

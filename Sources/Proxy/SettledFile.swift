@@ -18,7 +18,6 @@ final class SettledFile<Value> {
     case failed(String)
   }
 
-
   /// The file's path, or nil when there is none, which makes an empty table.
   var path: String?
   /// Read at the look before; used when it is still the same at the next.
@@ -27,6 +26,9 @@ final class SettledFile<Value> {
   /// What it looked like when it was last taken, or given up; nil when it was not there.
   private var lastSeen: FileLook?
   private var looks = 0
+  /// Whether it may be missing from the start, which is then as good as an empty one.
+  private let mayBeMissing: Bool
+  private var isKnownMissing = false
 
   /// How the file is called in messages: `users`, `keys`.
   private let subject: String
@@ -37,12 +39,13 @@ final class SettledFile<Value> {
   private let endsWithLine: Bool
 
   init(
-    _ subject: String, path: String?, endsWithLine: Bool = true, none: @escaping @autoclosure () -> Value,
+    _ subject: String, path: String?, endsWithLine: Bool = true, mayBeMissing: Bool = false, none: @escaping @autoclosure () -> Value,
     parse: @escaping (_ bytes: [UInt8], _ path: String) throws -> Value
   ) {
     self.subject = subject
     self.path = path
     self.endsWithLine = endsWithLine
+    self.mayBeMissing = mayBeMissing
     self.none = none
     self.parse = parse
   }
@@ -80,6 +83,14 @@ final class SettledFile<Value> {
       }
       return take(reading, path)
     } catch {
+      if mayBeMissing, inForce == nil, case .missing = error {
+        candidate = nil
+        looks = 0
+        lastSeen = nil
+        if isKnownMissing { return .unchanged }
+        isKnownMissing = true
+        return .value(none())
+      }
       // A rename leaves no gap, but a removal before a copy does.
       candidate = nil
       return wait("\(subject) \(error)")
@@ -92,6 +103,7 @@ final class SettledFile<Value> {
     inForce = nil
     candidate = nil
     looks = 0
+    isKnownMissing = false
     while true {
       switch look() {
       case .value(let value): return value
