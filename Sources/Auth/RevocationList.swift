@@ -19,6 +19,7 @@ public struct RevocationList: Sendable {
   private var tokens: Set<Identifier> = []
   private var users: [[UInt8]: Timestamp] = [:]
   private var everything: Timestamp?
+  private let capacity: Int
 
   /// Most entries, of about 40 bytes each in memory. Beyond, further ones are refused: forgetting one would let a token in.
   public static let most = 1_000_000
@@ -26,10 +27,17 @@ public struct RevocationList: Sendable {
   public static let longestIdentifier = 255
   static let largest = 256 << 20
 
-  public init() {}
+  public init() {
+    self.init(capacity: Self.most)
+  }
+
+  init(capacity: Int) {
+    self.capacity = capacity
+  }
 
   /// Reads a whole file. One line that can't be understood makes it useless as a whole: it may be the one that matters.
   public init(parsing file: [UInt8]) throws(RevocationFault) {
+    self.init()
     try RevocationText.read(file) { (_, revocation) throws(RevocationFault) in try insert(revocation) }
   }
 
@@ -40,10 +48,10 @@ public struct RevocationList: Sendable {
     switch revocation {
     case .token(let text, _):
       let identifier = Identifier(text)
-      guard count < Self.most || tokens.contains(identifier) else { throw .full }
+      guard count < capacity || tokens.contains(identifier) else { throw .full }
       tokens.insert(identifier)
     case .user(let name, let before, _):
-      guard count < Self.most || users[name] != nil else { throw .full }
+      guard count < capacity || users[name] != nil else { throw .full }
       let moment = before.roundedUpToSeconds
       users[name] = max(users[name] ?? moment, moment)
     case .all(let before, _):

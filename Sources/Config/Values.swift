@@ -1,8 +1,8 @@
 // Words to numbers: sizes, durations, switches, counts. No messages here; `Reading` words them.
 
-internal import Primitives
+public import Primitives
 
-enum Value {
+public enum Value {
   /// Bytes: a whole number with `k`, `m` or `g` (powers of 1024, in either case) or without a unit. Nil when it is none, or over Int.max.
   static func size(_ text: String) -> Int? {
     let (digits, unit) = split(text)
@@ -18,7 +18,7 @@ enum Value {
   }
 
   /// A length of time: a whole number with `ms`, `s`, `m` or `h`. The unit may not be left out, except of 0.
-  static func duration(_ text: String) -> Interval? {
+  public static func duration(_ text: String) -> Interval? {
     let (digits, unit) = split(text)
     let factor: Int
     switch unit {
@@ -53,7 +53,7 @@ enum Value {
   }
 
   /// The text of `interval` (whole milliseconds, rounded up) that reads back as it, in the largest unit that fits.
-  static func text(_ interval: Interval) -> String {
+  public static func text(_ interval: Interval) -> String {
     let milliseconds = interval.wholeMilliseconds
     if milliseconds == 0 { return "0s" }
     for (unit, length) in [("h", 3_600_000), ("m", 60_000), ("s", 1000)] as [(String, UInt64)] where milliseconds % length == 0 {

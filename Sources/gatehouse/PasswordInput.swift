@@ -25,19 +25,19 @@ struct PasswordOption: ParsableArguments {
 
 enum PasswordInput {
   /// Longer than any that is accepted, so that the refusal can say so.
-  private static let limit = 4096
+  private static let limit = 16384
 
   /// Asks on the terminal, with its echo off meanwhile.
-  static func prompt(_ words: String) throws -> Secret {
+  static func prompt(_ words: String, for what: String = "password") throws -> Secret {
     while true {
-      if let secret = try ask(words) { return secret }
+      if let secret = try ask(words, what) { return secret }
       // Here after Ctrl-Z and a return to the foreground: every other signal has ended us by now.
     }
   }
 
   /// Nil when a signal came in between. Signals wait until the echo is back, since dying before would leave a terminal that shows
   /// nothing; that they wait is looked for while we do, so that Ctrl-C is obeyed at once.
-  private static func ask(_ words: String) throws -> Secret? {
+  private static func ask(_ words: String, _ what: String) throws -> Secret? {
     var before = termios()
     guard unsafe tcgetattr(STDIN_FILENO, &before) == 0 else {
       throw Failure("the terminal can't be read: \(unsafe String(cString: strerror(errno)))")
@@ -57,7 +57,7 @@ enum PasswordInput {
     var text = Array(words.utf8)
     unsafe _ = write(STDERR_FILENO, &text, text.count)
     defer { unsafe _ = write(STDERR_FILENO, "\n", 1) }
-    return try line(from: STDIN_FILENO, unless: isInterrupted)
+    return try line(from: STDIN_FILENO, for: what, unless: isInterrupted)
   }
 
   private static let interruptions = [SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGTSTP]
@@ -70,13 +70,13 @@ enum PasswordInput {
   }
 
   /// One line, without its end. Read byte by byte, so that nothing of what follows is taken, and no buffer of somebody else's holds it.
-  static func line(from descriptor: Int32) throws -> Secret {
-    guard let secret = try line(from: descriptor, unless: nil) else { throw Failure("no password: the line is empty") }
+  static func line(from descriptor: Int32, for what: String = "password") throws -> Secret {
+    guard let secret = try line(from: descriptor, for: what, unless: nil) else { throw Failure("no \(what): the line is empty") }
     return secret
   }
 
   /// Nil as soon as `isInterrupted`, which is asked ten times a second.
-  private static func line(from descriptor: Int32, unless isInterrupted: (() -> Bool)?) throws -> Secret? {
+  private static func line(from descriptor: Int32, for what: String, unless isInterrupted: (() -> Bool)?) throws -> Secret? {
     var secret = Secret(capacity: 256)
     while true {
       if let isInterrupted {
@@ -90,11 +90,11 @@ enum PasswordInput {
       if n < 0 && errno == EINTR { continue }
       if n <= 0 || byte == 0x0A { break }
       secret.append(byte)
-      if secret.count > limit { throw Failure("the password is longer than \(limit) bytes") }
+      if secret.count > limit { throw Failure("the \(what) is longer than \(limit) bytes") }
     }
     // A line of a file from another system.
     if secret.count > 0 && secret.span[secret.count - 1] == 0x0D { secret.truncate(to: secret.count - 1) }
-    guard !secret.isEmpty else { throw Failure("no password: the line is empty") }
+    guard !secret.isEmpty else { throw Failure("no \(what): the line is empty") }
     return secret
   }
 

@@ -1,0 +1,72 @@
+// `gatehouse token issue`: a signed token or ticket by the configuration's keys, or with `--name` an API key in the user file.
+
+import ArgumentParser
+import Auth
+import Config
+import Primitives
+
+extension TokenCommand {
+  struct Issue: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Make a token for a user. It is printed once and can't be shown again.",
+      discussion: """
+        Without --name a signed token of a limited life, by the keys that the configuration names; with --name an API key, which stands in \
+        the user file until it is revoked.
+        """)
+    @Argument(help: "The user's name.") var user: String
+    @Option(name: .long, help: ArgumentHelp("Make an API key called so, to revoke it by.", valueName: "name")) var name: String?
+    @Option(
+      name: .long, help: ArgumentHelp("API key: date from which on it is refused, 2027-01-31 or 2027-01-31T12:00:00Z.", valueName: "date"))
+    var expires: Expiry?
+    @Option(name: .long, help: ArgumentHelp("Signed token: how long it is good for, 1h.", valueName: "time")) var duration: Lifetime?
+    @Option(
+      name: .long,
+      help: ArgumentHelp(
+        "Signed token: good for these methods and this path alone, \"GET /reports/\"; may be repeated.", valueName: "scope"))
+    var scope: [String] = []
+    @Flag(name: .long, help: "Signed token: a ticket, for the query of a link, a minute long without --duration.") var ticket = false
+    @OptionGroup var users: UserFileOption
+
+    func validate() throws {
+      if name != nil && (duration != nil || !scope.isEmpty || ticket) {
+        throw ValidationError("--duration, --scope and --ticket are for signed tokens, which have no --name")
+      }
+      if name == nil && expires != nil { throw ValidationError("--expires is for API keys (--name); of a signed token say --duration") }
+      if name == nil && users.file != nil {
+        throw ValidationError("a signed token needs the configuration's keys: say --config, not --file (or --name for an API key)")
+      }
+    }
+
+    func run() throws {
+      if let name { return try APIKeyIssue(user: user, name: name, expires: expires?.time, users: users).run() }
+      let configuration = try TokenConfiguration(users.config ?? TokenConfiguration.standardPath)
+      let table = try users.resolve().table()
+      guard let owner = table.user(named: Array(user.utf8).span) else {
+        throw Failure("there is no user \(user.debugDescription) who can log in")
+      }
+      let limits = try TokenScope(items: scope.map { Array($0.utf8) })
+      let authority = try configuration.authority()
+      let issued: IssuedToken
+      do throws(TokenIssueFailure) {
+        issued = try authority.issue(to: owner, at: .now(), lifetime: duration?.interval, scope: limits, isTicket: ticket)
+      } catch {
+        if case .tooLong(let longest) = error { throw Failure("longest_lifetime allows no more than \(Value.text(longest))") }
+        throw Failure("no token for \(user): \(error)")
+      }
+      guard Output.line(ASCII.string(issued.text.span)) else { throw Failure("the token can't be written to standard output and is lost") }
+      Output.error(
+        "\(ticket ? "ticket" : "token") of \(user) issued: \(String(decoding: issued.identifier, as: UTF8.self)), good until "
+          + "\(String(decoding: CalendarText.text(issued.expires), as: UTF8.self)); it is not shown again")
+    }
+  }
+}
+
+/// A length of time as proxy.conf writes it.
+struct Lifetime: ExpressibleByArgument {
+  let interval: Interval
+
+  init?(argument: String) {
+    guard let interval = Value.duration(argument) else { return nil }
+    self.interval = interval
+  }
+}
