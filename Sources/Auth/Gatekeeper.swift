@@ -44,6 +44,8 @@ public final class Gatekeeper: Sendable {
   public let tokens: TokenAuthority?
   private let cache: VerifiedCache
   private let foreignTokens: ForeignTokens?
+  /// nil where failures are not counted.
+  private let lockout: Lockout?
   /// No other gatekeeper of this process has it: what one found good is not so for another.
   private let generation = Gatekeeper.generations.add(1, ordering: .relaxed).newValue
 
@@ -51,13 +53,14 @@ public final class Gatekeeper: Sendable {
 
   public init(
     users: UserTable, cache: VerifiedCache, options: GatekeeperOptions = .init(), tokens: TokenAuthority? = nil,
-    foreignTokens: ForeignTokens? = nil
+    foreignTokens: ForeignTokens? = nil, lockout: Lockout? = nil
   ) {
     self.users = users
     self.cache = cache
     self.options = options
     self.tokens = tokens
     self.foreignTokens = foreignTokens
+    self.lockout = lockout
   }
 
   /// Decides one request. `target` is the canonical one that will be forwarded, whose first `pathLength` bytes are the path. `scratch` is
@@ -96,7 +99,8 @@ public final class Gatekeeper: Sendable {
     }
     switch proof {
     case .user(let user, let credential): return admit(user, credential, method, path, requirement, context)
-    case .refused(let refusal): return .challenge(refusal)
+    case .refused(let refusal): return refused(refusal, context)
+    case .barred(let refusal, let seconds): return .tooManyFailures(refusal, retryAfter: seconds)
     case .pending(let check): return .pending(check)
     }
   }
@@ -107,16 +111,33 @@ public final class Gatekeeper: Sendable {
     _ context: RequestContext
   ) -> Decision {
     let path = target.span.extracting(0..<pathLength)
-    let name = check.name
-    guard let user = users.user(named: name.span) else {
-      return .challenge(Refusal(.unknownUser, user: check.loggedName))
+    let attempt = check.attempt(from: context.client, lockout)
+    switch settled(check, matched: matched, context) {
+    case .refused(var refusal):
+      refusal.isGuess = !matched || refusal.reason != .userChanged
+      // What did not match was counted where it was found: `LoginAttempt.verdict`.
+      if matched && refusal.isGuess { refusal.bans = attempt?.failed(user: refusal.user, at: context.instant) ?? [] }
+      return .challenge(refusal)
+    case .user(let user):
+      cache.insert(check.key, at: context.instant, lifetime: options.cacheLifetime)
+      attempt?.succeeded(at: context.instant)
+      return admit(user, .password, method, path, requirement, context)
     }
-    if let refusal = refusal(of: user, at: context.now) { return .challenge(refusal) }
-    guard let hash = user.hash else { return .challenge(Refusal(.noPassword, user: user.name)) }
-    guard !check.hash.isDecoy && hash.text == check.hash.text else { return .challenge(Refusal(.userChanged, user: user.name)) }
-    guard matched else { return .challenge(Refusal(.wrongPassword, user: user.name)) }
-    cache.insert(check.key, at: context.instant, lifetime: options.cacheLifetime)
-    return admit(user, .password, method, path, requirement, context)
+  }
+
+  private enum Settled {
+    case user(User)
+    case refused(Refusal)
+  }
+
+  private func settled(_ check: PasswordCheck, matched: Bool, _ context: RequestContext) -> Settled {
+    let name = check.name
+    guard let user = users.user(named: name.span) else { return .refused(Refusal(.unknownUser, user: check.loggedName)) }
+    if let refusal = refusal(of: user, at: context.now) { return .refused(refusal) }
+    guard let hash = user.hash else { return .refused(Refusal(.noPassword, user: user.name)) }
+    guard !check.hash.isDecoy && hash.text == check.hash.text else { return .refused(Refusal(.userChanged, user: user.name)) }
+    guard matched else { return .refused(Refusal(.wrongPassword, user: user.name)) }
+    return .user(user)
   }
 
   // MARK: Who it is
@@ -125,6 +146,8 @@ public final class Gatekeeper: Sendable {
   private enum Proof {
     case user(User, Credential)
     case refused(Refusal)
+    /// Not looked at, for so many seconds.
+    case barred(Refusal, seconds: UInt64)
     case pending(PasswordCheck)
   }
 
@@ -147,23 +170,50 @@ public final class Gatekeeper: Sendable {
     {
       return .user(user, .apiKey(name: entry.name))
     }
+    let attempt = lockout?.attempt(name, password, from: context.client)
+    if let seconds = attempt?.wait(at: context.instant) {
+      return .barred(Refusal(.lockedOut, user: UserName.isLoggable(name) ? ASCII.array(name) : []), seconds: seconds)
+    }
     // A locked or expired user's own hash is checked, so that locking him changes no time; only names without a hash get a decoy.
     let hash = user?.hash ?? users.decoy(decoy)
     if hash.isCostly {
       let text = hash.text
       let code = cache.code(name: name, password: password, hash: text.span)
       let isKnown = cache.contains(code, at: context.instant, lifetime: options.cacheLifetime)
-      if isKnown, refusal == nil, let user { return .user(user, .password) }
-      return .pending(PasswordCheck(key: code, name: name, password: password, hash: hash))
+      if isKnown, refusal == nil, let user {
+        attempt?.succeeded(at: context.instant)
+        return .user(user, .password)
+      }
+      return .pending(PasswordCheck(key: code, name: name, password: password, hash: hash, attempt: attempt))
     }
     let matched = hash.verify(password)
-    guard let user else {
-      return .refused(Refusal(.unknownUser, user: UserName.isLoggable(name) ? ASCII.array(name) : []))
+    if matched, refusal == nil, let user, user.hash != nil {
+      attempt?.succeeded(at: context.instant)
+      return .user(user, .password)
     }
-    if let refusal { return .refused(refusal) }
-    if user.hash == nil { return .refused(Refusal(.noPassword, user: user.name)) }
-    if !matched { return .refused(Refusal(.wrongPassword, user: user.name)) }
-    return .user(user, .password)
+    var failure = Refusal(.unknownUser, user: UserName.isLoggable(name) ? ASCII.array(name) : [])
+    if let refusal {
+      failure = refusal
+    } else if let user {
+      failure = Refusal(user.hash == nil ? .noPassword : .wrongPassword, user: user.name)
+    }
+    failure.isGuess = true
+    failure.bans = attempt?.failed(user: failure.user, at: context.instant) ?? []
+    return .refused(failure)
+  }
+
+  /// The answer to what proved nothing. A password that failed has been counted by now; a token that nobody issued is here. One that is
+  /// genuine and no longer good is no guess, and who polls with it no guesser.
+  private func refused(_ refusal: Refusal, _ context: RequestContext) -> Decision {
+    guard [.unknownToken, .invalidToken, .tokenSignature].contains(refusal.reason) else { return .challenge(refusal) }
+    var refusal = refusal
+    refusal.isGuess = true
+    switch lockout?.failedToken(from: context.client, at: context.instant) {
+    case .barred(let seconds): return .tooManyFailures(Refusal(.lockedOut), retryAfter: seconds)
+    case .counted(let bans): refusal.bans = bans
+    case nil: break
+    }
+    return .challenge(refusal)
   }
 
   /// A token by itself: as a bearer token or as a Basic name.

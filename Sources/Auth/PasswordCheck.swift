@@ -11,14 +11,24 @@ public final class PasswordCheck: Sendable {
   public let loggedName: [UInt8]
   let name: [UInt8]
   let hash: PasswordHash
+  /// Of whoever asked first; nil where nobody counts failures. Who joins an equal check has one of his own.
+  public let attempt: LoginAttempt?
   private let password: Secret
 
-  init(key: SHA256.Digest, name: Span<UInt8>, password: Span<UInt8>, hash: PasswordHash) {
+  init(key: SHA256.Digest, name: Span<UInt8>, password: Span<UInt8>, hash: PasswordHash, attempt: LoginAttempt? = nil) {
     self.key = key
+    self.attempt = attempt
     self.name = ASCII.array(name)
     loggedName = UserName.isLoggable(name) ? self.name : []
     self.hash = hash
     self.password = Secret(copying: password)
+  }
+
+  /// The same password as tried from another place.
+  func attempt(from client: ClientAddress, _ lockout: Lockout?) -> LoginAttempt? {
+    guard let lockout else { return nil }
+    let name = name
+    return lockout.attempt(name.span, password, from: client)
   }
 
   /// Does the work: milliseconds to seconds, so never on a worker.

@@ -86,6 +86,10 @@ public struct Refusal: Equatable, Sendable {
   public var user: [UInt8]
   /// The credentials were a bearer token: the challenge then says `error="invalid_token"` (RFC 6750 section 3).
   public var sentBearer: Bool
+  /// Whether it may have been a guess at a password or a token: that counts towards a ban, and is told to whoever bans elsewhere.
+  public var isGuess = false
+  /// Bans that begin with this failure.
+  public var bans: [BanNotice] = []
 
   public init(_ reason: Reason, user: [UInt8] = [], sentBearer: Bool = false) {
     self.reason = reason

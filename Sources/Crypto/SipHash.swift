@@ -18,8 +18,18 @@ public struct SipHash: Sendable {
     self.init(k0: digest.a, k1: digest.b)
   }
 
-  public func hash(_ bytes: Span<UInt8>) -> UInt64 {
+  public func hash(_ bytes: Span<UInt8>) -> UInt64 { finish(State(k0, k1), bytes, bytes.count) }
+
+  /// The hash of `word`, as eight bytes in little endian, with `bytes` behind it.
+  public func hash(_ word: UInt64, _ bytes: Span<UInt8>) -> UInt64 {
     var state = State(k0, k1)
+    state.absorb(word)
+    return finish(state, bytes, bytes.count &+ 8)
+  }
+
+  /// - Parameter length: of the whole message, with what was absorbed before.
+  private func finish(_ begun: State, _ bytes: Span<UInt8>, _ length: Int) -> UInt64 {
+    var state = begun
     let whole = bytes.count & ~7
     var i = 0
     while i < whole {
@@ -28,7 +38,7 @@ public struct SipHash: Sendable {
       state.absorb(word)
       i &+= 8
     }
-    var last = UInt64(truncatingIfNeeded: bytes.count) << 56
+    var last = UInt64(truncatingIfNeeded: length) << 56
     var shift: UInt64 = 0
     while i < bytes.count {
       last |= UInt64(bytes[i]) << shift

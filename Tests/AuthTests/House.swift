@@ -48,6 +48,8 @@ struct House {
   let cache: VerifiedCache
   var now = Timestamp(seconds: 1_800_000_000)
   var instant = Instant(nanoseconds: 1_000_000_000)
+  var client = ClientAddress.unix
+  let lockout: Lockout?
 
   /// What is asked for where it does not matter.
   private let get = bytes("GET")
@@ -57,12 +59,14 @@ struct House {
     buffer.append("/")
     return buffer
   }
-  private var context: RequestContext { RequestContext(now: now, instant: instant) }
+  private var context: RequestContext { RequestContext(client: client, now: now, instant: instant) }
 
-  init(_ lines: [String], seed: String = "seed", lifetime: Interval = .seconds(300), entries: Int = 1024) throws {
+  init(_ lines: [String], seed: String = "seed", lifetime: Interval = .seconds(300), entries: Int = 1024, lockout: Lockout? = nil) throws {
+    self.lockout = lockout
     cache = VerifiedCache(entries: entries)
     gatekeeper = Gatekeeper(
-      users: try House.table(lines, seed: seed), cache: cache, options: GatekeeperOptions(cacheLifetime: lifetime))
+      users: try House.table(lines, seed: seed), cache: cache, options: GatekeeperOptions(cacheLifetime: lifetime),
+      lockout: lockout)
   }
 
   static func table(_ lines: [String], seed: String = "seed") throws -> UserTable {
@@ -72,7 +76,7 @@ struct House {
 
   /// A reload: a new table, the same cache.
   mutating func reload(_ lines: [String]) throws {
-    gatekeeper = Gatekeeper(users: try House.table(lines), cache: cache, options: gatekeeper.options)
+    gatekeeper = Gatekeeper(users: try House.table(lines), cache: cache, options: gatekeeper.options, lockout: lockout)
   }
 
   /// The first decision, costly checks not run.
@@ -94,8 +98,13 @@ struct House {
         authorization: sent.span, count: value == nil ? 0 : 1, method: get.span, path: path.span, requirement, context, scratch: &scratch)
       var (result, check) = Self.read(decision)
       if let check {
+        let matched = check.run()
+        // What the pool does.
+        if let attempt = check.attempt, case .barred = attempt.verdict(check, matched: matched, at: instant) {
+          return Result(outcome: .lockedOut, wasPending: true, work: tally.take())
+        }
         let settled = gatekeeper.settle(
-          check, matched: check.run(), method: get.span, target: root, pathLength: 1, requirement, context)
+          check, matched: matched, method: get.span, target: root, pathLength: 1, requirement, context)
         result = Self.read(settled).result
         result.wasPending = true
       }
