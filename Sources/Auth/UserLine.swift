@@ -44,7 +44,9 @@ struct UserLine {
   /// (`pbkdf2:sha256:260000$salt$digest`, `scrypt:32768:8:1$salt$digest`), so there it is the first one after it.
   private static func endOfHash(_ file: Span<UInt8>, _ range: Range<Int>) -> Int {
     let rest = file.extracting(range)
-    let isWerkzeugs = werkzeugs.contains { rest.count >= $0.utf8CodeUnitCount && ASCII.equals(rest.extracting(first: $0.utf8CodeUnitCount), $0) }
+    let isWerkzeugs = werkzeugs.contains {
+      rest.count >= $0.utf8CodeUnitCount && ASCII.equals(rest.extracting(first: $0.utf8CodeUnitCount), $0)
+    }
     let dollar = isWerkzeugs ? ASCII.firstIndex(of: 0x24, in: rest) : nil
     return ASCII.firstIndex(of: 0x3A, in: rest, from: dollar ?? 0).map { range.lowerBound + $0 } ?? range.upperBound
   }

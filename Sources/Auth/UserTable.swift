@@ -31,8 +31,8 @@ public final class UserTable: Sendable {
   /// Reads the bytes of a whole user file. Takes well under a second for 100,000 users; done off the workers.
   ///
   /// Lines that can't be used make problems and their users can't log in; only a file that can't be a user file at all throws. `seed`
-  /// decides which decoy an unknown name gets: with the same seed (and file) it is the same one after a restart. A hash that would cost more than
-  /// `limit` is one of the things that can't be used.
+  /// decides which decoy an unknown name gets: with the same seed (and file) it is the same one after a restart. A hash that would cost
+  /// more than `limit` is one of the things that can't be used.
   public init(parsing file: [UInt8], seed: DecoySeed = .ofThisProcess, limit: HashLimit = .standard) throws(UserFileFault) {
     self.seed = seed.key
     var reader = UserFileReader(seed: seed.key, limit: limit)

@@ -4,7 +4,8 @@
 public import Primitives
 
 extension PasswordHash {
-  /// By the rates below, for a password of ordinary length. (SHA-crypt and md5-crypt take up to six times as long for one of 511 bytes.)
+  /// By the rates below, for the longest password: who guesses chooses that, and SHA-crypt and md5-crypt take seven times as long for one
+  /// of 511 bytes as for one of 16. The others don't care.
   public struct Expense: Equatable, Sendable {
     /// Of one core.
     public var time: Interval
@@ -24,15 +25,17 @@ extension PasswordHash {
   /// Nothing beyond this is read at all, whatever is configured: a minute, 4 GiB.
   public static let greatestExpense = Expense(nanoseconds: 60_000_000_000, memory: 4 << 30)
 
-  /// Nanoseconds of one core of an AMD EPYC (November 2026, a virtual one; Debian 12's libcrypt 4.4.33, OpenSSL 3.0.22 and libargon2 20171227),
-  /// rounded up: what stands behind each was measured with a password of 20 bytes.
+  /// Nanoseconds of one core of an AMD EPYC (a virtual one, in November 2026; libcrypt 4.4.33, OpenSSL 3.0.22 and libargon2 20171227 of
+  /// Debian 12), rounded up from what is said to have been measured.
   enum Rate {
     /// Each of the 2^cost rounds: 46,900 to 49,900.
     static let bcrypt: UInt128 = 50_000
-    /// Each round of SHA-crypt: 316 to 463 for SHA-256, 319 to 466 for SHA-512.
-    static let shaCrypt: UInt128 = 500
-    /// All 1000 rounds of md5-crypt and apr1: 179,000 to 210,000.
-    static let md5Crypt: UInt128 = 250_000
+    /// Each round: 3091 (16 bytes of password: 460).
+    static let sha256Crypt: UInt128 = 3100
+    /// Each round: 2541 (16 bytes: 466).
+    static let sha512Crypt: UInt128 = 2600
+    /// All 1000 rounds of md5-crypt and apr1: 1,507,000 (16 bytes: 174,000).
+    static let md5Crypt: UInt128 = 2_000_000
     /// Each block of 128 bytes (N × r of them): 124 to 147.
     static let yescrypt: UInt128 = 150
     /// Each block of 128 bytes (N × r × p): 354 to 376, as libcrypt does it.
@@ -55,7 +58,9 @@ extension PasswordHash.Expense {
 
   static func bcrypt(cost: UInt64) -> Self { Self(nanoseconds: PasswordHash.Rate.bcrypt << UInt128(cost)) }
 
-  static func shaCrypt(rounds: UInt64) -> Self { Self(nanoseconds: PasswordHash.Rate.shaCrypt * UInt128(rounds)) }
+  static func shaCrypt(_ kind: PasswordHash.Kind, rounds: UInt64) -> Self {
+    Self(nanoseconds: (kind == .sha256crypt ? PasswordHash.Rate.sha256Crypt : PasswordHash.Rate.sha512Crypt) * UInt128(rounds))
+  }
 
   static let md5Crypt = Self(nanoseconds: PasswordHash.Rate.md5Crypt)
 

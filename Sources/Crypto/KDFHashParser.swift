@@ -15,7 +15,7 @@ enum KDFHashParser {
   /// nil when `text` is of no such kind.
   static func parse(_ text: Span<UInt8>) throws(PasswordHashFailure) -> PasswordHash? {
     // No allocation by what the text says: there are at most as many parts as characters, and its length is bounded.
-    guard text.count <= longestText else { return nil }
+    guard text.count <= longestText, mayBe(text) else { return nil }
     let parts = split(text, 0..<text.count, at: 0x24)
     let first = text.extracting(parts[0])
     if first.count == 0 && parts.count > 1 {
@@ -41,6 +41,12 @@ enum KDFHashParser {
     if ASCII.equals(function, "pbkdf2") { return try werkzeugPBKDF2(text, words.dropFirst(), parts.dropFirst()) }
     if ASCII.equals(function, "scrypt") { return try werkzeugScrypt(text, words.dropFirst(), parts.dropFirst()) }
     return nil
+  }
+
+  /// By its first letter, so that a file full of other hashes is read at no cost.
+  private static func mayBe(_ text: Span<UInt8>) -> Bool {
+    let first = text[0] == 0x24 && text.count > 1 ? text[1] : text[0]
+    return first == 0x61 || first == 0x70 || first == 0x73
   }
 
   // MARK: argon2

@@ -1,8 +1,8 @@
 // The kinds that new hashes are made of, and what `--cost` means for each.
 
 extension PasswordHash {
-  /// `bcrypt` is for files shared with Apache, `sha512` and `sha256` for those shared with old systems, `pbkdf2-sha256` (passlib's spelling) where
-  /// nothing else is approved.
+  /// `bcrypt` is for files shared with Apache, `sha512` and `sha256` for those shared with old systems, `pbkdf2-sha256` (passlib's
+  /// spelling) where nothing else is approved.
   public enum NewKind: String, CaseIterable, Sendable {
     case yescrypt
     case argon2id
@@ -23,7 +23,7 @@ extension PasswordHash {
       }
     }
 
-    /// About 20 to 250 ms of one core of a server of 2022.
+    /// About 20 to 250 ms of one core of a server of 2022, for a password of ordinary length.
     public var defaultCost: UInt {
       switch self {
       case .yescrypt: 5
@@ -46,8 +46,7 @@ extension PasswordHash {
       }
     }
 
-    /// Of a new hash that nobody has a password for: its kind, cost and expense are those that `make` would give. nil when the cost is out of
-    /// range.
+    /// A hash that nobody has a password for, of the kind, cost and expense that `make` would give. nil when the cost is out of range.
     public func specimen(cost: UInt? = nil) -> PasswordHash? {
       let cost = cost ?? defaultCost
       guard costRange.contains(cost), let text = specimenText(cost) else { return nil }
@@ -88,8 +87,8 @@ extension PasswordHash {
 }
 
 extension Argon2.Parameters {
-  /// Three passes over 2^(cost - 1) MiB in one lane: RFC 9106's second recommendation (section 4) at cost 7, but for the lanes, since a login
-  /// takes one core here.
+  /// Three passes over 2^(cost - 1) MiB in one lane: at cost 7 RFC 9106's second recommendation (section 4), but for the lanes, since a
+  /// login takes one core here.
   init(newCost cost: UInt) {
     self.init(memory: 1024 << UInt32(cost - 1), passes: 3, lanes: 1)
   }

@@ -101,7 +101,7 @@ enum PasswordHashParser {
     let digestStart = try lastPart(text, from: saltStart, digest: digest, kind)
     try requireSalt(text.extracting(saltStart..<digestStart - 1), upTo: 16, kind)
     return PasswordHash(
-      cost: .init(kind: kind, parameter: UInt128(rounds)), expense: .shaCrypt(rounds: rounds), text: ASCII.array(text),
+      cost: .init(kind: kind, parameter: UInt128(rounds)), expense: .shaCrypt(kind, rounds: rounds), text: ASCII.array(text),
       digestStart: digestStart)
   }
 

@@ -104,7 +104,8 @@ public struct Limits: Equatable, Sendable {
     check(hashQueue >= 1 && hashQueue <= 1_000_000, "hash_queue must be 1 to 1000000")
     check(hashThreads <= 256, "hash_threads must be at most 256")
     check(
-      HashLimit.times.contains(hashLimit.time) && HashLimit.memories.contains(hashLimit.memory), "hash_limit must be 10ms to 60s and 1m to 4g")
+      HashLimit.times.contains(hashLimit.time) && HashLimit.memories.contains(hashLimit.memory),
+      "hash_limit must be 10ms to 60s and 1m to 4g")
     for (name, value) in [
       ("header_timeout", headerTimeout), ("body_timeout", bodyTimeout), ("keepalive_timeout", keepAliveTimeout),
       ("send_timeout", sendTimeout),

@@ -44,7 +44,8 @@ extension HashOptions {
   func require(within limit: HashLimit) throws {
     guard let specimen = hash.specimen(cost: cost) else { throw Failure("libcrypt can't make \(hash.rawValue)") }
     if let reason = limit.refusal(of: specimen.expense) {
-      throw Failure("such a hash (\(specimen.costLabel)) \(reason): choose a lower --cost, or name a configuration that allows it with --config")
+      throw Failure(
+        "such a hash (\(specimen.costLabel)) \(reason): choose a lower --cost, or name a configuration that allows it with --config")
     }
   }
 

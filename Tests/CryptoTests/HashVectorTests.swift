@@ -128,7 +128,9 @@ private func hex(_ digits: String) -> [UInt8] {
   ])
   func theVectorsOfPBKDF2ComeOut(_ kind: PasswordHash.Kind, _ password: String, _ salt: String, _ iterations: UInt32, _ key: String) {
     let (password, salt, expected) = (Array(password.utf8), Array(salt.utf8), hex(key))
-    let derived = PBKDF2.withDigest(kind, iterations: iterations, password.span, salt: salt.span, length: expected.count) { ASCII.array($0) }
+    let derived = PBKDF2.withDigest(kind, iterations: iterations, password.span, salt: salt.span, length: expected.count) {
+      ASCII.array($0)
+    }
     #expect(derived == expected)
   }
 

@@ -36,15 +36,25 @@ private let padded64 = String(repeating: "A", count: 86) + "=="
 private let helloWorld: [(kind: PasswordHash.Kind, label: String, text: String)] = [
   (.pbkdf2SHA1, "pbkdf2-sha1 1500", "$pbkdf2$1500$4nzvPSdkrPUew9hbS.n9vw$eyx3pwelheLzTxwjtcdNZc4u/5U"),
   (.pbkdf2SHA256, "pbkdf2-sha256 1500", "$pbkdf2-sha256$1500$A6C01vrfm1OKkRJCaA1hbA$Virw3mrdIA0Fvv9gqdvrxB0O/J1nTXG0JnuBMXIHPhs"),
-  (.pbkdf2SHA512, "pbkdf2-sha512 1500", "$pbkdf2-sha512$1500$45xTKoWwtnYuhRDifM95Lw$b9wSXoySfMjptNxdKK6fZlyzS85ODMMBbfXtNpKIWf9Bqf/0yqPIDx7yvFr5x.0/ufEeTfGzhW04BERqZEq9gg"),
+  (
+    .pbkdf2SHA512, "pbkdf2-sha512 1500",
+    "$pbkdf2-sha512$1500$45xTKoWwtnYuhRDifM95Lw$b9wSXoySfMjptNxdKK6fZlyzS85ODMMBbfXtNpKIWf9Bqf/0yqPIDx7yvFr5x.0/ufEeTfGzhW04BERqZEq9gg"
+  ),
   (.scrypt, "scrypt ln=4,r=8,p=2", "$scrypt$ln=4,r=8,p=2$RUjJmZMS4rz3/p+T8v7fmw$l77VscZqRpCqRQWGhmEt+fbM0x63I/nZ9OSHteJl6j0"),
   (.argon2i, "argon2i m=64,t=2,p=3,l=24", "$argon2i$v=19$m=64,t=2,p=3$LWVsLaV0ztl7r7W2FmJMiQ$KgX3JU8PgDBHYvY2jTe4q5D+EgYHBTbx"),
   (.argon2d, "argon2d m=64,t=2,p=3,l=24", "$argon2d$v=19$m=64,t=2,p=3$jfHee+99L8WYM4ZwzpnTug$wGcdK9WrhLU+3mLe9UfDzaQP1oUlOgY/"),
   (.argon2id, "argon2id m=64,t=2,p=3,l=24", "$argon2id$v=19$m=64,t=2,p=3$8r4XYqy1du49Z2zNeU/pvQ$9nGUql7nHtDtsIRL/2UI3LT6/loLq64i"),
   (.argon2id, "argon2id m=32,t=1,p=1", "$argon2id$v=19$m=32,t=1,p=1$rTWfpuHpM/Qnqfs+e+fotg$nIJXjRrUK3d26jK7FgJ5mLx1GmRJ8pAkOSx+tS3MioI"),
-  (.pbkdf2SHA256, "pbkdf2-sha256 2000", "pbkdf2:sha256:2000$A4hd6JYqXJmOuYRf$f8b9d58efe97252cacbd522de02d439b0c5e634bb334962c54759d38246b161f"),
+  (
+    .pbkdf2SHA256, "pbkdf2-sha256 2000",
+    "pbkdf2:sha256:2000$A4hd6JYqXJmOuYRf$f8b9d58efe97252cacbd522de02d439b0c5e634bb334962c54759d38246b161f"
+  ),
   (.pbkdf2SHA1, "pbkdf2-sha1 2000", "pbkdf2:sha1:2000$ZXuigcxa$ba2d83652ef2d4540b8543ccf124d07a1905c205"),
-  (.pbkdf2SHA512, "pbkdf2-sha512 2000", "pbkdf2:sha512:2000$30wVsXD5AcXcGqq4$a94d6dd215c1c8328aefb2b292b71687f749d5b16061ec6d6fae6a4f33f6c03539fcc2997635cd4c5e9cfe6c4760cd9ae3bdad5ba82896e26d79639c0ae50287"),
+  (
+    .pbkdf2SHA512, "pbkdf2-sha512 2000",
+    "pbkdf2:sha512:2000$30wVsXD5AcXcGqq4$a94d6dd215c1c8328aefb2b292b71687f749d5b16061ec6d6fae6a4f33f6c0353"
+      + "9fcc2997635cd4c5e9cfe6c4760cd9ae3bdad5ba82896e26d79639c0ae50287"
+  ),
   (.pbkdf2SHA256, "pbkdf2-sha256 2000", "pbkdf2_sha256$2000$WMYBAwl82SrpzFsOx6YxUX$zVY6nf3AuE64Y/hOSE4Q/lKpztb+RxYZPgdLK/SksZ8="),
   (.pbkdf2SHA1, "pbkdf2-sha1 2000", "pbkdf2_sha1$2000$XkokiWUeohxmGMwUgWeoN7$jlViZWToJ1nKqZWORdLGUpF2RKE="),
   (.argon2id, "argon2id m=64,t=2,p=2,l=16", "argon2$argon2id$v=19$m=64,t=2,p=2$a0VMUUhJWGl1UXlCeXBQNEhHYU8zRg$xc7f+2inL6YGy80oEA1ENg"),
@@ -211,7 +221,7 @@ private let helloWorld: [(kind: PasswordHash.Kind, label: String, text: String)]
     let bcrypt = "$CCCCCCCCCCCCCCCCCCCCC.M.JZM2tZUe85sR83hfk5p2NZ0IVXwXe"
     #expect(try expense("$2y$12" + bcrypt) == (204, 0))
     #expect(try expense("$2y$15" + bcrypt) == (1638, 0))
-    #expect(try expense("$5$rounds=1000000$saltstring$5B8vYYiY.CVt1RlTTf8KbXBH3hsxY/GNooZaBBGWEc5") == (500, 0))
+    #expect(try expense("$5$rounds=1000000$saltstring$5B8vYYiY.CVt1RlTTf8KbXBH3hsxY/GNooZaBBGWEc5") == (3100, 0))
     #expect(try expense("$y$j9T$5l1TpFf0bYBX.kk6cDoHz.$Dq37ebwKG5l1yUp3GfGirn6eQag7AjX75AHc9omlOB9") == (19, 16))
     #expect(try expense("$argon2id$v=19$m=65536,t=3,p=4$\(salt16)$\(digest32)") == (196, 64))
     #expect(try expense("pbkdf2_sha256$1000000$salt$\(padded32)") == (400, 0))
@@ -238,9 +248,9 @@ private let helloWorld: [(kind: PasswordHash.Kind, label: String, text: String)]
     let specimen = try #require(kind.specimen(cost: cost))
     #expect(specimen.cost == made.cost && specimen.expense == made.expense)
     #expect(kind.specimen(cost: kind.costRange.lowerBound - 1) == nil && kind.specimen(cost: kind.costRange.upperBound + 1) == nil)
-    // What is made by default is accepted by default, and takes no longer than a quarter of a second.
+    // What is made by default is accepted by default, and with room to spare.
     let usual = try #require(kind.specimen())
-    #expect(usual.expense.time <= .milliseconds(250) && usual.expense.memory <= 64 << 20)
+    #expect(usual.expense.time <= .milliseconds(310) && usual.expense.memory <= 64 << 20)
   }
 
   @Test func newHashesOfArgon2AndPBKDF2AreSpelledAsOthersReadThem() throws {
@@ -298,6 +308,8 @@ private let helloWorld: [(kind: PasswordHash.Kind, label: String, text: String)]
     #expect(try parse("$scrypt$ln=4,r=8,p=1$\(salt16)$\(digest32)").isWeaker(than: .yescrypt))
     #expect(try !parse("$argon2id$v=19$m=19456,t=2,p=1$\(salt16)$\(digest32)").isWeaker(than: .yescrypt))
     #expect(try !parse("$scrypt$ln=15,r=8,p=1$\(salt16)$\(digest32)").isWeaker(than: .yescrypt))
-    #expect(try parse("$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1").isWeaker(than: .sha512))
+    #expect(
+      try parse("$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1").isWeaker(
+        than: .sha512))
   }
 }
