@@ -171,6 +171,14 @@ extension EndToEnd {
         let outcome = try add("zoe", "--hash", hash, "--cost", cost)
         #expect(outcome.code == 1 && outcome.errors.contains("hash_limit"), "\(hash) \(cost): \(outcome.errors)")
       }
+      // The configuration's limit counts where there is one.
+      try scratch.write(Setup(top: "hash_limit 100ms 8m").text(upstreamPort: 9), to: "proxy.conf")
+      for (cost, code) in [("5", 1), ("4", 0)] as [(String, Int32)] {
+        let outcome = try Gatehouse.run(
+          ["user", "add", "small", "--hash", "argon2id", "--cost", cost, "--password-stdin", "--config", "proxy.conf"],
+          input: password + "\n", in: scratch)
+        #expect(outcome.code == code, "\(cost): \(outcome.errors)")
+      }
       #expect(try add("long", "--hash", "bcrypt", "--cost", "4").code == 0)
       let long = String(repeating: "x", count: 73)
       let refused = try Gatehouse.run(
