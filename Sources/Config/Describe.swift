@@ -45,7 +45,7 @@ private struct Description {
     lines += section("Upstreams", settings.upstreams.map(upstream))
     lines += section("Users", userLines.map { [$0] })
     if let tokens = settings.tokens { lines += section("Tokens", tokenLines(tokens).map { [$0] }) }
-    if !settings.issuers.isEmpty { lines += section("Tokens of others", zip(settings.issuers, keySets).map(issuer)) }
+    if !settings.issuers.isEmpty { lines += section("Tokens of other issuers", zip(settings.issuers, keySets).map(issuer)) }
     lines += section("Logs", [["access", accessLog], ["errors", "standard error, \(settings.logLevel.name) and above"]])
     lines += section("Identity", identity)
     lines += section("Limits", limits)

@@ -61,6 +61,23 @@ import Testing
     #expect(house.decide([basic(token, "unused")]).outcome == .challenged(.unknownToken))
   }
 
+  @Test func aTokenIsVerifiedOnce() throws {
+    // A gatekeeper that verifies anew makes a new value of what it finds.
+    let house = try self.house(try Issuing.tokens(Issuing.issuer()))
+    let value = bytes("Bearer \(Issuing.token(Issuing.claims()))")
+    func verified() -> VerifiedToken? {
+      var scratch = Secret()
+      let decision = house.gatekeeper.decide(
+        authorization: value.span, count: 1, method: value.span.extracting(0..<1), path: value.span.extracting(0..<1), .validUser,
+        RequestContext(now: house.now, instant: house.instant), scratch: &scratch)
+      guard case .grant(let grant) = decision, case .token(let token) = grant.credential else { return nil }
+      return token
+    }
+    let first = try #require(verified())
+    #expect(verified() === first)
+    #expect(verified() === first)
+  }
+
   @Test func aRememberedTokenEndsWhenItExpires() throws {
     var house = try self.house(try Issuing.tokens(Issuing.issuer()))
     let value = bytes("Bearer \(Issuing.token(Issuing.claims()))")

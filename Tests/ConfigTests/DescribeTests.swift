@@ -31,6 +31,12 @@ import Testing
           verified passwords are remembered for 5m, 65536 at most
           realm "Authentication Required"
 
+        Tokens of other issuers
+          https://login.example.com/  RS256 ES256  1 key (EC, P-256)         for gatehouse; user from preferred_username; \
+        groups from realm_access roles; users of the user file; clocks 1m apart at most
+          ANY ISSUER                  HS256        1 key (secret, 32 bytes)  FOR ANY AUDIENCE; user from sub; users of the user file; \
+        clocks 1m apart at most
+
         Logs
           access  standard output, combined
           errors  standard error, notice and above

@@ -19,6 +19,8 @@ struct Setup: Sendable {
   var more = ""
   var requirement = "valid-user"
   var users = People.file
+  /// Further files beside the configuration: names and what they hold.
+  var files: [String: String] = [:]
   /// One worker, so that what happens on a connection to the upstream is the same every time.
   var workers = 1
   var descriptors: Int?
@@ -78,6 +80,7 @@ final class House {
     scratch = try Scratch()
     upstream = try RecordingUpstream(script)
     try scratch.write(setup.users, to: "users")
+    for (name, text) in setup.files { try scratch.write(text, to: name) }
     try scratch.write(setup.text(upstreamPort: upstream.port), to: "proxy.conf")
     gate = try Gatehouse(in: scratch, descriptors: setup.descriptors, environment: setup.environment)
   }
