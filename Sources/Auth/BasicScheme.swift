@@ -1,6 +1,7 @@
 // The Basic scheme (RFC 7617): bytes of an Authorization value → name and password.
 
-internal import Primitives
+internal import Crypto
+public import Primitives
 
 enum BasicScheme {
   /// Longest signed token that may stand in place of the name, in bytes. (As a bearer token it may be longer.)
@@ -34,4 +35,19 @@ enum BasicScheme {
   private static func isToken(_ name: Span<UInt8>) -> Bool {
     name.count <= longestToken && JWSParts.hasForm(name)
   }
+}
+
+/// The password that a request came with, once more: for what is done with it after it was found to be right.
+public enum PresentedPassword {
+  /// nil unless `authorization` is of the Basic scheme and well formed.
+  public static func read(_ authorization: Span<UInt8>) -> Secret? {
+    let (scheme, start) = AuthorizationValue.read(authorization)
+    guard case .basic = scheme else { return nil }
+    var pair = Secret(capacity: 256)
+    guard let colon = BasicScheme.decode(authorization.extracting(start..<authorization.count), into: &pair) else { return nil }
+    return Secret(copying: pair.span.extracting(colon + 1..<pair.count))
+  }
+
+  /// In a time that depends on their lengths alone.
+  public static func equal(_ a: borrowing Secret, _ b: borrowing Secret) -> Bool { ConstantTime.equals(a.span, b.span) }
 }

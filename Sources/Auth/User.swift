@@ -37,6 +37,9 @@ public final class User: Sendable {
     self.line = line
   }
 
+  /// The hash as it stands in the file; nil for a user without one.
+  public var storedHash: [UInt8]? { hash?.text }
+
   /// Whether anything of his may be accepted at `now`.
   func standing(at now: Timestamp) -> Standing {
     if isLocked { return .locked }

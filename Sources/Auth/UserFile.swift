@@ -1,7 +1,7 @@
 // The user file on disk, edited as `UserFileText`. How that is made durable is `DurableFile`'s.
 
 public struct UserFile: Sendable {
-  private let file: DurableFile
+  let file: DurableFile
 
   public var path: String { file.path }
 

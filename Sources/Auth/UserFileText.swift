@@ -199,7 +199,7 @@ public struct UserFileText: Sendable {
   }
 
   /// A hash that the reader will take, or the `*` of a user without one.
-  private static func storable(_ hash: [UInt8]?) throws(UserEditFailure) -> [UInt8] {
+  static func storable(_ hash: [UInt8]?) throws(UserEditFailure) -> [UInt8] {
     guard let hash else { return [0x2A] }
     do throws(PasswordHashFailure) {
       _ = try PasswordHash(parsing: hash.span)
@@ -222,6 +222,8 @@ public enum UserEditFailure: Error, Equatable, Sendable, CustomStringConvertible
   case noSuchKey([UInt8])
   case keyExists([UInt8])
   case notInGroup([UInt8])
+  /// The user's hash is another by now.
+  case hashChanged([UInt8])
   /// A name, hash or line that the reader would refuse, and why.
   case unfit(String)
   /// The bytes are no user file.
@@ -236,6 +238,7 @@ public enum UserEditFailure: Error, Equatable, Sendable, CustomStringConvertible
     case .noSuchKey(let name): "there is no token called \"\(Self.text(name))\""
     case .keyExists(let name): "there is a token called \"\(Self.text(name))\" already: revoke it first, or choose another name"
     case .notInGroup(let group): "the user is not in group \"\(Self.text(group))\""
+    case .hashChanged(let name): "user \"\(Self.text(name))\" has another password by now"
     case .unfit(let reason): reason
     case .fault(let fault): fault.description
     }

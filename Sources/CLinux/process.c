@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 int gh_processor_count(void) {
@@ -46,4 +47,12 @@ int gh_forbid_dumps(void) {
   struct rlimit none = {0, 0};
   if (setrlimit(RLIMIT_CORE, &none) < 0) return -errno;
   return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ? -errno : 0;
+}
+
+int gh_semaphore_wait_until(sem_t *semaphore, uint64_t nanoseconds) {
+  struct timespec time = {.tv_sec = (time_t)(nanoseconds / 1000000000), .tv_nsec = (long)(nanoseconds % 1000000000)};
+  int result;
+  do result = sem_clockwait(semaphore, CLOCK_MONOTONIC, &time);
+  while (result != 0 && errno == EINTR);
+  return result == 0 ? 0 : -errno;
 }

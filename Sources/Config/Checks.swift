@@ -27,6 +27,7 @@ extension Reading {
     let users = readUsers(name)
     if let users { checkNamesExist(in: users) }
     let tokenKeys = finishTokens()
+    checkRegistration(users)
     warnOfClearText()
     return (users, tokenKeys)
   }

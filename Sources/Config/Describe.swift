@@ -25,7 +25,7 @@ extension Configuration {
   }
 }
 
-private struct Description {
+struct Description {
   let settings: Settings
   let users: UserTable?
   let tokenKeys: TokenKeys?
@@ -46,6 +46,7 @@ private struct Description {
     lines += section("Users", userLines.map { [$0] })
     if let tokens = settings.tokens { lines += section("Tokens", tokenLines(tokens).map { [$0] }) }
     if !settings.issuers.isEmpty { lines += section("Tokens of other issuers", zip(settings.issuers, keySets).map(issuer)) }
+    if let registration = settings.registration { lines += section("Registration", rows(registration)) }
     lines += section("Logs", [["access", accessLog], ["errors", "standard error, \(settings.logLevel.name) and above"]])
     lines += section("Identity", identity)
     lines += section("Limits", limits)

@@ -8,6 +8,7 @@ public enum Place: String, CaseIterable, Sendable {
   case route
   case tokens
   case jwt
+  case register
 
   /// How messages say where something stands: "… belongs in an 'upstream' block".
   var phrase: String {
@@ -18,6 +19,7 @@ public enum Place: String, CaseIterable, Sendable {
     case .route: "in a 'route' block"
     case .tokens: "in a 'tokens' block"
     case .jwt: "in a 'jwt' block"
+    case .register: "in the 'register' block"
     }
   }
 
@@ -30,6 +32,7 @@ public enum Place: String, CaseIterable, Sendable {
     case .route: "In `route … { … }`"
     case .tokens: "In `tokens { … }`"
     case .jwt: "In `jwt { … }`"
+    case .register: "In `register { … }`"
     }
   }
 }

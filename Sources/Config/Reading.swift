@@ -28,6 +28,8 @@ final class Reading {
   var issuerInHand: IssuerDraft?
   /// Kept: there is one at most.
   var tokensInHand: TokensDraft?
+  /// The 'register' block: its place, and words that are judged at the end.
+  var registration: RegistrationDraft?
 
   init(diagnostics: Diagnostics) {
     self.diagnostics = diagnostics

@@ -50,10 +50,10 @@ public struct Row: Sendable {
 
 /// All directives.
 public enum Table {
-  public static let rows: [Row] = generalRows + tokenRows + issuerRows + limitRows + upstreamRows + routeRows
+  public static let rows: [Row] = generalRows + tokenRows + issuerRows + limitRows + upstreamRows + routeRows + registerRows
 
   /// What the contract names and this version does not have: an error that says so, never silence.
-  static let announced = ["register", "lockout"]
+  static let announced = ["lockout"]
 
   static func row(_ name: String, in place: Place) -> Row? {
     rows.first { $0.name == name && $0.places.contains(place) }

@@ -1,6 +1,8 @@
 // A counting semaphore between threads, for a pool whose threads wait for work.
 
+internal import CLinux
 internal import Glibc
+public import Primitives
 
 /// sem_overview(7): counts up from any thread, and makes a thread wait for it to be above zero.
 @safe public final class Semaphore: @unchecked Sendable {
@@ -26,5 +28,14 @@ internal import Glibc
   /// Waits until the count is above zero and counts down by one.
   public func wait() {
     while unsafe sem_wait(semaphore) != 0 && errno == EINTR {}
+  }
+
+  /// The same, but not beyond `deadline`. False when that passed first.
+  public func wait(until deadline: Instant) -> Bool {
+    if deadline == .distantFuture {
+      wait()
+      return true
+    }
+    return unsafe gh_semaphore_wait_until(semaphore, deadline.nanoseconds) == 0
   }
 }

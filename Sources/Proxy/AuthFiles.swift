@@ -16,6 +16,8 @@ final class AuthFiles {
   }
 
   private(set) var users = UserTable()
+  private var refusedPasswords = RefusedPasswords()
+  private let refusedPath: String?
   private let userFile: UserDirectory
   private let tokens: TokenFiles?
   let issuerKeys: IssuerKeys
@@ -25,6 +27,7 @@ final class AuthFiles {
     userFile = UserDirectory(path: settings.usersPath, hashLimit: settings.limits.hashLimit)
     tokens = settings.tokens.map { TokenFiles($0, revocations) }
     issuerKeys = IssuerKeys(settings.issuers)
+    refusedPath = settings.registration?.refusedPath
   }
 
   /// What there is to watch.
@@ -33,6 +36,7 @@ final class AuthFiles {
   /// Reads everything at a start or a reload: waits until it holds still. Throws when something can't be used. What is to be told is returned.
   func readSettled() throws(ServerFailure) -> [String] {
     users = try userFile.readSettled()
+    if let refusedPath { refusedPasswords = try Self.readRefused(refusedPath) }
     try issuerKeys.readSettled()
     return try tokens?.readSettled() ?? []
   }
@@ -62,6 +66,34 @@ final class AuthFiles {
     isChanging = issuerKeys.look(&notices, &failures) || isChanging
     if !notices.isEmpty || !failures.isEmpty { return .changed(notices: notices, failures: failures) }
     return isChanging ? .changing : .unchanged
+  }
+
+  /// The user file was written by ourselves: taken into use at once.
+  func takeUsers(_ bytes: [UInt8], at path: String) -> Look {
+    guard path == userFile.path else { return .unchanged }
+    switch userFile.takeWritten(bytes) {
+    case .changing: return .changing
+    case .unchanged: return .unchanged
+    case .value(let fresh):
+      users = fresh
+      return .changed(notices: [], failures: [])
+    case .failed(let reason): return .changed(notices: [], failures: [reason])
+    }
+  }
+
+  /// A list that changes once in years: read at a start or a reload, not watched.
+  private static func readRefused(_ path: String) throws(ServerFailure) -> RefusedPasswords {
+    do {
+      let bytes = try DurableFile(path: path).read().bytes
+      guard bytes.count <= RefusedPasswords.largest else { throw ServerFailure("has more than \(RefusedPasswords.largest) bytes") }
+      return RefusedPasswords(parsing: bytes)
+    } catch {
+      throw ServerFailure("refused_passwords \(path): \(error)")
+    }
+  }
+
+  func passwordRules(_ settings: Settings) -> PasswordRules? {
+    settings.registration.map { PasswordRules(minimum: $0.minimumPassword, maker: $0.maker, refused: refusedPasswords) }
   }
 
   func makeGatekeeper(_ settings: Settings, cache: VerifiedCache) -> Gatekeeper {

@@ -60,8 +60,10 @@ extension Connection {
   func answerRequest() {
     guard let own else { return }
     switch own.endpoint {
+    case .users: register(own)
     case .user: answer(lookUp(own))
-    case .users, .password, .nothing: answer(.problem(404, "There is nothing here"))
+    case .password: changePassword(own)
+    case .nothing: answer(.problem(404, "There is nothing here"))
     }
   }
 
@@ -72,15 +74,7 @@ extension Connection {
     guard asker.name == own.name || isAdmin else { return .problem(403, "This is for the user himself", reason: "not permitted") }
     let name = own.name
     guard snapshot.gatekeeper.users.user(named: name.span) != nil else { return .problem(404, "There is no such user") }
-    return OwnReply(200, [], .json(Self.described(name)))
-  }
-
-  /// `{"username": "alice"}`
-  private static func described(_ name: [UInt8]) -> [UInt8] {
-    var text = Array("{\"username\": ".utf8)
-    JSON.append(quoted: name.span, to: &text)
-    text.append(0x7D)
-    return text
+    return OwnReply(200, [], .json(RegistrationReplies.described(name)))
   }
 
   /// Writes the answer. Always false, so that who may go on or not can say both in one.

@@ -37,11 +37,17 @@ public final class Server {
   private var workers: [(mailbox: Mailbox<WorkerMessage>, thread: Thread)] = []
   private var watcher: FileWatcher?
   private let ended: Mailbox<Int>
+  /// From the clerk: user files that it wrote.
+  private let written: Mailbox<Clerk.Written>
+  private let clerk: Clerk
+  /// The last writing that is not in force yet.
+  private var owed: UInt64?
 
   private enum Source {
     static let signals: UInt8 = 0
     static let files: UInt8 = 1
     static let workers: UInt8 = 2
+    static let clerk: UInt8 = 3
   }
 
   /// Between two looks at the user file where nothing was told: the kernel does not tell what happens on another machine.
@@ -61,6 +67,9 @@ public final class Server {
     cache = VerifiedCache(entries: settings.gatekeeper.cacheEntries)
     files = AuthFiles(settings, revocations: revocations)
     ended = try Mailbox()
+    let written = try Mailbox<Clerk.Written>()
+    self.written = written
+    clerk = Clerk(errors: errors) { written.post($0) }
   }
 
   /// Serves until it is told to end. 0 then, also when `drain_timeout` cut something: that was asked for.
@@ -87,15 +96,20 @@ public final class Server {
         not \(limits.connectionsPerWorker); raise LimitNOFILE, or lower `connections`
         """)
     }
-    let shared = Shared(pool: pool, accessLog: accessLog, errors: errors, connectionLimit: connectionLimit)
+    let maker = HashMaker(wait: limits.hashWait)
+    let shared = Shared(
+      pool: pool, maker: maker, clerk: clerk, registrations: RateTable(), accessLog: accessLog, errors: errors, connectionLimit: connectionLimit)
     let bound = try bindAll(workers: count)
     let logThread = try Threads.spawn(name: "access log") { accessLog.run() }
     let hashThreads = try (0..<pool.threads).map { try Threads.spawn(name: "hash \($0)", niceness: HashPool.niceness) { pool.run() } }
+    let makerThread = try Threads.spawn(name: "hash maker", niceness: HashMaker.niceness) { maker.run() }
+    let clerkThread = try Threads.spawn(name: "clerk") { [clerk] in clerk.run() }
     let snapshot = makeSnapshot()
     // Before the first client: they may take every descriptor that there is.
     var poller = try Poller(capacity: 8)
     try poller.add(reader.descriptor, .read, EventToken(kind: Source.signals))
     try poller.add(ended.descriptor, .read, EventToken(kind: Source.workers))
+    try poller.add(written.descriptor, .read, EventToken(kind: Source.clerk))
     for i in 0..<count { try startWorker(i, shared, snapshot, bound[i]) }
 
     for listener in bound[0] { errors.notice("listening on \(Self.url(listener.address))") }
@@ -103,7 +117,11 @@ public final class Server {
     errors.notice("ready")
     _ = ServiceManager.notify("READY=1\nSTATUS=serving")
     let code = control(reader, shared, &poller)
+    clerk.finish()
+    maker.finish()
     pool.finish()
+    clerkThread.join()
+    makerThread.join()
     for thread in hashThreads { thread.join() }
     if accessLog.finish(within: Self.logPatience) {
       logThread.join()
@@ -160,7 +178,8 @@ public final class Server {
   }
 
   private func makeSnapshot() -> Snapshot {
-    Snapshot(settings: settings, gatekeeper: files.makeGatekeeper(settings, cache: cache))
+    Snapshot(
+      settings: settings, gatekeeper: files.makeGatekeeper(settings, cache: cache), passwords: files.passwordRules(settings))
   }
 
   private func watchFiles() throws {
@@ -224,6 +243,10 @@ public final class Server {
           }
         case Source.files:
           if watcher?.drain().isEmpty == false { lookAgain = Instant.now().advanced(by: FileSettling.time) }
+        case Source.clerk:
+          for file in written.drain() where take(file) == .later && lookAgain == nil {
+            lookAgain = Instant.now().advanced(by: FileSettling.time)
+          }
         default:
           running -= ended.drain().count
         }
@@ -302,6 +325,33 @@ public final class Server {
   private func adopt() {
     let snapshot = makeSnapshot()
     for worker in workers { worker.mailbox.post(.adopt(snapshot)) }
+    settleOwed()
+  }
+
+  /// The clerk is told as soon as every worker goes by what it wrote.
+  private func settleOwed() {
+    guard let ticket = owed else { return }
+    owed = nil
+    let adoption = Adoption(by: workers.count) { [clerk] in clerk.adopted(ticket) }
+    for worker in workers { worker.mailbox.post(.sign(adoption)) }
+  }
+
+  private enum Taking { case now, later }
+
+  /// Takes a user file into use that we wrote ourselves.
+  private func take(_ file: Clerk.Written) -> Taking {
+    owed = file.ticket
+    switch files.takeUsers(file.bytes, at: file.path) {
+    case .changing:
+      // Somebody else has changed it since: it is read as any change is.
+      return .later
+    case .unchanged:
+      settleOwed()
+    case .changed(_, let failures):
+      for failure in failures { errors.error(failure) }
+      if failures.isEmpty { adopt() } else { settleOwed() }
+    }
+    return .now
   }
 
   /// Takes changed files into use once they hold still. Answers when to look again, or nil when that is done.
@@ -311,10 +361,11 @@ public final class Server {
     case .changing:
       return Instant.now().advanced(by: FileSettling.time)
     case .unchanged:
+      settleOwed()
       return nil
     case .changed(let notices, let failures):
       if files.users !== users { report(files.users) }
-      if !notices.isEmpty { adopt() }
+      if notices.isEmpty { settleOwed() } else { adopt() }
       for notice in notices { errors.notice(notice) }
       for failure in failures { errors.error(failure) }
       // Another of them may have been changing meanwhile.

@@ -97,6 +97,12 @@ final class SettledFile<Value> {
     }
   }
 
+  /// Takes into use what we have written ourselves a moment ago, which need not hold still. `changing` when it is already something else.
+  func takeWritten(_ bytes: [UInt8]) -> Look {
+    guard let path, let reading = try? UserFile(path: path).read(), reading.bytes == bytes else { return .changing }
+    return reading.look == inForce ? .unchanged : take(reading, path)
+  }
+
   /// Reads the file at a start or a reload: waits until it holds still.
   func readSettled() throws(ServerFailure) -> Value {
     guard path != nil else { return none() }

@@ -11,15 +11,18 @@ final class Snapshot: Sendable {
   let router: Router
   let endpoints: Endpoints
   let gatekeeper: Gatekeeper
+  /// What is asked of passwords that are set over HTTP.
+  let passwords: PasswordRules?
   let rules: ForwardingRules
   /// By index of the router's routes.
   let logTexts: [AccessLogFormat.RouteTexts]
   let challenge: Replies.Challenge
   let invalidTokenChallenge: Replies.Challenge
 
-  init(settings: Settings, gatekeeper: Gatekeeper) {
+  init(settings: Settings, gatekeeper: Gatekeeper, passwords: PasswordRules? = nil) {
     self.settings = settings
     self.gatekeeper = gatekeeper
+    self.passwords = passwords
     router = Router(settings.routes)
     endpoints = Endpoints(settings)
     rules = ForwardingRules(settings.forwarding)
@@ -36,6 +39,8 @@ enum WorkerMessage: Sendable {
   case answered(SlotToken, serial: UInt64, OwnReply)
   /// From now on serve by this.
   case adopt(Snapshot)
+  /// Say that everything that was told before has been done.
+  case sign(Adoption)
   /// Accept no more, finish what runs until then.
   case drain(until: Instant)
 }

@@ -11,6 +11,9 @@ import Upstream
 /// What all workers have in common: each part is safe to use from any thread.
 struct Shared: Sendable {
   let pool: HashPool
+  let maker: HashMaker
+  let clerk: Clerk
+  let registrations: RateTable
   let accessLog: AccessLog
   let errors: ErrorLog
   /// Clients' connections that one worker may hold so that descriptors are left for upstreams, whatever the settings allow.
@@ -344,6 +347,8 @@ final class Worker {
       connections[slot]?.answered(serial: serial, reply)
     case .adopt(let fresh):
       adopt(fresh)
+    case .sign(let adoption):
+      adoption.sign()
     case .drain(let deadline):
       drain(until: deadline)
     }

@@ -145,7 +145,7 @@ import Testing
   }
 
   @Test(arguments: [
-    "tokens { keys a }", "register { policy open }", "lockout { failures 10 }", "listen 127.0.0.1:2 tls {\ncertificate a\n}",
+    "tokens { keys a }", "lockout { failures 10 }", "listen 127.0.0.1:2 tls {\ncertificate a\n}",
   ])
   func whatThisVersionLacksIsNeverAcceptedInSilence(_ text: String) throws {
     let found = try complaints(adding: text, in: .top)

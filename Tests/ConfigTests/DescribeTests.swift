@@ -37,6 +37,11 @@ import Testing
           ANY ISSUER                  HS256        1 key (secret, 32 bytes)  FOR ANY AUDIENCE; user from sub; users of the user file; \
         clocks 1m apart at most
 
+        Registration
+          /api/users  closed, 5 tries of an address in 1h
+          passwords   8 characters at least, stored as yescrypt, none of /etc/gatehouse/passwords.txt
+          admins      members of admin
+
         Logs
           access  standard output, combined
           errors  standard error, notice and above

@@ -36,6 +36,7 @@ import Testing
     let point = #""x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0""#
     try scratch.write("keys/login.jwks", #"{"keys":[{"kty":"EC","crv":"P-256","kid":"a",\#(point)}]}"#)
     try scratch.write("keys/shared.secret", String(repeating: "s", count: 32) + "\n")
+    try scratch.write("passwords.txt", "password\n")
     let path = try scratch.write("proxy.conf", try text("proxy.conf.example"))
     return (Configuration.load(path: path, environment: { $0 == "UPSTREAM_TOKEN" ? "t0ken" : nil }), scratch)
   }
@@ -116,11 +117,16 @@ import Testing
   }
 }
 
-/// The smallest config that needs no file, with something added to it.
+/// The smallest config, with something added to it.
 enum Minimal {
+  private static let scratch = try? Scratch()
+  private static let users = (try? scratch?.write("users", "alice:{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=\n")) ?? "users"
+
   static func text(adding line: String, in place: Place) -> String? {
     func at(_ other: Place) -> String { other == place ? line : "" }
     let tls = place == .upstreamTLS ? "tls { \(line)\n}" : ""
+    // Where users register there has to be a file of them.
+    let register = place == .register ? "users \(users)\nregister { \(line)\n}" : ""
     return """
       listen 127.0.0.1:0
       \(at(.top))
@@ -131,6 +137,7 @@ enum Minimal {
       route / { upstream u; require nobody
       \(at(.route))
       }
+      \(register)
       """
   }
 }

@@ -38,7 +38,7 @@ func treeText(_ directives: [Directive]) -> String {
 }
 
 /// A folder of its own that is gone when the test is over.
-final class Scratch {
+final class Scratch: Sendable {
   let path: String
 
   init() throws {

@@ -3,6 +3,7 @@
 #ifndef GATEHOUSE_CLINUX_PROCESS_H
 #define GATEHOUSE_CLINUX_PROCESS_H
 
+#include <semaphore.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -12,6 +13,8 @@ int gh_processor_count(void);
 int gh_thread_set_name(const char *name);
 // Sets the niceness of the calling thread alone (on Linux, setpriority(2) of a thread id).
 int gh_thread_set_niceness(int niceness);
+// sem_clockwait(3) on CLOCK_MONOTONIC: -ETIMEDOUT when `nanoseconds` of that clock passed first.
+int gh_semaphore_wait_until(sem_t *semaphore, uint64_t nanoseconds);
 // Raises the soft RLIMIT_NOFILE to the hard one; *limit is what is in force afterwards.
 int gh_raise_descriptor_limit(uint64_t *limit);
 // No core files, and no ptrace or /proc/PID/mem by other processes of the user (PR_SET_DUMPABLE of prctl(2)).
