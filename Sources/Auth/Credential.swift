@@ -6,9 +6,18 @@ public enum Credential: Sendable {
   /// Nobody was asked.
   case none
   case password
-  /// An entry of the user file: the key's name.
-  case apiKey(name: [UInt8])
+  /// An entry of the user file.
+  case apiKey(APIKey)
   case token(VerifiedToken)
+
+  /// What it is limited to; nil for what is as good as its owner.
+  var scope: TokenScope? {
+    switch self {
+    case .none, .password: nil
+    case .apiKey(let key): key.scope
+    case .token(let token): token.scope
+    }
+  }
 }
 
 /// A signed token whose signature, times and user were found good. Immutable: shared by the cache and by every request that it speaks for.

@@ -46,17 +46,20 @@ public final class Gatekeeper: Sendable {
   private let foreignTokens: ForeignTokens?
   /// nil where failures are not counted.
   private let lockout: Lockout?
+  private let keyUses: KeyUses?
   /// No other gatekeeper of this process has it: what one found good is not so for another.
   private let generation = Gatekeeper.generations.add(1, ordering: .relaxed).newValue
 
   private static let generations = Atomic<UInt64>(0)
 
+  /// - Parameter keyUses: where uses of API keys are noted; nil where nobody asks.
   public init(
     users: UserTable, cache: VerifiedCache, options: GatekeeperOptions = .init(), tokens: TokenAuthority? = nil,
-    foreignTokens: ForeignTokens? = nil, lockout: Lockout? = nil
+    foreignTokens: ForeignTokens? = nil, lockout: Lockout? = nil, keyUses: KeyUses? = nil
   ) {
     self.users = users
     self.cache = cache
+    self.keyUses = keyUses
     self.options = options
     self.tokens = tokens
     self.foreignTokens = foreignTokens
@@ -70,6 +73,16 @@ public final class Gatekeeper: Sendable {
     _ head: borrowing RequestHead, target: borrowing ByteBuffer, pathLength: Int, _ requirement: Requirement, _ context: RequestContext,
     scratch: inout Secret
   ) -> Decision {
+    switch APIKeyField.find(options.apiKeyField, in: head) {
+    case .absent: break
+    case .several: return .malformed(Refusal(.severalCredentials))
+    case .one(let field):
+      // Here, too, it would be unclear which of two is meant.
+      if head.authorizationCount > 0 { return .malformed(Refusal(.severalCredentials)) }
+      return decide(
+        apiKey: head.bytes[head.fields[field].value], method: head.bytes[head.methodRange], path: target.span.extracting(0..<pathLength),
+        requirement, context)
+    }
     let value = head.authorization.map { head.fields[$0].value } ?? ByteRange()
     return decide(
       authorization: head.bytes[value], count: head.authorizationCount, method: head.bytes[head.methodRange],
@@ -97,11 +110,25 @@ public final class Gatekeeper: Sendable {
     case .unknown: return .challenge(Refusal(.unknownScheme))
     case .malformed: return .challenge(Refusal(.malformed))
     }
+    return conclude(proof, method, path, requirement, context)
+  }
+
+  /// Decides by an API key in a field of its own.
+  func decide(
+    apiKey: Span<UInt8>, method: Span<UInt8>, path: Span<UInt8>, _ requirement: Requirement, _ context: RequestContext
+  ) -> Decision {
+    if case .nobody = requirement { return .grant(Grant(nil, by: .none)) }
+    return conclude(self.apiKey(apiKey, context), method, path, requirement, context)
+  }
+
+  private func conclude(
+    _ proof: Proof, _ method: Span<UInt8>, _ path: Span<UInt8>, _ requirement: Requirement, _ context: RequestContext
+  ) -> Decision {
     switch proof {
-    case .user(let user, let credential): return admit(user, credential, method, path, requirement, context)
-    case .refused(let refusal): return refused(refusal, context)
-    case .barred(let refusal, let seconds): return .tooManyFailures(refusal, retryAfter: seconds)
-    case .pending(let check): return .pending(check)
+    case .user(let user, let credential): admit(user, credential, method, path, requirement, context)
+    case .refused(let refusal): refused(refusal, context)
+    case .barred(let refusal, let seconds): .tooManyFailures(refusal, retryAfter: seconds)
+    case .pending(let check): .pending(check)
     }
   }
 
@@ -134,6 +161,7 @@ public final class Gatekeeper: Sendable {
     let name = check.name
     guard let user = users.user(named: name.span) else { return .refused(Refusal(.unknownUser, user: check.loggedName)) }
     if let refusal = refusal(of: user, at: context.now) { return .refused(refusal) }
+    if !matched, let refusal = refusal(ofKey: check.keyDigest, user, context) { return .refused(refusal) }
     guard let hash = user.hash else { return .refused(Refusal(.noPassword, user: user.name)) }
     guard !check.hash.isDecoy && hash.text == check.hash.text else { return .refused(Refusal(.userChanged, user: user.name)) }
     guard matched else { return .refused(Refusal(.wrongPassword, user: user.name)) }
@@ -165,10 +193,18 @@ public final class Gatekeeper: Sendable {
     let decoy = users.decoyIndex(for: nameHash)
     let user = users.user(named: name, hash: nameHash)
     let refusal = user.flatMap { self.refusal(of: $0, at: context.now) }
-    if APIKey.hasForm(password), let entry = users.key(SHA256.hash(password)), let user, entry.owner === user, refusal == nil,
-      !entry.isExpired(at: context.now)
-    {
-      return .user(user, .apiKey(name: entry.name))
+    var keyDigest: SHA256.Digest?
+    switch APIKey.form(of: password) {
+    case .sound:
+      let digest = SHA256.hash(password)
+      if refusal == nil, let user, let key = users.key(digest, of: user), self.refusal(of: key, user, context) == nil {
+        return use(key, of: user, context)
+      }
+      // Else it costs what any wrong password costs: a key that is not good here, or not his, must not be told from one that nobody has.
+      keyDigest = digest
+    case .mistyped where password.count == APIKey.tokenLength:
+      return .refused(Refusal(.mistypedToken, user: UserName.isLoggable(name) ? ASCII.array(name) : []))
+    case .mistyped, .other: break
     }
     let attempt = lockout?.attempt(name, password, from: context.client)
     if let seconds = attempt?.wait(at: context.instant) {
@@ -184,7 +220,7 @@ public final class Gatekeeper: Sendable {
         attempt?.succeeded(at: context.instant)
         return .user(user, .password)
       }
-      return .pending(PasswordCheck(key: code, name: name, password: password, hash: hash, attempt: attempt))
+      return .pending(PasswordCheck(key: code, name: name, password: password, hash: hash, keyDigest: keyDigest, attempt: attempt))
     }
     let matched = hash.verify(password)
     if matched, refusal == nil, let user, user.hash != nil {
@@ -195,7 +231,7 @@ public final class Gatekeeper: Sendable {
     if let refusal {
       failure = refusal
     } else if let user {
-      failure = Refusal(user.hash == nil ? .noPassword : .wrongPassword, user: user.name)
+      failure = self.refusal(ofKey: keyDigest, user, context) ?? Refusal(user.hash == nil ? .noPassword : .wrongPassword, user: user.name)
     }
     failure.isGuess = true
     failure.bans = attempt?.failed(user: failure.user, at: context.instant) ?? []
@@ -203,7 +239,7 @@ public final class Gatekeeper: Sendable {
   }
 
   /// The answer to what proved nothing. A password that failed has been counted by now; a token that nobody issued is here. One that is
-  /// genuine and no longer good is no guess, and who polls with it no guesser.
+  /// genuine and no longer good is no guess, and who polls with it no guesser; nor is one that was mistyped.
   private func refused(_ refusal: Refusal, _ context: RequestContext) -> Decision {
     guard [.unknownToken, .invalidToken, .tokenSignature].contains(refusal.reason) else { return .challenge(refusal) }
     var refusal = refusal
@@ -227,10 +263,32 @@ public final class Gatekeeper: Sendable {
   }
 
   private func apiKey(_ text: Span<UInt8>, _ context: RequestContext) -> Proof {
-    guard APIKey.hasForm(text), let entry = users.key(SHA256.hash(text)) else { return .refused(Refusal(.unknownToken)) }
-    if entry.isExpired(at: context.now) { return .refused(Refusal(.expiredToken, user: entry.owner.name)) }
-    if let refusal = refusal(of: entry.owner, at: context.now) { return .refused(refusal) }
-    return .user(entry.owner, .apiKey(name: entry.name))
+    switch APIKey.form(of: text) {
+    case .other: return .refused(Refusal(.unknownToken))
+    case .mistyped: return .refused(Refusal(.mistypedToken))
+    case .sound: break
+    }
+    guard let entry = users.key(SHA256.hash(text)) else { return .refused(Refusal(.unknownToken)) }
+    if let refusal = refusal(of: entry.key, entry.owner, context) ?? refusal(of: entry.owner, at: context.now) { return .refused(refusal) }
+    return use(entry.key, of: entry.owner, context)
+  }
+
+  private func use(_ key: APIKey, of owner: User, _ context: RequestContext) -> Proof {
+    keyUses?.note(key, of: owner, context)
+    return .user(owner, .apiKey(key))
+  }
+
+  /// What keeps a key from speaking for its owner here and now. 401 like all else: who stole it learns nothing of where it would be good.
+  private func refusal(of key: APIKey, _ owner: User, _ context: RequestContext) -> Refusal? {
+    if key.isExpired(at: context.now) { return Refusal(.expiredToken, user: owner.name) }
+    if !key.isUsable(from: context.client) { return Refusal(.outsideNetworks, user: owner.name) }
+    return nil
+  }
+
+  /// The same for a password that matched nothing and may have been a key of `user`.
+  private func refusal(ofKey digest: SHA256.Digest?, _ user: User, _ context: RequestContext) -> Refusal? {
+    guard let digest, let key = users.key(digest, of: user) else { return nil }
+    return refusal(of: key, user, context)
   }
 
   /// A signed token: ours, or else another issuer's. Never costs a password's hash. What was found good is remembered; what can change
@@ -286,16 +344,7 @@ public final class Gatekeeper: Sendable {
     _ user: User, _ credential: Credential, _ method: Span<UInt8>, _ path: Span<UInt8>, _ requirement: Requirement,
     _ context: RequestContext
   ) -> Decision {
-    if case .token(let token) = credential, !token.scope.covers(method: method, path: path) {
-      return .deny(Refusal(.outOfScope, user: user.name))
-    }
+    if let scope = credential.scope, !scope.covers(method: method, path: path) { return .deny(Refusal(.outOfScope, user: user.name)) }
     return requirement.permits(user) ? .grant(Grant(user, by: credential)) : .deny(Refusal(.notPermitted, user: user.name))
-  }
-}
-
-extension UserTable.KeyEntry {
-  fileprivate func isExpired(at now: Timestamp) -> Bool {
-    guard let expires else { return false }
-    return now >= expires
   }
 }

@@ -9,11 +9,17 @@ public struct GatekeeperOptions: Sendable {
   public var cacheLifetime: Interval
   /// How many are remembered: for `VerifiedCache.init`.
   public var cacheEntries: Int
+  /// A field beside Authorization that may hold an API key, such as `X-API-Key`; empty for none.
+  public var apiKeyField: [UInt8]
 
-  public init(realm: String = "Authentication Required", cacheLifetime: Interval = .seconds(300), cacheEntries: Int = 65_536) {
+  public init(
+    realm: String = "Authentication Required", cacheLifetime: Interval = .seconds(300), cacheEntries: Int = 65_536,
+    apiKeyField: [UInt8] = []
+  ) {
     self.realm = realm
     self.cacheLifetime = cacheLifetime
     self.cacheEntries = cacheEntries
+    self.apiKeyField = apiKeyField
   }
 }
 

@@ -11,16 +11,22 @@ public final class PasswordCheck: Sendable {
   public let loggedName: [UInt8]
   let name: [UInt8]
   let hash: PasswordHash
+  /// Of a password that may be an API key: its digest, so that the log can say what was wrong with the key.
+  let keyDigest: SHA256.Digest?
   /// Of whoever asked first; nil where nobody counts failures. Who joins an equal check has one of his own.
   public let attempt: LoginAttempt?
   private let password: Secret
 
-  init(key: SHA256.Digest, name: Span<UInt8>, password: Span<UInt8>, hash: PasswordHash, attempt: LoginAttempt? = nil) {
+  init(
+    key: SHA256.Digest, name: Span<UInt8>, password: Span<UInt8>, hash: PasswordHash, keyDigest: SHA256.Digest? = nil,
+    attempt: LoginAttempt? = nil
+  ) {
     self.key = key
     self.attempt = attempt
     self.name = ASCII.array(name)
     loggedName = UserName.isLoggable(name) ? self.name : []
     self.hash = hash
+    self.keyDigest = keyDigest
     self.password = Secret(copying: password)
   }
 

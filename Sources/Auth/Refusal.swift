@@ -36,6 +36,12 @@ public struct Refusal: Equatable, Sendable {
     case revokedToken
     /// Signed for a user who had another password then, or was another.
     case outdatedToken
+    /// Begins as an API key does and can't be one: its checksum or its length is wrong. Somebody's slip, and no guess.
+    case mistypedToken
+    /// A good API key, used from where it may not be used.
+    case outsideNetworks
+    /// Credentials in Authorization and in the field of API keys, or twice in the latter.
+    case severalCredentials
     /// The user file changed while the password was being checked.
     case userChanged
     /// Right credentials, and not one of those that the route is for.
@@ -72,6 +78,9 @@ public struct Refusal: Equatable, Sendable {
       case .invalidToken: "invalid token"
       case .revokedToken: "token is revoked"
       case .outdatedToken: "token is from before a change of the user"
+      case .mistypedToken: "mistyped token"
+      case .outsideNetworks: "key used from outside its networks"
+      case .severalCredentials: "several credentials"
       case .userChanged: "user changed meanwhile"
       case .notPermitted: "not permitted"
       case .outOfScope: "out of the token's scope"

@@ -6,16 +6,22 @@ internal import Primitives
 struct UserFileReader {
   /// Largest file read, in bytes: a million users and room to spare.
   static let largest = 512 << 20
+  /// Problems that are told one by one.
+  static let mostProblems = 10_000
   /// Longest list of groups as a field value.
   private static let longestGroups = 4096
 
   private(set) var users: [User] = []
   private(set) var problems: [UserFileProblem] = []
   private(set) var byName = HashIndex(capacity: 0)
+  private(set) var keys: [UserTable.KeyEntry] = []
+  private(set) var byKey = HashIndex(capacity: 0)
 
   private let seed: SipHash
   private let limit: HashLimit
   private var groups: [[UInt8]: User.Groups] = [:]
+  /// Problems beyond `mostProblems`: a wrong file of a million lines must not become a million sentences.
+  private var unsaid = 0
 
   init(seed: SipHash, limit: HashLimit) {
     self.seed = seed
@@ -49,20 +55,12 @@ struct UserFileReader {
       position = line.whole.upperBound + 1
       number += 1
     }
-    keepUsers(candidates)
+    keepUsers(candidates, names)
     problems.sort { $0.line < $1.line }
-    if users.isEmpty && problems.contains(where: { !$0.isWarning }) { throw .nothingUsable(problems) }
-  }
-
-  /// The index of keys, once all users are known. A digest that stands twice belongs to nobody.
-  func usableKeys() -> ([UserTable.KeyEntry], HashIndex) {
-    var entries: [UserTable.KeyEntry] = []
-    for user in users {
-      for key in user.keys { entries.append(.init(name: key.name, digest: key.digest, expires: key.expires, owner: user)) }
+    if unsaid > 0 {
+      problems.append(UserFileProblem(line: number - 1, reason: "\(unsaid) further lines have problems that are not listed", isWarning: false))
     }
-    var index = HashIndex(capacity: entries.count)
-    for i in entries.indices { index.insert(entries[i].digest.prefix, position: i) }
-    return (entries, index)
+    if users.isEmpty && problems.contains(where: { !$0.isWarning }) { throw .nothingUsable(problems) }
   }
 
   private static func countLines(_ file: Span<UInt8>) throws(UserFileFault) -> Int {
@@ -208,12 +206,16 @@ struct UserFileReader {
   private mutating func readKeys(_ file: Span<UInt8>, _ value: Range<Int>, _ line: Int, _ user: Span<UInt8>) -> [APIKey] {
     var keys: [APIKey] = []
     for (i, word) in UserLine.words(file, value).enumerated() {
-      guard let key = APIKey(entry: file.extracting(word)) else {
-        note(line, "user \(quoted(user)): key \(i + 1) can't be used, it is not NAME/SHA256-HEX/EXPIRES/LAST4")
+      let key: APIKey
+      do throws(APIKeyEntryFault) {
+        key = try APIKey(entry: file.extracting(word))
+      } catch {
+        note(line, "user \(quoted(user)): key \(i + 1) can't be used, \(error.description)")
         continue
       }
-      if keys.contains(where: { $0.name == key.name }) {
-        note(line, "user \(quoted(user)): two keys are called \(quoted(key.name.span))", isWarning: true)
+      let name = key.name
+      if keys.contains(where: { $0.name == name }) {
+        note(line, "user \(quoted(user)): two keys are called \(quoted(name.span))", isWarning: true)
       }
       keys.append(key)
     }
@@ -222,34 +224,58 @@ struct UserFileReader {
 
   // MARK: Whole file
 
-  private mutating func keepUsers(_ candidates: [Candidate]) {
+  private mutating func keepUsers(_ candidates: [Candidate], _ names: consuming HashIndex) {
     let kept = candidates.compactMap(\.user)
-    byName = HashIndex(capacity: kept.count)
-    for (i, user) in kept.enumerated() {
-      let name = user.name
-      byName.insert(seed.hash(name.span), position: i)
+    if kept.count == candidates.count {
+      // Nobody fell out: the places are the same.
+      byName = names
+    } else {
+      byName = HashIndex(capacity: kept.count)
+      for (i, user) in kept.enumerated() {
+        let name = user.name
+        byName.insert(seed.hash(name.span), position: i)
+      }
     }
     users = kept
-    refuseSharedKeys()
+    indexKeys()
   }
 
-  /// A digest that stands twice would let one token be two users: it is nobody's.
-  private mutating func refuseSharedKeys() {
-    var owners: [SHA256.Digest: Int] = [:]
+  /// Collects the keys of all users. A digest that stands twice would let one token be two users: it is nobody's.
+  private mutating func indexKeys() {
+    var entries: [UserTable.KeyEntry] = []
+    entries.reserveCapacity(users.reduce(0) { $0 + $1.keys.count })
+    var index = HashIndex(capacity: entries.capacity)
     var shared: Set<SHA256.Digest> = []
     for user in users {
       for key in user.keys {
-        if let first = owners.updateValue(user.line, forKey: key.digest) {
+        var probe = index.probe(key.digest.prefix)
+        var first: Int?
+        while let i = index.next(&probe) {
+          if entries[i].key.digest == key.digest { first = first ?? entries[i].owner.line }
+        }
+        if let first {
           shared.insert(key.digest)
-          note(user.line, "key \(quoted(key.name.span)) stands on line \(first) already: whose it is is unclear, so neither can be used")
+          let name = key.name
+          note(user.line, "key \(quoted(name.span)) stands on line \(first) already: whose it is is unclear, so neither can be used")
+        } else {
+          index.insert(key.digest.prefix, position: entries.count)
+          entries.append(.init(key: key, owner: user))
         }
       }
     }
-    guard !shared.isEmpty else { return }
+    guard !shared.isEmpty else {
+      (keys, byKey) = (entries, index)
+      return
+    }
     users = users.map { $0.keys.contains { shared.contains($0.digest) } ? $0.without(shared) : $0 }
+    indexKeys()
   }
 
   private mutating func note(_ line: Int, _ reason: String, isWarning: Bool = false) {
+    guard problems.count < Self.mostProblems else {
+      unsaid += 1
+      return
+    }
     problems.append(UserFileProblem(line: line, reason: reason, isWarning: isWarning))
   }
 
@@ -267,36 +293,5 @@ extension User {
     User(
       name: name, groups: Groups(list: groups, joined: joinedGroups), hash: hash, isLocked: isLocked, expires: expires,
       created: created, keys: keys.filter { !digests.contains($0.digest) }, line: line)
-  }
-}
-
-extension APIKey {
-  /// `NAME/SHA256-HEX/EXPIRES` or `NAME/SHA256-HEX/EXPIRES/LAST4`, EXPIRES as `expires=` has it or `never`.
-  init?(entry: Span<UInt8>) {
-    var cuts: [Int] = []
-    for i in entry.indices where entry[i] == 0x2F { cuts.append(i) }
-    guard cuts.count == 2 || cuts.count == 3 else { return nil }
-    let name = entry.extracting(0..<cuts[0])
-    guard APIKey.isName(name), let digest = SHA256.Digest(hex: entry.extracting(cuts[0] + 1..<cuts[1])) else { return nil }
-    let expiry = entry.extracting(cuts[1] + 1..<(cuts.count == 3 ? cuts[2] : entry.count))
-    var expires: Timestamp?
-    if !ASCII.equals(expiry, "never") {
-      guard let time = CalendarText.parse(expiry) else { return nil }
-      expires = time
-    }
-    var lastFour: [UInt8]?
-    if cuts.count == 3 {
-      let text = entry.extracting(cuts[2] + 1..<entry.count)
-      guard text.count == 4, APIKey.isName(text) else { return nil }
-      lastFour = ASCII.array(text)
-    }
-    self.init(name: ASCII.array(name), digest: digest, expires: expires, lastFour: lastFour)
-  }
-
-  /// The four-part form.
-  var entry: [UInt8] {
-    var text = name + [0x2F] + digest.hex + [0x2F] + (expires.map(CalendarText.text) ?? Array("never".utf8))
-    if let lastFour { text += [0x2F] + lastFour }
-    return text
   }
 }

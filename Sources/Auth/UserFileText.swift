@@ -86,24 +86,6 @@ public struct UserFileText: Sendable {
     try setGroups(groups.filter { $0 != group }, of: name)
   }
 
-  // MARK: Keys
-
-  /// Adds the entry of a new token (`APIKey.issue`). Its name must be new to this user.
-  public mutating func addKey(_ key: APIKey, to name: [UInt8]) throws(UserEditFailure) {
-    guard APIKey.isName(key.name.span) else { throw .unfit("a key's name has 1 to 64 of A-Z a-z 0-9 . _ @ + -") }
-    let entries = try words("keys", of: name)
-    guard !entries.contains(where: { Self.keyName($0) == key.name }) else { throw .keyExists(key.name) }
-    try edit(name, "keys", to: Array("keys=".utf8) + Self.spaced(entries + [key.entry]))
-  }
-
-  /// Removes the entries of that name: their tokens are worth nothing from the next reading on.
-  public mutating func revokeKey(_ keyName: [UInt8], of name: [UInt8]) throws(UserEditFailure) {
-    let entries = try words("keys", of: name)
-    let kept = entries.filter { Self.keyName($0) != keyName }
-    guard kept.count < entries.count else { throw .noSuchKey(keyName) }
-    try edit(name, "keys", to: kept.isEmpty ? nil : Array("keys=".utf8) + Self.spaced(kept))
-  }
-
   // MARK: Lines
 
   /// A user's line in parts that can be put together again.
@@ -150,7 +132,7 @@ public struct UserFileText: Sendable {
   }
 
   /// Puts `piece` in the place of the attribute called so, or at the end; nil takes the attribute away.
-  private mutating func edit(_ name: [UInt8], _ attribute: StaticString, to piece: [UInt8]?) throws(UserEditFailure) {
+  mutating func edit(_ name: [UInt8], _ attribute: StaticString, to piece: [UInt8]?) throws(UserEditFailure) {
     var line = try line(of: name)
     var pieces: [[UInt8]] = []
     var isPlaced = piece == nil
@@ -170,7 +152,7 @@ public struct UserFileText: Sendable {
   }
 
   /// The words of an attribute's value.
-  private func words(_ attribute: StaticString, of name: [UInt8]) throws(UserEditFailure) -> [[UInt8]] {
+  func words(_ attribute: StaticString, of name: [UInt8]) throws(UserEditFailure) -> [[UInt8]] {
     for piece in try line(of: name).attributes ?? [] where Self.isCalled(attribute, piece) {
       guard let equals = piece.firstIndex(of: 0x3D) else { return [] }
       return UserLine.words(piece.span, equals + 1..<piece.count).map { Array(piece[$0]) }
@@ -185,11 +167,9 @@ public struct UserFileText: Sendable {
     return ASCII.equals(piece.span.extracting(own), ignoringCaseOf: name)
   }
 
-  private static func keyName(_ entry: [UInt8]) -> [UInt8] { Array(entry.prefix { $0 != 0x2F }) }
-
   private static func joined(_ pieces: [[UInt8]]) -> [UInt8] { Array(pieces.joined(separator: [0x2C])) }
 
-  private static func spaced(_ words: [[UInt8]]) -> [UInt8] { Array(words.joined(separator: [0x20])) }
+  static func spaced(_ words: [[UInt8]]) -> [UInt8] { Array(words.joined(separator: [0x20])) }
 
   private static func groupsAttribute(_ groups: [[UInt8]]) throws(UserEditFailure) -> [UInt8] {
     for group in groups {
@@ -224,6 +204,8 @@ public enum UserEditFailure: Error, Equatable, Sendable, CustomStringConvertible
   case notInGroup([UInt8])
   /// The user's hash is another by now.
   case hashChanged([UInt8])
+  /// A key that can't be replaced, and why.
+  case notReplaceable([UInt8], String)
   /// A name, hash or line that the reader would refuse, and why.
   case unfit(String)
   /// The bytes are no user file.
@@ -237,6 +219,7 @@ public enum UserEditFailure: Error, Equatable, Sendable, CustomStringConvertible
       "user \"\(Self.text(name))\" stands on lines \(lines.map { "\($0)" }.joined(separator: ", ")): remove all but one by hand"
     case .noSuchKey(let name): "there is no token called \"\(Self.text(name))\""
     case .keyExists(let name): "there is a token called \"\(Self.text(name))\" already: revoke it first, or choose another name"
+    case .notReplaceable(let name, let why): "token \"\(Self.text(name))\" can't be replaced: \(why)"
     case .notInGroup(let group): "the user is not in group \"\(Self.text(group))\""
     case .hashChanged(let name): "user \"\(Self.text(name))\" has another password by now"
     case .unfit(let reason): reason

@@ -22,9 +22,7 @@ public final class UserTable: Sendable {
   private let decoys: Decoys
 
   struct KeyEntry {
-    var name: [UInt8]
-    var digest: SHA256.Digest
-    var expires: Timestamp?
+    var key: APIKey
     var owner: User
   }
 
@@ -50,7 +48,8 @@ public final class UserTable: Sendable {
     countsByKind = counts
     usersWithoutPassword = reader.users.count - counts.values.reduce(0, +)
     decoys = costs.build()
-    (keys, byKey) = reader.usableKeys()
+    keys = reader.keys
+    byKey = reader.byKey
     keyCount = keys.count
   }
 
@@ -64,6 +63,9 @@ public final class UserTable: Sendable {
   public func user(named name: Span<UInt8>) -> User? {
     user(named: name, hash: seed.hash(name))
   }
+
+  /// Whether a key of that digest can be used, expired or not.
+  public func hasKey(_ digest: SHA256.Digest) -> Bool { key(digest) != nil }
 
   // MARK: For the gatekeeper
 
@@ -92,9 +94,17 @@ public final class UserTable: Sendable {
   func key(_ digest: SHA256.Digest) -> KeyEntry? {
     var probe = byKey.probe(digest.prefix)
     while let i = byKey.next(&probe) {
-      if keys[i].digest == digest { return keys[i] }
+      if keys[i].key.digest == digest { return keys[i] }
     }
     return nil
+  }
+}
+
+extension UserTable {
+  /// The key of that digest if it is `owner`'s.
+  func key(_ digest: SHA256.Digest, of owner: User) -> APIKey? {
+    guard let entry = key(digest), entry.owner === owner else { return nil }
+    return entry.key
   }
 }
 

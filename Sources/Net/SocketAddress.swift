@@ -117,40 +117,12 @@ extension SocketAddress {
         if shift > 0 { out.append(0x2E) }
       }
     case .ipv6(let high, let low, _, _):
-      Self.appendIPv6(high, low, to: &out)
+      IPv6Text.append(high: high, low: low, to: &out)
     case .any:
       out.append(0x2A)
     case .unix(let path):
       out.append("unix:")
       out.append(utf8: path)
-    }
-  }
-
-  /// RFC 5952: lower case, no leading zeros, the first longest run of two or more zero groups as `::`.
-  private static func appendIPv6(_ high: UInt64, _ low: UInt64, to out: inout ByteBuffer) {
-    func group(_ i: Int) -> UInt64 { (i < 4 ? high : low) >> UInt64(48 - 16 * (i & 3)) & 0xFFFF }
-    var runStart = 8
-    var runLength = 1
-    var i = 0
-    while i < 8 {
-      var end = i
-      while end < 8 && group(end) == 0 { end += 1 }
-      if end - i > runLength {
-        runStart = i
-        runLength = end - i
-      }
-      i = max(end, i + 1)
-    }
-    i = 0
-    while i < 8 {
-      if i == runStart {
-        out.append("::")
-        i += runLength
-        continue
-      }
-      if i > 0 && i != runStart + runLength { out.append(0x3A) }
-      out.append(hexadecimal: group(i))
-      i += 1
     }
   }
 

@@ -35,8 +35,8 @@ public struct ClientAddress: Hashable, Sendable {
 
 /// A network, one address, or all Unix sockets.
 public struct AddressRange: Hashable, Sendable {
-  private let base: ClientAddress
-  private let prefix: Int
+  let base: ClientAddress
+  let prefix: Int
 
   /// - Parameter prefix: bits that count, 0 to 128; of an IPv4 address its own and 96 before it. Bits beyond are ignored.
   public init(_ base: ClientAddress, prefix: Int) {
@@ -50,6 +50,9 @@ public struct AddressRange: Hashable, Sendable {
     if base.isIPv4 != address.isIPv4 { return false }
     return (base.high ^ address.high) & Self.mask(prefix) == 0 && (base.low ^ address.low) & Self.mask(prefix - 64) == 0
   }
+
+  /// Whether no bit is set beyond the prefix.
+  var isAligned: Bool { base.high & ~Self.mask(prefix) == 0 && base.low & ~Self.mask(prefix - 64) == 0 }
 
   private static func mask(_ bits: Int) -> UInt64 { bits <= 0 ? 0 : ~UInt64(0) << UInt64(64 - min(bits, 64)) }
 }
