@@ -1,6 +1,6 @@
 // When and from where API keys were last used: noted by workers in passing, taken and written down by somebody who may wait.
 
-public import Crypto
+internal import Crypto
 public import Primitives
 internal import Synchronization
 
@@ -9,14 +9,15 @@ public final class KeyUses: Sendable {
   public struct Use: Equatable, Sendable {
     public var user: [UInt8]
     public var key: [UInt8]
-    public var digest: SHA256.Digest
+    /// The beginning of the digest, which tells a key from one of the same name that came before it.
+    public var identity: UInt64
     public var time: Timestamp
     public var client: ClientAddress
 
-    public init(user: [UInt8], key: [UInt8], digest: SHA256.Digest, time: Timestamp, client: ClientAddress) {
+    public init(user: [UInt8], key: [UInt8], identity: UInt64, time: Timestamp, client: ClientAddress) {
       self.user = user
       self.key = key
-      self.digest = digest
+      self.identity = identity
       self.time = time
       self.client = client
     }
@@ -36,7 +37,7 @@ public final class KeyUses: Sendable {
     if noted == minute { return }
     // Of several workers one goes on.
     guard key.notedMinute.compareExchange(expected: noted, desired: minute, ordering: .relaxed).exchanged else { return }
-    let use = Use(user: owner.name, key: key.name, digest: key.digest, time: context.now, client: context.client)
+    let use = Use(user: owner.name, key: key.name, identity: key.digest.prefix, time: context.now, client: context.client)
     waiting.withLock { waiting in
       if waiting.count < Self.most { waiting.append(use) }
     }

@@ -64,8 +64,14 @@ public final class UserTable: Sendable {
     user(named: name, hash: seed.hash(name))
   }
 
-  /// Whether a key of that digest can be used, expired or not.
-  public func hasKey(_ digest: SHA256.Digest) -> Bool { key(digest) != nil }
+  /// Whether there is a usable key, expired or not, whose digest begins so (`SHA256.Digest.prefix`).
+  public func hasKey(_ identity: UInt64) -> Bool {
+    var probe = byKey.probe(identity)
+    while let i = byKey.next(&probe) {
+      if keys[i].key.digest.prefix == identity { return true }
+    }
+    return false
+  }
 
   // MARK: For the gatekeeper
 

@@ -121,9 +121,13 @@ extension Reading {
   private func checkHeaders() {
     func folded(_ name: String) -> [UInt8] { name.utf8.map { $0 == 0x5F || $0 == 0x2E ? 0x2D : ASCII.lowercased($0) } }
     let options = settings.forwarding
-    guard folded(options.userField) == folded(options.groupsField), let place = topPlaces["groups_header"] ?? topPlaces["user_header"]
-    else { return }
-    diagnostics.error(place, "the user and the groups would be sent under the same name")
+    if folded(options.userField) == folded(options.groupsField), let place = topPlaces["groups_header"] ?? topPlaces["user_header"] {
+      diagnostics.error(place, "the user and the groups would be sent under the same name")
+    }
+    let key = folded(String(decoding: settings.gatekeeper.apiKeyField, as: UTF8.self))
+    if key == folded(options.userField) || key == folded(options.groupsField), let place = topPlaces["api_key_header"] {
+      diagnostics.error(place, "keys would come under the name that upstreams are told the user or the groups by")
+    }
   }
 
   // MARK: Users
@@ -167,7 +171,11 @@ extension Reading {
 
   /// A name in `require` that nobody has lets nobody in: allowed (the user may come later), and often a slip.
   private func checkNamesExist(in table: UserTable) {
-    let groups = Set(table.users.flatMap(\.groups))
+    // Only where it is asked for: there may be a million users.
+    var groups: Set<[UInt8]> = []
+    if routes.contains(where: { !$0.groups.isEmpty }) {
+      for user in table.users { groups.formUnion(user.groups) }
+    }
     for route in routes {
       for word in route.users where table.user(named: Array(word.text.utf8).span) == nil {
         diagnostics.warning(word.place, "the user file has no user '\(word.written)'")

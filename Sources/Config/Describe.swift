@@ -121,6 +121,7 @@ struct Description {
       cache.cacheLifetime == .seconds(0)
         ? "passwords are checked with every request"
         : "verified passwords are remembered for \(Value.text(cache.cacheLifetime)), \(cache.cacheEntries) at most")
+    if !cache.apiKeyField.isEmpty { lines.append("API keys also in \(String(decoding: cache.apiKeyField, as: UTF8.self))") }
     return lines + [realm]
   }
 

@@ -42,6 +42,14 @@ extension Table {
       reading.usersWord = word
     },
     Row(
+      "api_key_header", in: .top, takes: "NAME|off", 1...1, standard: "off",
+      doc: "A header such as X-API-Key that may hold an API key in place of `Authorization`; never forwarded, in any spelling."
+    ) { reading, directive in
+      let word = directive.arguments[0]
+      if word.text == "off" && !word.isQuoted { return }
+      reading.fieldName(word).map { reading.settings.gatekeeper.apiKeyField = Array($0.utf8) }
+    },
+    Row(
       "cache", in: .top, takes: "DURATION|off", 1...1, standard: "5m",
       doc: "How long a verified password stays verified after its last use; a changed or removed user is out at once all the same."
     ) { reading, directive in

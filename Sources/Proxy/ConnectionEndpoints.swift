@@ -73,7 +73,7 @@ extension Connection {
     let isAdmin = snapshot.settings.registration?.admins.map { asker.groups.contains($0) } ?? false
     guard asker.name == own.name || isAdmin else { return .problem(403, "This is for the user himself", reason: "not permitted") }
     let name = own.name
-    guard snapshot.gatekeeper.users.user(named: name.span) != nil else { return .problem(404, "There is no such user") }
+    guard worker.gatekeeper.users.user(named: name.span) != nil else { return .problem(404, "There is no such user") }
     return OwnReply(200, [], .json(RegistrationReplies.described(name)))
   }
 

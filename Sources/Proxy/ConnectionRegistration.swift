@@ -29,7 +29,7 @@ extension Connection {
       return
     }
     // Who has no invitation learns of no name. With one, the clerk says it.
-    let isTaken = options.reserved.contains(name.map { ASCII.lowercased($0) }) || snapshot.gatekeeper.users.user(named: name.span) != nil
+    let isTaken = options.reserved.contains(name.map { ASCII.lowercased($0) }) || worker.gatekeeper.users.user(named: name.span) != nil
     if invites == nil && isTaken { answer(RegistrationReplies.taken); return }
     let isReserved = options.reserved.contains(name.map { ASCII.lowercased($0) })
 

@@ -139,7 +139,7 @@ extension Connection {
   func judge() {
     guard findRoute(), endpoint == nil || checkEndpoint() else { return }
     decided(
-      snapshot.gatekeeper.decide(
+      worker.gatekeeper.decide(
         head, target: worker.targetBuffer, pathLength: targetPathLength, requirement, requestContext, scratch: &worker.credentials))
   }
 
@@ -217,7 +217,7 @@ extension Connection {
       adoptLatest()
       if findRoute(), endpoint == nil || checkEndpoint() {
         decided(
-          snapshot.gatekeeper.settle(
+          worker.gatekeeper.settle(
             check, matched: outcome == .matched, method: head.bytes[head.methodRange], target: worker.targetBuffer,
             pathLength: targetPathLength, requirement, requestContext))
       }
@@ -229,7 +229,7 @@ extension Connection {
     record.reason = "\(refusal.reason.label)"
     if refusal.reason == .notPermitted || refusal.reason == .outOfScope {
       // Who this is has been proved; only the right is missing.
-      record.user = snapshot.gatekeeper.users.user(named: refusal.user.span)
+      record.user = worker.gatekeeper.users.user(named: refusal.user.span)
       // A user whom a token made elsewhere brought, and whom the user file does not know.
       if record.user == nil { record.claimedUser = refusal.user }
     } else {

@@ -17,7 +17,8 @@ final class ForwardingRules: Sendable {
   let userField: [UInt8]
   let groupsField: [UInt8]
 
-  init(_ options: ForwardingOptions) {
+  /// - Parameter apiKeyField: where credentials may stand that are for us alone (`api_key_header`); empty for none.
+  init(_ options: ForwardingOptions, apiKeyField: [UInt8] = []) {
     self.options = options
     userField = Array(options.userField.utf8)
     groupsField = Array(options.groupsField.utf8)
@@ -32,6 +33,7 @@ final class ForwardingRules: Sendable {
     ]
     names.append(Self.folded(options.userField))
     names.append(Self.folded(options.groupsField))
+    if !apiKeyField.isEmpty { names.append(Self.folded(String(decoding: apiKeyField, as: UTF8.self))) }
     identityNames = names.map { Array($0.utf8) }
     lengths = identityNames.reduce(0) { $0 | 1 << UInt64(min($1.count, 63)) }
   }
@@ -40,7 +42,7 @@ final class ForwardingRules: Sendable {
     String(decoding: name.utf8.map { ASCII.isAlpha($0) || ASCII.isDigit($0) ? ASCII.lowercased($0) : 0x2D }, as: UTF8.self)
   }
 
-  /// Whether only we may say this: who the user is and where the request came from.
+  /// Whether only we may say this (who the user is and where the request came from), or only we may hear it (his key).
   func isOurs(_ name: Span<UInt8>) -> Bool {
     // All of X-Forwarded-*: a service behind may believe any of them (oauth2-proxy CVE-2026-40575: X-Forwarded-Uri).
     if name.count > 12 && Self.begins(name, withFolded: "x-forwarded-") { return true }

@@ -33,7 +33,13 @@ public final class Server {
   private let cache: VerifiedCache
   /// In force in all workers; reloads only change what it says.
   private let revocations = Revocations()
+  private let keyUses = KeyUses()
+  private let keyUseWriter: KeyUseWriter
   private var files: AuthFiles
+  private var snapshot: Snapshot
+  private var gatekeeper: Gatekeeper
+  /// Those before, until no worker has them any more: letting a million users go takes a while, which is this thread's to take.
+  private var retired: [Gatekeeper] = []
   private var workers: [(mailbox: Mailbox<WorkerMessage>, thread: Thread)] = []
   private var watcher: FileWatcher?
   private let ended: Mailbox<Int>
@@ -65,7 +71,11 @@ public final class Server {
     self.errors = errors
     self.load = load
     cache = VerifiedCache(entries: settings.gatekeeper.cacheEntries)
-    files = AuthFiles(settings, revocations: revocations)
+    let files = AuthFiles(settings, revocations: revocations)
+    self.files = files
+    snapshot = Snapshot(settings: settings)
+    gatekeeper = files.makeGatekeeper(settings, cache: cache, keyUses: keyUses)
+    keyUseWriter = try KeyUseWriter(keyUses, errors: errors)
     ended = try Mailbox()
     let written = try Mailbox<Clerk.Written>()
     self.written = written
@@ -104,13 +114,16 @@ public final class Server {
     let hashThreads = try (0..<pool.threads).map { try Threads.spawn(name: "hash \($0)", niceness: HashPool.niceness) { pool.run() } }
     let makerThread = try Threads.spawn(name: "hash maker", niceness: HashMaker.niceness) { maker.run() }
     let clerkThread = try Threads.spawn(name: "clerk") { [clerk] in clerk.run() }
-    let snapshot = makeSnapshot()
+    snapshot = makeSnapshot()
+    gatekeeper = makeGatekeeper()
+    let keyThread = try Threads.spawn(name: "key uses") { [keyUseWriter] in keyUseWriter.run() }
+    keyUseWriter.adopt(settings.usersPath, files.users)
     // Before the first client: they may take every descriptor that there is.
     var poller = try Poller(capacity: 8)
     try poller.add(reader.descriptor, .read, EventToken(kind: Source.signals))
     try poller.add(ended.descriptor, .read, EventToken(kind: Source.workers))
     try poller.add(written.descriptor, .read, EventToken(kind: Source.clerk))
-    for i in 0..<count { try startWorker(i, shared, snapshot, bound[i]) }
+    for i in 0..<count { try startWorker(i, shared, bound[i]) }
 
     for listener in bound[0] { errors.notice("listening on \(Self.url(listener.address))") }
     errors.notice("\(count) workers, \(settings.routes.count) routes, \(files.users.users.count) users")
@@ -123,6 +136,8 @@ public final class Server {
     clerkThread.join()
     makerThread.join()
     for thread in hashThreads { thread.join() }
+    keyUseWriter.finish()
+    keyThread.join()
     if accessLog.finish(within: Self.logPatience) {
       logThread.join()
     } else {
@@ -164,12 +179,13 @@ public final class Server {
     return bound
   }
 
-  private func startWorker(_ index: Int, _ shared: Shared, _ snapshot: Snapshot, _ listeners: [BoundListener]) throws {
+  private func startWorker(_ index: Int, _ shared: Shared, _ listeners: [BoundListener]) throws {
+    let (snapshot, gatekeeper) = (snapshot, gatekeeper)
     let mailbox = try Mailbox<WorkerMessage>()
     let ended = ended
     let thread = try Threads.spawn(
       name: "worker \(index)",
-      prepare: { () throws in WorkerBox(try Worker(shared, snapshot: snapshot, mailbox: mailbox, listeners: listeners)) },
+      prepare: { () throws in WorkerBox(try Worker(shared, snapshot: snapshot, gatekeeper: gatekeeper, mailbox: mailbox, listeners: listeners)) },
       run: { (box: consuming WorkerBox) in
         box.worker.run()
         ended.post(index)
@@ -177,10 +193,9 @@ public final class Server {
     workers.append((mailbox, thread))
   }
 
-  private func makeSnapshot() -> Snapshot {
-    Snapshot(
-      settings: settings, gatekeeper: files.makeGatekeeper(settings, cache: cache), passwords: files.passwordRules(settings))
-  }
+  private func makeSnapshot() -> Snapshot { Snapshot(settings: settings, passwords: files.passwordRules(settings)) }
+
+  private func makeGatekeeper() -> Gatekeeper { files.makeGatekeeper(settings, cache: cache, keyUses: keyUses) }
 
   private func watchFiles() throws {
     watcher = nil
@@ -256,6 +271,7 @@ public final class Server {
         if lookAgain == nil && files.looksChanged() { lookAgain = Instant.now() }
       }
       if let due = lookAgain, Instant.now() >= due { lookAgain = reloadFiles() }
+      releaseRetired()
     }
     for worker in workers { worker.thread.join() }
     if let deadline, Instant.now() >= deadline {
@@ -300,6 +316,7 @@ public final class Server {
       freshFiles.takeEffect()
       files = freshFiles
       settings = fresh
+      snapshot = makeSnapshot()
       report(files.users)
       for warning in files.issuerKeys.warnings { errors.warning(warning) }
     } catch {
@@ -323,9 +340,19 @@ public final class Server {
   }
 
   private func adopt() {
-    let snapshot = makeSnapshot()
-    for worker in workers { worker.mailbox.post(.adopt(snapshot)) }
+    retired.append(gatekeeper)
+    gatekeeper = makeGatekeeper()
+    for worker in workers { worker.mailbox.post(.adopt(snapshot, gatekeeper)) }
+    keyUseWriter.adopt(settings.usersPath, files.users)
     settleOwed()
+  }
+
+  /// Lets go of the gatekeepers that only we still have. Whoever let one go can't get it back, so the answer stays true.
+  private func releaseRetired() {
+    var i = 0
+    while i < retired.count {
+      if isKnownUniquelyReferenced(&retired[i]) { retired.remove(at: i) } else { i += 1 }
+    }
   }
 
   /// The clerk is told as soon as every worker goes by what it wrote.

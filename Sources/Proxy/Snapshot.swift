@@ -1,4 +1,7 @@
-// One state of the configuration and the users, whole and immutable. A reload makes another; an exchange keeps the one that it began with.
+// One state of the configuration, whole and immutable. A reload makes another; an exchange keeps the one that it began with.
+//
+// The users are not in it: they may be a million, and a connection that stays for hours would keep a table in memory that nobody asks any
+// more. Workers hold the gatekeeper of now beside it, and only while a request is judged is it looked at.
 
 import Auth
 import Net
@@ -10,7 +13,6 @@ final class Snapshot: Sendable {
   let settings: Settings
   let router: Router
   let endpoints: Endpoints
-  let gatekeeper: Gatekeeper
   /// What is asked of passwords that are set over HTTP.
   let passwords: PasswordRules?
   let rules: ForwardingRules
@@ -19,13 +21,12 @@ final class Snapshot: Sendable {
   let challenge: Replies.Challenge
   let invalidTokenChallenge: Replies.Challenge
 
-  init(settings: Settings, gatekeeper: Gatekeeper, passwords: PasswordRules? = nil) {
+  init(settings: Settings, passwords: PasswordRules? = nil) {
     self.settings = settings
-    self.gatekeeper = gatekeeper
     self.passwords = passwords
     router = Router(settings.routes)
     endpoints = Endpoints(settings)
-    rules = ForwardingRules(settings.forwarding)
+    rules = ForwardingRules(settings.forwarding, apiKeyField: settings.gatekeeper.apiKeyField)
     logTexts = router.routes.map { AccessLogFormat.RouteTexts(route: $0.label, upstream: settings.upstreams[$0.upstream].name) }
     (challenge, invalidTokenChallenge) = Replies.renderChallenges(realm: settings.gatekeeper.realm, offersBearer: true)
   }
@@ -37,8 +38,9 @@ enum WorkerMessage: Sendable {
   case checked(SlotToken, serial: UInt64, PasswordCheck, CheckOutcome)
   /// The answer that one of its exchanges waits for.
   case answered(SlotToken, serial: UInt64, OwnReply)
-  /// From now on serve by this.
-  case adopt(Snapshot)
+  /// From now on serve by this. Who posts it keeps the gatekeeper before until no worker has it, so that no worker is the one that takes a
+  /// million users apart.
+  case adopt(Snapshot, Gatekeeper)
   /// Say that everything that was told before has been done.
   case sign(Adoption)
   /// Accept no more, finish what runs until then.

@@ -51,6 +51,8 @@ final class Worker {
   let shared: Shared
   let mailbox: Mailbox<WorkerMessage>
   private(set) var snapshot: Snapshot
+  /// Of now, whatever an exchange began with.
+  private(set) var gatekeeper: Gatekeeper
   var poller: Poller
   let client: UpstreamClient
   private(set) var pools: [HandlePool] = []
@@ -89,9 +91,12 @@ final class Worker {
     init(_ listener: consuming Listener) { self.listener = listener }
   }
 
-  init(_ shared: Shared, snapshot: Snapshot, mailbox: Mailbox<WorkerMessage>, listeners: [BoundListener]) throws {
+  init(
+    _ shared: Shared, snapshot: Snapshot, gatekeeper: Gatekeeper, mailbox: Mailbox<WorkerMessage>, listeners: [BoundListener]
+  ) throws {
     self.shared = shared
     self.snapshot = snapshot
+    self.gatekeeper = gatekeeper
     self.mailbox = mailbox
     poller = try Poller(capacity: 512)
     client = try UpstreamClient(
@@ -345,8 +350,9 @@ final class Worker {
       connections[slot]?.checked(serial: serial, check, outcome)
     case .answered(let slot, let serial, let reply):
       connections[slot]?.answered(serial: serial, reply)
-    case .adopt(let fresh):
-      adopt(fresh)
+    case .adopt(let fresh, let gatekeeper):
+      self.gatekeeper = gatekeeper
+      if fresh !== snapshot { adopt(fresh) }
     case .sign(let adoption):
       adoption.sign()
     case .drain(let deadline):

@@ -18,13 +18,7 @@ struct ServeCommand: ParsableCommand {
   var config = "proxy.conf"
 
   func run() throws {
-    let configuration = Configuration.load(path: config)
-    guard let settings = configuration.settings else {
-      Output.error("gatehouse: not started: \(config) can't be used\n\(configuration.diagnostics.rendered)")
-      throw ExitCode(1)
-    }
-    // What has no place in the config is about lines of the user file, and the server speaks of those itself.
-    for warning in configuration.diagnostics.warnings where warning.place != nil { Output.error(warning.rendered) }
+    let settings = try load()
     let errors = ErrorLog(level: settings.logLevel)
     let path = config
     do {
@@ -42,5 +36,17 @@ struct ServeCommand: ParsableCommand {
       Output.error("gatehouse: not started: \(error)")
       throw ExitCode(1)
     }
+  }
+
+  /// A function of its own, so that the users that the configuration was checked by are gone before the server reads them.
+  private func load() throws -> Settings {
+    let configuration = Configuration.load(path: config)
+    guard let settings = configuration.settings else {
+      Output.error("gatehouse: not started: \(config) can't be used\n\(configuration.diagnostics.rendered)")
+      throw ExitCode(1)
+    }
+    // What has no place in the config is about lines of the user file, and the server speaks of those itself.
+    for warning in configuration.diagnostics.warnings where warning.place != nil { Output.error(warning.rendered) }
+    return settings
   }
 }
