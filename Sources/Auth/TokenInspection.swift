@@ -28,6 +28,8 @@ public struct TokenInspection: Sendable {
   public private(set) var claims: [UInt8]?
   /// Whether the key that the header names signed it; nil when it is none of ours.
   public private(set) var isSigned: Bool?
+  /// With its restrictions, whether they would be met or not.
+  public private(set) var apiKey: APIKey?
   /// An API key's, or a valid token's.
   public private(set) var name: [UInt8]?
   public private(set) var user: [UInt8]?
@@ -39,12 +41,16 @@ public struct TokenInspection: Sendable {
   public init(of text: Span<UInt8>, users: UserTable, authority: TokenAuthority?, at now: Timestamp) {
     if APIKey.isPrefix(of: text) {
       kind = .apiKey
-      guard APIKey.hasForm(text), let entry = users.key(SHA256.hash(text)) else {
+      guard case .sound = APIKey.form(of: text) else {
+        verdict = .refused("\(Refusal.Reason.mistypedToken.label)")
+        return
+      }
+      guard let entry = users.key(SHA256.hash(text)) else {
         verdict = .refused("\(Refusal.Reason.unknownToken.label)")
         return
       }
-      (name, user, expires) = (entry.name, entry.owner.name, entry.expires)
-      if let expires = entry.expires, now >= expires {
+      (apiKey, name, user, expires) = (entry.key, entry.key.name, entry.owner.name, entry.key.expires)
+      if entry.key.isExpired(at: now) {
         verdict = .refused("\(Refusal.Reason.expiredToken.label)")
       } else {
         switch entry.owner.standing(at: now) {

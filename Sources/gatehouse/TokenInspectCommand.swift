@@ -60,6 +60,10 @@ extension TokenCommand {
       } else if found.kind == .apiKey && found.name != nil {
         lines.append(("expires", "never"))
       }
+      if let key = found.apiKey {
+        if !key.scope.isUnlimited { lines.append(("scope", APIKeyText.scope(key))) }
+        if !key.networks.isEmpty { lines.append(("from", APIKeyText.networks(key))) }
+      }
       return lines
     }
 

@@ -11,40 +11,38 @@ extension TokenCommand {
       abstract: "Make a token for a user. It is printed once and can't be shown again.",
       discussion: """
         Without --name a signed token of a limited life, by the keys that the configuration names; with --name an API key, which stands in \
-        the user file until it is revoked.
+        the user file until it is revoked; with --replace a new token for such a key.
         """)
     @Argument(help: "The user's name.") var user: String
-    @Option(name: .long, help: ArgumentHelp("Make an API key called so, to revoke it by.", valueName: "name")) var name: String?
-    @Option(
-      name: .long, help: ArgumentHelp("API key: date from which on it is refused, 2027-01-31 or 2027-01-31T12:00:00Z.", valueName: "date"))
-    var expires: Expiry?
     @Option(name: .long, help: ArgumentHelp("Signed token: how long it is good for, 1h.", valueName: "time")) var duration: Lifetime?
     @Option(
       name: .long,
       help: ArgumentHelp(
-        "Signed token: good for these methods and this path alone, \"GET /reports/\"; may be repeated.", valueName: "scope"))
-    var scope: [String] = []
+        "Good for these methods and this path alone, \"GET /reports/\"; may be repeated. All that its owner may do without it.",
+        valueName: "scope"))
+    var scope: [ScopeItem] = []
+    @OptionGroup var key: APIKeyOptions
     @Flag(name: .long, help: "Signed token: a ticket, for the query of a link, a minute long without --duration.") var ticket = false
     @OptionGroup var users: UserFileOption
 
     func validate() throws {
-      if name != nil && (duration != nil || !scope.isEmpty || ticket) {
-        throw ValidationError("--duration, --scope and --ticket are for signed tokens, which have no --name")
+      if key.isAsked {
+        if duration != nil || ticket { throw ValidationError("--duration and --ticket are for signed tokens, which have no --name") }
+        return try key.validate(scope: scope)
       }
-      if name == nil && expires != nil { throw ValidationError("--expires is for API keys (--name); of a signed token say --duration") }
-      if name == nil && users.file != nil {
+      if users.file != nil {
         throw ValidationError("a signed token needs the configuration's keys: say --config, not --file (or --name for an API key)")
       }
     }
 
     func run() throws {
-      if let name { return try APIKeyIssue(user: user, name: name, expires: expires?.time, users: users).run() }
+      if key.isAsked { return try key.issue(for: user, scope: scope, users) }
       let configuration = try TokenConfiguration(users.config ?? TokenConfiguration.standardPath)
       let table = try users.resolve().table()
       guard let owner = table.user(named: Array(user.utf8).span) else {
         throw Failure("there is no user \(user.debugDescription) who can log in")
       }
-      let limits = try TokenScope(items: scope.map { Array($0.utf8) })
+      let limits = try TokenScope(items: scope.map(\.text))
       let authority = try configuration.authority()
       let issued: IssuedToken
       do throws(TokenIssueFailure) {
