@@ -113,6 +113,14 @@ public final class Lockout: Sendable {
     return pair.map(Self.seconds)
   }
 
+  /// Whether `wait` would answer something; counts nothing.
+  fileprivate func isBarred(_ attempt: LoginAttempt, at now: Instant) -> Bool {
+    if filter.isEmpty { return false }
+    if pairBans.remaining(attempt.pair, at: now) != nil { return true }
+    return !attempt.client.isUnix && addressBans.remaining(addressKey(attempt.client), at: now) != nil
+      && !known.holds(attempt.pair, by: attempt.credential, at: now)
+  }
+
   /// - Parameter user: whom he wanted to be, fit for a log or empty.
   fileprivate func failed(_ attempt: LoginAttempt, user: [UInt8], at now: Instant) -> [BanNotice] {
     var notices: [BanNotice] = []
@@ -203,7 +211,10 @@ public struct LoginAttempt: Sendable {
   fileprivate let credential: UInt64
 
   /// Seconds until it may be looked at; nil when it may be now.
-  public func wait(at now: Instant) -> UInt64? { lockout.wait(self, at: now) }
+  func wait(at now: Instant) -> UInt64? { lockout.wait(self, at: now) }
+
+  /// Whether a check of it is not to be run: its address or its pair was banned since it was asked for.
+  public func isBarred(at now: Instant) -> Bool { lockout.isBarred(self, at: now) }
 
   func failed(user: [UInt8], at now: Instant) -> [BanNotice] { lockout.failed(self, user: user, at: now) }
 

@@ -108,6 +108,14 @@ int gh_socket_reset_on_close(int fd) {
   return answer(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger));
 }
 
+int gh_socket_peer_user(int fd, uint32_t *user) {
+  struct ucred credentials;
+  socklen_t length = sizeof credentials;
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length) < 0) return -errno;
+  *user = credentials.uid;
+  return 0;
+}
+
 ssize_t gh_socket_receive(int fd, void *bytes, size_t count) {
   ssize_t n;
   do n = recv(fd, bytes, count, 0);

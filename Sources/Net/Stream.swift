@@ -71,6 +71,12 @@ public enum IOResult: Equatable, Sendable {
     }
   }
 
+  /// The user at the other end of a Unix socket, as the kernel noted it when he connected; nil where there is none.
+  public var peerUser: UInt32? {
+    var user: UInt32 = 0
+    return unsafe gh_socket_peer_user(socket.raw, &user) == 0 ? user : nil
+  }
+
   /// Ends our sending half; what was written still arrives. Reading goes on.
   public func shutdownWrite() {
     _ = shutdown(socket.raw, Int32(SHUT_WR))

@@ -96,9 +96,9 @@ final class AuthFiles {
     settings.registration.map { PasswordRules(minimum: $0.minimumPassword, maker: $0.maker, refused: refusedPasswords) }
   }
 
-  func makeGatekeeper(_ settings: Settings, cache: VerifiedCache, keyUses: KeyUses) -> Gatekeeper {
+  func makeGatekeeper(_ settings: Settings, cache: VerifiedCache, keyUses: KeyUses, lockout: Lockout?) -> Gatekeeper {
     Gatekeeper(
       users: users, cache: cache, options: settings.gatekeeper, tokens: tokens?.authority, foreignTokens: issuerKeys.tokens,
-      keyUses: keyUses)
+      lockout: lockout, keyUses: keyUses)
   }
 }

@@ -185,7 +185,7 @@ extension Connection {
       retryAfter = seconds
       refused(refusal, status: 429)
     case .pending(let check):
-      let waiter = HashPool.Waiter(mailbox: worker.mailbox, connection: token, serial: serial)
+      let waiter = HashPool.Waiter(mailbox: worker.mailbox, connection: token, serial: serial, attempt: check.attempt)
       pendingCheck = worker.shared.pool.submit(check, address: client.networkKey, waiter, now: worker.now)
       if pendingCheck == nil {
         record.reason = "too many password checks are waiting"
@@ -212,6 +212,8 @@ extension Connection {
     case .tooLate:
       record.reason = "the password check waited too long"
       perform(exchange.refused(status: 503))
+    case .barred(let seconds):
+      decided(.tooManyFailures(Refusal(.lockedOut, user: check.loggedName), retryAfter: seconds))
     case .matched, .failed:
       // The configuration and the users of now, not of then: a user removed while the check ran is removed.
       adoptLatest()
@@ -226,6 +228,7 @@ extension Connection {
   }
 
   func refused(_ refusal: Refusal, status: Int) {
+    if refusal.isGuess { worker.shared.failures.failed(refusal, from: client, at: worker.now) }
     record.reason = "\(refusal.reason.label)"
     if refusal.reason == .notPermitted || refusal.reason == .outOfScope {
       // Who this is has been proved; only the right is missing.

@@ -47,17 +47,21 @@ struct HashQueue {
   /// Addresses by the length of their lines, and the greatest length: whose place is taken when there is none left.
   private var byLength: [Int: Set<UInt64>] = [:]
   private var longest = 0
-  private var waiting = 0
+  /// Checks that wait.
+  private(set) var waiting = 0
   private var tickets: UInt64 = 0
   private let capacity: Int
+  /// Places that one address may have.
+  private let share: Int
 
   init(capacity: Int) {
     self.capacity = capacity
+    share = Limits.hashQueueShare(of: capacity)
   }
 
   /// Queues a check, or joins an equal one.
   ///
-  /// One address may fill half of the places. When all are taken, the newest check of the address that has most of them gives way to one
+  /// One address may fill its share of the places. When all are taken, the newest check of the address that has most of them gives way to one
   /// of an address that has at least two fewer: a few addresses full of guesses keep nobody out.
   mutating func enter(_ check: PasswordCheck, address: UInt64, _ waiter: HashPool.Waiter, expiry: Instant) -> Entry {
     if let job = jobs[check.key] {
@@ -66,7 +70,7 @@ struct HashQueue {
       return .joined(Place(key: check.key, ticket: job.ticket))
     }
     let own = lines[address]?.count ?? 0
-    guard own < max(1, capacity / 2) else { return .refused }
+    guard own < share else { return .refused }
     var displaced: Job?
     if waiting >= capacity {
       guard longest > own + 1, let victim = byLength[longest]?.first else { return .refused }

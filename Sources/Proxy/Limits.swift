@@ -73,6 +73,19 @@ public struct Limits: Equatable, Sendable {
   /// What a check may cost by estimate; a user whose hash costs more can't log in.
   public var hashLimit = HashLimit.standard
 
+  /// Of so many places in the queue, those that one address may have: an eighth, so that one guesser never fills it; of small queues 16,
+  /// and never more than half.
+  static func hashQueueShare(of places: Int) -> Int { max(1, min(places / 2, max(places / 8, 16))) }
+
+  // The admin socket.
+
+  /// Connections to it at once; further ones wait to be accepted.
+  static let adminConnections = 8
+  /// Bytes of a command.
+  static let adminLine = 1024
+  /// From the connection to the last byte of the answer.
+  static let adminTimeout = Interval.seconds(5)
+
   public init() {}
 
   /// The part that the head parser keeps.

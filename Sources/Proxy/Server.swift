@@ -25,22 +25,30 @@ public final class Server {
     public init(lines: [String]) { self.lines = lines }
   }
 
-  private var settings: Settings
+  private(set) var settings: Settings
   /// What the sockets, the threads and the cache were made by: it takes a start to change them.
   private let started: Settings
   private let load: Load
-  private let errors: ErrorLog
+  let errors: ErrorLog
+  /// For `status`.
+  let version: String
+  let startedAt = Instant.now()
+  private(set) var listening: [String] = []
+  private(set) var reloads = (accepted: 0, refused: 0)
   private let cache: VerifiedCache
   /// In force in all workers; reloads only change what it says.
   private let revocations = Revocations()
+  /// nil where failures are not counted; what is banned then stays known in `lastLockout`.
+  private(set) var lockout: Lockout?
+  private var lastLockout: Lockout?
   private let keyUses = KeyUses()
   private let keyUseWriter: KeyUseWriter
-  private var files: AuthFiles
+  private(set) var files: AuthFiles
   private var snapshot: Snapshot
   private var gatekeeper: Gatekeeper
   /// Those before, until no worker has them any more: letting a million users go takes a while, which is this thread's to take.
   private var retired: [Gatekeeper] = []
-  private var workers: [(mailbox: Mailbox<WorkerMessage>, thread: Thread)] = []
+  private(set) var workers: [(mailbox: Mailbox<WorkerMessage>, thread: Thread, counters: WorkerCounters)] = []
   private var watcher: FileWatcher?
   private let ended: Mailbox<Int>
   /// From the clerk: user files that it wrote.
@@ -49,11 +57,13 @@ public final class Server {
   /// The last writing that is not in force yet.
   private var owed: UInt64?
 
-  private enum Source {
+  enum Source {
     static let signals: UInt8 = 0
     static let files: UInt8 = 1
     static let workers: UInt8 = 2
     static let clerk: UInt8 = 3
+    static let adminListener: UInt8 = 4
+    static let adminVisitor: UInt8 = 5
   }
 
   /// Between two looks at the user file where nothing was told: the kernel does not tell what happens on another machine.
@@ -64,8 +74,9 @@ public final class Server {
   /// Signals that `run` answers to. Blocked before any thread starts.
   private static let signals: [Signal] = [.terminate, .interrupt, .hangup, .user1]
 
-  /// - Parameter load: called on HUP.
-  public init(_ settings: Settings, errors: ErrorLog, load: @escaping Load) throws {
+  /// - Parameter load: called for a reload.
+  public init(_ settings: Settings, version: String = "", errors: ErrorLog, load: @escaping Load) throws {
+    self.version = version
     self.settings = settings
     started = settings
     self.errors = errors
@@ -74,7 +85,7 @@ public final class Server {
     let files = AuthFiles(settings, revocations: revocations)
     self.files = files
     snapshot = Snapshot(settings: settings)
-    gatekeeper = files.makeGatekeeper(settings, cache: cache, keyUses: keyUses)
+    gatekeeper = files.makeGatekeeper(settings, cache: cache, keyUses: keyUses, lockout: nil)
     keyUseWriter = try KeyUseWriter(keyUses, errors: errors)
     ended = try Mailbox()
     let written = try Mailbox<Clerk.Written>()
@@ -91,12 +102,14 @@ public final class Server {
     let reader = try SignalReader(Self.signals)
     try watchFiles()
     try readFilesAtStart()
+    adoptLockout()
 
     let count = settings.workers > 0 ? settings.workers : Processors.count
     let limits = settings.limits
+    let failures = LoginFailures(errors)
     let pool = HashPool(
-      threads: limits.hashThreads > 0 ? limits.hashThreads : max(1, Processors.count / 2), capacity: limits.hashQueue, wait: limits.hashWait
-    )
+      threads: limits.hashThreads > 0 ? limits.hashThreads : max(1, Processors.count / 2), capacity: limits.hashQueue,
+      wait: limits.hashWait, failures: failures)
     let accessLog = try AccessLog(settings.accessLog, errors: errors)
     let connectionLimit = Limits.connections(descriptors: descriptors, workers: count)
     if connectionLimit < limits.connectionsPerWorker {
@@ -108,8 +121,12 @@ public final class Server {
     }
     let maker = HashMaker(wait: limits.hashWait)
     let shared = Shared(
-      pool: pool, maker: maker, clerk: clerk, registrations: RateTable(), accessLog: accessLog, errors: errors, connectionLimit: connectionLimit)
+      pool: pool, maker: maker, clerk: clerk, registrations: RateTable(), accessLog: accessLog, errors: errors, failures: failures,
+      connectionLimit: connectionLimit)
     let bound = try bindAll(workers: count)
+    listening = bound[0].map { Self.url($0.address) }
+    let admin = try openAdminSocket()
+    defer { admin?.removeFile() }
     let logThread = try Threads.spawn(name: "access log") { accessLog.run() }
     let hashThreads = try (0..<pool.threads).map { try Threads.spawn(name: "hash \($0)", niceness: HashPool.niceness) { pool.run() } }
     let makerThread = try Threads.spawn(name: "hash maker", niceness: HashMaker.niceness) { maker.run() }
@@ -123,13 +140,14 @@ public final class Server {
     try poller.add(reader.descriptor, .read, EventToken(kind: Source.signals))
     try poller.add(ended.descriptor, .read, EventToken(kind: Source.workers))
     try poller.add(written.descriptor, .read, EventToken(kind: Source.clerk))
+    try admin?.listen(poller)
     for i in 0..<count { try startWorker(i, shared, bound[i]) }
 
-    for listener in bound[0] { errors.notice("listening on \(Self.url(listener.address))") }
+    for place in listening { errors.notice("listening on \(place)") }
     errors.notice("\(count) workers, \(settings.routes.count) routes, \(files.users.users.count) users")
     errors.notice("ready")
     _ = ServiceManager.notify("READY=1\nSTATUS=serving")
-    let code = control(reader, shared, &poller)
+    let code = control(reader, admin, shared, &poller)
     clerk.finish()
     maker.finish()
     pool.finish()
@@ -182,20 +200,35 @@ public final class Server {
   private func startWorker(_ index: Int, _ shared: Shared, _ listeners: [BoundListener]) throws {
     let (snapshot, gatekeeper) = (snapshot, gatekeeper)
     let mailbox = try Mailbox<WorkerMessage>()
+    let counters = WorkerCounters()
     let ended = ended
     let thread = try Threads.spawn(
       name: "worker \(index)",
-      prepare: { () throws in WorkerBox(try Worker(shared, snapshot: snapshot, gatekeeper: gatekeeper, mailbox: mailbox, listeners: listeners)) },
+      prepare: { () throws in
+        WorkerBox(
+          try Worker(
+            shared, snapshot: snapshot, gatekeeper: gatekeeper, mailbox: mailbox, counters: counters, listeners: listeners))
+      },
       run: { (box: consuming WorkerBox) in
         box.worker.run()
         ended.post(index)
       })
-    workers.append((mailbox, thread))
+    workers.append((mailbox, thread, counters))
   }
 
   private func makeSnapshot() -> Snapshot { Snapshot(settings: settings, passwords: files.passwordRules(settings)) }
 
-  private func makeGatekeeper() -> Gatekeeper { files.makeGatekeeper(settings, cache: cache, keyUses: keyUses) }
+  private func makeGatekeeper() -> Gatekeeper {
+    files.makeGatekeeper(settings, cache: cache, keyUses: keyUses, lockout: lockout)
+  }
+
+  /// Bans outlive every reload, also one that turns the lockout off for a while.
+  private func adoptLockout() {
+    guard let options = settings.lockout else { return lockout = nil }
+    if lockout?.options == options { return }
+    lockout = Lockout(options, start: Instant.now(), continuing: lastLockout)
+    lastLockout = lockout
+  }
 
   private func watchFiles() throws {
     watcher = nil
@@ -228,7 +261,7 @@ public final class Server {
 
   // MARK: Watching over it
 
-  private func control(_ reader: borrowing SignalReader, _ shared: Shared, _ poller: inout Poller) -> Int32 {
+  private func control(_ reader: borrowing SignalReader, _ admin: AdminSocket?, _ shared: Shared, _ poller: inout Poller) -> Int32 {
     var watched = watch(poller)
     /// When to look at the user file again: it changed a moment ago and may not be whole yet.
     var lookAgain: Instant?
@@ -236,18 +269,16 @@ public final class Server {
     var running = workers.count
     var deadline: Instant?
     while running > 0 {
-      let count = poller.wait(until: min(lookAgain ?? glance, glance), now: Instant.now())
+      let count = poller.wait(until: min(lookAgain ?? glance, glance, admin?.deadline ?? glance), now: Instant.now())
       for i in 0..<count {
         switch poller.event(i).token.kind {
         case Source.signals:
           while let signal = reader.next() {
             switch signal {
             case .terminate, .interrupt:
-              if deadline == nil { deadline = startDraining(signal) } else { errors.notice("already draining") }
+              if deadline == nil { deadline = startDraining() } else { errors.notice("already draining") }
             case .hangup:
-              if let old = watched { poller.remove(old) }
-              reload(shared)
-              watched = watch(poller)
+              _ = reload(shared, poller, &watched)
               // A change that was told a moment ago may not have been read, or may fall between the reading and the new watch.
               lookAgain = Instant.now().advanced(by: FileSettling.time)
             case .user1:
@@ -262,14 +293,34 @@ public final class Server {
           for file in written.drain() where take(file) == .later && lookAgain == nil {
             lookAgain = Instant.now().advanced(by: FileSettling.time)
           }
+        case Source.adminListener, Source.adminVisitor:
+          let (token, readiness) = poller.event(i)
+          for question in admin?.ready(token, readiness, poller, now: Instant.now()) ?? [] {
+            let answer: AdminAnswer
+            switch question.command {
+            case .reload:
+              answer = reload(shared, poller, &watched)
+              lookAgain = Instant.now().advanced(by: FileSettling.time)
+            case .drain:
+              answer = AdminAnswer(deadline == nil ? "draining" : "already draining")
+              if deadline == nil { deadline = startDraining() }
+            default:
+              answer = self.answer(question.command, shared, isDraining: deadline != nil)
+            }
+            admin?.answer(question, answer, poller, now: Instant.now())
+          }
         default:
           running -= ended.drain().count
         }
       }
       if Instant.now() >= glance {
         glance = Instant.now().advanced(by: Self.glancePause)
+        lastLockout?.sweep(at: Instant.now())
+        // Where there was no descriptor for a visitor a moment ago.
+        try? admin?.listen(poller)
         if lookAgain == nil && files.looksChanged() { lookAgain = Instant.now() }
       }
+      admin?.expire(poller, now: Instant.now())
       if let due = lookAgain, Instant.now() >= due { lookAgain = reloadFiles() }
       releaseRetired()
     }
@@ -287,7 +338,7 @@ public final class Server {
     return descriptor
   }
 
-  private func startDraining(_ signal: Signal) -> Instant {
+  private func startDraining() -> Instant {
     errors.notice("draining: no new connections, \(settings.limits.drainTimeout.wholeMilliseconds) ms for what runs")
     _ = ServiceManager.notify("STOPPING=1\nSTATUS=draining")
     let deadline = Instant.now().advanced(by: settings.limits.drainTimeout)
@@ -297,8 +348,16 @@ public final class Server {
 
   // MARK: Reloading
 
+  private func reload(_ shared: Shared, _ poller: borrowing Poller, _ watched: inout Int32?) -> AdminAnswer {
+    if let old = watched { poller.remove(old) }
+    let answer = reload(shared)
+    watched = watch(poller)
+    if answer.isError { reloads.refused += 1 } else { reloads.accepted += 1 }
+    return answer
+  }
+
   /// A new configuration takes effect whole or not at all.
-  private func reload(_ shared: Shared) {
+  private func reload(_ shared: Shared) -> AdminAnswer {
     _ = ServiceManager.notifyReloading()
     defer { _ = ServiceManager.notify("READY=1") }
     let fresh: Settings
@@ -306,8 +365,9 @@ public final class Server {
       fresh = try load()
     } catch {
       for line in error.lines { errors.error(line) }
-      errors.error("reload: the configuration has errors; the one before stays in force")
-      return
+      let words = "the configuration has errors; the one before stays in force"
+      errors.error("reload: \(words)")
+      return AdminAnswer(error: words, lines: error.lines)
     }
     let oldLog = settings.accessLog
     let freshFiles = AuthFiles(fresh, revocations: revocations)
@@ -320,11 +380,13 @@ public final class Server {
       report(files.users)
       for warning in files.issuerKeys.warnings { errors.warning(warning) }
     } catch {
-      errors.error("reload: \(error); the configuration and users before stay in force")
-      return
+      let words = "\(error); the configuration and users before stay in force"
+      errors.error("reload: \(words)")
+      return AdminAnswer(error: words)
     }
-    if started.listeners != fresh.listeners || started.workers != fresh.workers {
-      errors.warning("reload: changes of `listen` and `workers` take effect at the next start")
+    adoptLockout()
+    if started.listeners != fresh.listeners || started.workers != fresh.workers || started.admin != fresh.admin {
+      errors.warning("reload: changes of `listen`, `workers` and `admin` take effect at the next start")
     }
     if started.limits.hashThreads != fresh.limits.hashThreads || started.limits.hashQueue != fresh.limits.hashQueue
       || started.limits.hashWait != fresh.limits.hashWait || started.gatekeeper.cacheEntries != fresh.gatekeeper.cacheEntries
@@ -336,7 +398,9 @@ public final class Server {
     if oldLog != fresh.accessLog { shared.accessLog.reopen(fresh.accessLog) }
     do { try watchFiles() } catch { errors.warning("the files of users and keys can't be watched: \(error)") }
     adopt()
-    errors.notice("reloaded: \(settings.routes.count) routes, \(files.users.users.count) users")
+    let words = "reloaded: \(settings.routes.count) routes, \(files.users.users.count) users"
+    errors.notice(words)
+    return AdminAnswer(words)
   }
 
   private func adopt() {

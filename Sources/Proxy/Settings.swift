@@ -91,6 +91,16 @@ public enum LogLevel: Int, Comparable, Sendable, CaseIterable {
   public static func < (a: LogLevel, b: LogLevel) -> Bool { a.rawValue < b.rawValue }
 }
 
+/// Where the admin socket is.
+public enum AdminPlace: Equatable, Sendable {
+  /// `standardPath`, where there is the folder for it.
+  case standard
+  case off
+  case unix(path: String)
+
+  public static let standardPath = "/run/gatehouse/admin.sock"
+}
+
 /// Everything that proxy.conf says, resolved.
 public struct Settings: Sendable {
   public var listeners: [ListenOptions] = []
@@ -103,11 +113,14 @@ public struct Settings: Sendable {
   public var tokens: TokenOptions?
   /// Whose tokens are accepted beside our own.
   public var issuers: [ForeignIssuer] = []
+  /// nil: failures are not counted.
+  public var lockout: LockoutOptions? = LockoutOptions()
   public var upstreams: [UpstreamOptions] = []
   public var routes: [Route] = []
   public var forwarding = ForwardingOptions()
   public var accessLog = AccessLogOptions()
   public var logLevel = LogLevel.notice
+  public var admin = AdminPlace.standard
   /// Nil where nobody registers over HTTP.
   public var registration: RegistrationOptions?
   public var limits = Limits()

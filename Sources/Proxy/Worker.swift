@@ -16,6 +16,7 @@ struct Shared: Sendable {
   let registrations: RateTable
   let accessLog: AccessLog
   let errors: ErrorLog
+  let failures: LoginFailures
   /// Clients' connections that one worker may hold so that descriptors are left for upstreams, whatever the settings allow.
   let connectionLimit: Int
 }
@@ -83,6 +84,7 @@ final class Worker {
   private var serials: UInt64 = 0
   var identifiers: RequestIdentifiers
   private var complaints = Complaints()
+  private let counters: WorkerCounters
 
   private final class OpenListener {
     let listener: Listener
@@ -92,8 +94,10 @@ final class Worker {
   }
 
   init(
-    _ shared: Shared, snapshot: Snapshot, gatekeeper: Gatekeeper, mailbox: Mailbox<WorkerMessage>, listeners: [BoundListener]
+    _ shared: Shared, snapshot: Snapshot, gatekeeper: Gatekeeper, mailbox: Mailbox<WorkerMessage>, counters: WorkerCounters,
+    listeners: [BoundListener]
   ) throws {
+    self.counters = counters
     self.shared = shared
     self.snapshot = snapshot
     self.gatekeeper = gatekeeper
@@ -123,6 +127,7 @@ final class Worker {
       for i in 0..<count where poller.event(i).token.kind != Kind.upstream { act(poller.event(i).token, poller.event(i).readiness) }
       while let token = timers.popExpired(now) { expired(token) }
       settle()
+      counters.set(connections: connections.count, requests: serials)
       if let deadline = drainDeadline, connections.count == 0 || now >= deadline { break }
     }
     for connection in connections.all() { connection.abandon() }

@@ -31,6 +31,8 @@ int gh_socket_accept(int fd, gh_address *peer);
 int gh_socket_set(int fd, int level, int option, int value);
 // SO_LINGER with 0 seconds: close(2) sends a reset and drops what was not sent.
 int gh_socket_reset_on_close(int fd);
+// The user who connected, of a connected Unix socket (SO_PEERCRED of unix(7)).
+int gh_socket_peer_user(int fd, uint32_t *user);
 // recv(2).
 ssize_t gh_socket_receive(int fd, void *bytes, size_t count);
 // send(2) with MSG_NOSIGNAL.

@@ -1,0 +1,75 @@
+// What the server answers to commands of the admin socket, and where that socket is.
+
+import Auth
+import Glibc
+import Net
+import Primitives
+import Upstream
+
+extension Server {
+  /// The configured socket has to be had; the standard one is there where it can be.
+  func openAdminSocket() throws -> AdminSocket? {
+    let path: String
+    switch settings.admin {
+    case .off: return nil
+    case .unix(let configured): path = configured
+    case .standard:
+      path = AdminPlace.standardPath
+      let folder = String(path[..<(path.lastIndex(of: "/") ?? path.endIndex)])
+      guard unsafe access(folder, W_OK | X_OK) == 0 else { return nil }
+    }
+    do {
+      return try AdminSocket(path: path, listenerKind: Source.adminListener, visitorKind: Source.adminVisitor)
+    } catch {
+      if settings.admin != .standard { throw ServerFailure("the admin socket: \(error)") }
+      errors.warning("no admin socket: \(error); `admin` names another place for it, or none")
+      return nil
+    }
+  }
+
+  /// What a command comes to, but for reloading and draining, which are the loop's.
+  func answer(_ command: AdminCommand, _ shared: Shared, isDraining: Bool) -> AdminAnswer {
+    switch command {
+    case .status: return AdminAnswer(lines: status(shared, isDraining: isDraining))
+    case .listBans:
+      guard let lockout else { return Self.noLockout }
+      return .list(lockout.bans(at: .now()), now: .now())
+    case .liftBans(let client):
+      guard let lockout else { return Self.noLockout }
+      let count = lockout.lift(client, at: .now())
+      let whose = client.map { " of \($0.networkText)" } ?? ""
+      if count > 0 { errors.notice("lockout: \(count) bans\(whose) lifted by command") }
+      return AdminAnswer("\(count) ban\(count == 1 ? "" : "s")\(whose) lifted")
+    case .reload, .drain:
+      preconditionFailure("not asked here")
+    }
+  }
+
+  private static let noLockout = AdminAnswer(error: "nobody is banned: the configuration says 'lockout off'")
+
+  /// `key: value`, in an order that stays.
+  private func status(_ shared: Shared, isDraining: Bool) -> [String] {
+    let counters = workers.map(\.counters)
+    return [
+      "version: \(version)",
+      "pid: \(getpid())",
+      "state: \(isDraining ? "draining" : "serving")",
+      "uptime: \(Instant.now().since(startedAt) / 1_000_000_000)",
+      "listeners: \(listening.joined(separator: " "))",
+      "workers: \(counters.count)",
+      "connections: \(counters.reduce(0) { $0 + $1.connections })",
+      "connections_by_worker: \(counters.map { "\($0.connections)" }.joined(separator: " "))",
+      "requests: \(counters.reduce(0) { $0 + $1.requests })",
+      "users: \(files.users.users.count)",
+      "users_file: \(settings.usersPath ?? "-")",
+      "routes: \(settings.routes.count)",
+      "upstreams: \(settings.upstreams.map(\.name).joined(separator: " "))",
+      "reloads: \(reloads.accepted)",
+      "reloads_refused: \(reloads.refused)",
+      "lockout: \(lockout == nil ? "off" : "on")",
+      "bans: \(lockout?.bans(at: .now()).count ?? 0)",
+      "hash_threads: \(shared.pool.threads)",
+      "hash_queue: \(shared.pool.waiting)",
+    ]
+  }
+}
