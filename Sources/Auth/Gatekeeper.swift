@@ -48,7 +48,7 @@ public final class Gatekeeper: Sendable {
   private let lockout: Lockout?
   private let keyUses: KeyUses?
   /// No other gatekeeper of this process has it: what one found good is not so for another.
-  private let generation = Gatekeeper.generations.add(1, ordering: .relaxed).newValue
+  let generation = Gatekeeper.generations.add(1, ordering: .relaxed).newValue
 
   private static let generations = Atomic<UInt64>(0)
 

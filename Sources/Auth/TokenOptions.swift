@@ -31,7 +31,8 @@ public struct TokenOptions: Equatable, Sendable {
   public var overlap: Interval { Interval(nanoseconds: longestLifetime.nanoseconds + SignedToken.skew.nanoseconds) }
 }
 
-/// A token, to be shown once.
+/// A token, to be shown once. To be kept in a `let` before its parts are used: Swift 6.3 destroys what was never made when the call
+/// throws in the middle of an expression such as `try issue(…).text.span`.
 public struct IssuedToken: ~Copyable, Sendable {
   public let text: Secret
   /// `jti`, to revoke it by.

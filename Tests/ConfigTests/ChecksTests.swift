@@ -113,7 +113,6 @@ import Testing
         "1:1: unknown directive 'lisen'",
         "2:8: '127.0.0.1:80800' is no place to listen on: the port is a number of 0 to 65535",
         "3:18: 'listen … tls' is not supported in this version of Gatehouse",
-        "6:1: 'tokens' is not supported in this version of Gatehouse",
         "7:9: an argument too many for 'realm'",
         "8:1: unknown directive 'worker'",
         "9:1: 'server' can't stand at the top level",
@@ -145,7 +144,7 @@ import Testing
   }
 
   @Test(arguments: [
-    "tokens { keys a }", "lockout { failures 10 }", "listen 127.0.0.1:2 tls {\ncertificate a\n}",
+    "listen 127.0.0.1:2 tls {\ncertificate a\n}",
   ])
   func whatThisVersionLacksIsNeverAcceptedInSilence(_ text: String) throws {
     let found = try complaints(adding: text, in: .top)

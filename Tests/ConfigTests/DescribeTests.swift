@@ -31,6 +31,11 @@ import Testing
           verified passwords are remembered for 5m, 65536 at most
           realm "Authentication Required"
 
+        Tokens
+          /etc/gatehouse/token.keys: made at the first start
+          good for 10m, 24h at most; renewed within 12h of the password
+          given out at /api/token
+
         Tokens of other issuers
           https://login.example.com/  RS256 ES256  1 key (EC, P-256)         for gatehouse; user from preferred_username; \
         groups from realm_access roles; users of the user file; clocks 1m apart at most

@@ -124,12 +124,13 @@ enum Minimal {
 
   static func text(adding line: String, in place: Place) -> String? {
     func at(_ other: Place) -> String { other == place ? line : "" }
+    let tokens = place == .tokens ? "tokens { keys /tmp/gatehouse-no-such.keys\n\(line)\n}" : ""
     let tls = place == .upstreamTLS ? "tls { \(line)\n}" : ""
     // Where users register there has to be a file of them.
     let register = place == .register ? "users \(users)\nregister { \(line)\n}" : ""
     return """
       listen 127.0.0.1:0
-      \(at(.top))
+      \(at(.top))\(tokens)
       upstream u {
       server \(place == .upstreamTLS ? "https" : "http")://127.0.0.1:9
       \(at(.upstream))\(tls)
