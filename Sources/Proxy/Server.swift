@@ -25,37 +25,37 @@ public final class Server {
     public init(lines: [String]) { self.lines = lines }
   }
 
-  private(set) var settings: Settings
+  var settings: Settings
   /// What the sockets, the threads and the cache were made by: it takes a start to change them.
-  private let started: Settings
-  private let load: Load
+  let started: Settings
+  let load: Load
   let errors: ErrorLog
   /// For `status`.
   let version: String
   let startedAt = Instant.now()
   private(set) var listening: [String] = []
-  private(set) var reloads = (accepted: 0, refused: 0)
+  var reloads = (accepted: 0, refused: 0)
   private let cache: VerifiedCache
   /// In force in all workers; reloads only change what it says.
-  private let revocations = Revocations()
+  let revocations = Revocations()
   /// nil where failures are not counted; what is banned then stays known in `lastLockout`.
   private(set) var lockout: Lockout?
   private var lastLockout: Lockout?
   private let keyUses = KeyUses()
-  private let keyUseWriter: KeyUseWriter
-  private(set) var files: AuthFiles
-  private var snapshot: Snapshot
-  private var gatekeeper: Gatekeeper
+  let keyUseWriter: KeyUseWriter
+  var files: AuthFiles
+  var snapshot: Snapshot
+  var gatekeeper: Gatekeeper
   /// Those before, until no worker has them any more: letting a million users go takes a while, which is this thread's to take.
-  private var retired: [Gatekeeper] = []
+  var retired: [Gatekeeper] = []
   private(set) var workers: [(mailbox: Mailbox<WorkerMessage>, thread: Thread, counters: WorkerCounters)] = []
   private var watcher: FileWatcher?
   private let ended: Mailbox<Int>
   /// From the clerk: user files that it wrote.
   private let written: Mailbox<Clerk.Written>
-  private let clerk: Clerk
+  let clerk: Clerk
   /// The last writing that is not in force yet.
-  private var owed: UInt64?
+  var owed: UInt64?
 
   enum Source {
     static let signals: UInt8 = 0
@@ -216,21 +216,21 @@ public final class Server {
     workers.append((mailbox, thread, counters))
   }
 
-  private func makeSnapshot() -> Snapshot { Snapshot(settings: settings, passwords: files.passwordRules(settings)) }
+  func makeSnapshot() -> Snapshot { Snapshot(settings: settings, passwords: files.passwordRules(settings)) }
 
-  private func makeGatekeeper() -> Gatekeeper {
+  func makeGatekeeper() -> Gatekeeper {
     files.makeGatekeeper(settings, cache: cache, keyUses: keyUses, lockout: lockout)
   }
 
   /// Bans outlive every reload, also one that turns the lockout off for a while.
-  private func adoptLockout() {
+  func adoptLockout() {
     guard let options = settings.lockout else { return lockout = nil }
     if lockout?.options == options { return }
     lockout = Lockout(options, start: Instant.now(), continuing: lastLockout)
     lastLockout = lockout
   }
 
-  private func watchFiles() throws {
+  func watchFiles() throws {
     watcher = nil
     let paths = files.paths
     if paths.isEmpty { return }
@@ -248,7 +248,7 @@ public final class Server {
   }
 
   /// Says what the user file has that can't be used.
-  private func report(_ table: UserTable) {
+  func report(_ table: UserTable) {
     let shown = 50
     for problem in table.problems.prefix(shown) {
       let words = "\(settings.usersPath ?? "users"):\(problem.line): \(problem.reason)"
@@ -331,7 +331,7 @@ public final class Server {
     return 0
   }
 
-  private func watch(_ poller: borrowing Poller) -> Int32? {
+  func watch(_ poller: borrowing Poller) -> Int32? {
     guard let descriptor = watcher?.descriptor, (try? poller.add(descriptor, .read, EventToken(kind: Source.files))) != nil else {
       return nil
     }
@@ -344,124 +344,6 @@ public final class Server {
     let deadline = Instant.now().advanced(by: settings.limits.drainTimeout)
     for worker in workers { worker.mailbox.post(.drain(until: deadline)) }
     return deadline
-  }
-
-  // MARK: Reloading
-
-  private func reload(_ shared: Shared, _ poller: borrowing Poller, _ watched: inout Int32?) -> AdminAnswer {
-    if let old = watched { poller.remove(old) }
-    let answer = reload(shared)
-    watched = watch(poller)
-    if answer.isError { reloads.refused += 1 } else { reloads.accepted += 1 }
-    return answer
-  }
-
-  /// A new configuration takes effect whole or not at all.
-  private func reload(_ shared: Shared) -> AdminAnswer {
-    _ = ServiceManager.notifyReloading()
-    defer { _ = ServiceManager.notify("READY=1") }
-    let fresh: Settings
-    do {
-      fresh = try load()
-    } catch {
-      for line in error.lines { errors.error(line) }
-      let words = "the configuration has errors; the one before stays in force"
-      errors.error("reload: \(words)")
-      return AdminAnswer(error: words, lines: error.lines)
-    }
-    let oldLog = settings.accessLog
-    let freshFiles = AuthFiles(fresh, revocations: revocations)
-    do {
-      for notice in try freshFiles.readSettled() { errors.notice(notice) }
-      freshFiles.takeEffect()
-      files = freshFiles
-      settings = fresh
-      snapshot = makeSnapshot()
-      report(files.users)
-      for warning in files.issuerKeys.warnings { errors.warning(warning) }
-    } catch {
-      let words = "\(error); the configuration and users before stay in force"
-      errors.error("reload: \(words)")
-      return AdminAnswer(error: words)
-    }
-    adoptLockout()
-    if started.listeners != fresh.listeners || started.workers != fresh.workers || started.admin != fresh.admin {
-      errors.warning("reload: changes of `listen`, `workers` and `admin` take effect at the next start")
-    }
-    if started.limits.hashThreads != fresh.limits.hashThreads || started.limits.hashQueue != fresh.limits.hashQueue
-      || started.limits.hashWait != fresh.limits.hashWait || started.gatekeeper.cacheEntries != fresh.gatekeeper.cacheEntries
-    {
-      errors.warning(
-        "reload: changes of `hash_threads`, `hash_queue`, `hash_wait` and the number of cache entries take effect at the next start")
-    }
-    errors.setLevel(fresh.logLevel)
-    if oldLog != fresh.accessLog { shared.accessLog.reopen(fresh.accessLog) }
-    do { try watchFiles() } catch { errors.warning("the files of users and keys can't be watched: \(error)") }
-    adopt()
-    let words = "reloaded: \(settings.routes.count) routes, \(files.users.users.count) users"
-    errors.notice(words)
-    return AdminAnswer(words)
-  }
-
-  private func adopt() {
-    retired.append(gatekeeper)
-    gatekeeper = makeGatekeeper()
-    for worker in workers { worker.mailbox.post(.adopt(snapshot, gatekeeper)) }
-    keyUseWriter.adopt(settings.usersPath, files.users)
-    settleOwed()
-  }
-
-  /// Lets go of the gatekeepers that only we still have. Whoever let one go can't get it back, so the answer stays true.
-  private func releaseRetired() {
-    var i = 0
-    while i < retired.count {
-      if isKnownUniquelyReferenced(&retired[i]) { retired.remove(at: i) } else { i += 1 }
-    }
-  }
-
-  /// The clerk is told as soon as every worker goes by what it wrote.
-  private func settleOwed() {
-    guard let ticket = owed else { return }
-    owed = nil
-    let adoption = Adoption(by: workers.count) { [clerk] in clerk.adopted(ticket) }
-    for worker in workers { worker.mailbox.post(.sign(adoption)) }
-  }
-
-  private enum Taking { case now, later }
-
-  /// Takes a user file into use that we wrote ourselves.
-  private func take(_ file: Clerk.Written) -> Taking {
-    owed = file.ticket
-    switch files.takeUsers(file.bytes, at: file.path) {
-    case .changing:
-      // Somebody else has changed it since: it is read as any change is.
-      return .later
-    case .unchanged:
-      settleOwed()
-    case .changed(_, let failures):
-      for failure in failures { errors.error(failure) }
-      if failures.isEmpty { adopt() } else { settleOwed() }
-    }
-    return .now
-  }
-
-  /// Takes changed files into use once they hold still. Answers when to look again, or nil when that is done.
-  private func reloadFiles() -> Instant? {
-    let users = files.users
-    switch files.look() {
-    case .changing:
-      return Instant.now().advanced(by: FileSettling.time)
-    case .unchanged:
-      settleOwed()
-      return nil
-    case .changed(let notices, let failures):
-      if files.users !== users { report(files.users) }
-      if notices.isEmpty { settleOwed() } else { adopt() }
-      for notice in notices { errors.notice(notice) }
-      for failure in failures { errors.error(failure) }
-      // Another of them may have been changing meanwhile.
-      return Instant.now().advanced(by: FileSettling.time)
-    }
   }
 }
 

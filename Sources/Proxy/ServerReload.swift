@@ -1,0 +1,123 @@
+// How the running process takes changes into use: a new configuration, changed files, and what it wrote itself.
+
+import Auth
+import Net
+import Primitives
+
+extension Server {
+  func reload(_ shared: Shared, _ poller: borrowing Poller, _ watched: inout Int32?) -> AdminAnswer {
+    if let old = watched { poller.remove(old) }
+    let answer = reload(shared)
+    watched = watch(poller)
+    if answer.isError { reloads.refused += 1 } else { reloads.accepted += 1 }
+    return answer
+  }
+
+  /// A new configuration takes effect whole or not at all.
+  private func reload(_ shared: Shared) -> AdminAnswer {
+    _ = ServiceManager.notifyReloading()
+    defer { _ = ServiceManager.notify("READY=1") }
+    let fresh: Settings
+    do {
+      fresh = try load()
+    } catch {
+      for line in error.lines { errors.error(line) }
+      let words = "the configuration has errors; the one before stays in force"
+      errors.error("reload: \(words)")
+      return AdminAnswer(error: words, lines: error.lines)
+    }
+    let oldLog = settings.accessLog
+    let freshFiles = AuthFiles(fresh, revocations: revocations)
+    do {
+      for notice in try freshFiles.readSettled() { errors.notice(notice) }
+      freshFiles.takeEffect()
+      files = freshFiles
+      settings = fresh
+      snapshot = makeSnapshot()
+      report(files.users)
+      for warning in files.issuerKeys.warnings { errors.warning(warning) }
+    } catch {
+      let words = "\(error); the configuration and users before stay in force"
+      errors.error("reload: \(words)")
+      return AdminAnswer(error: words)
+    }
+    adoptLockout()
+    if started.listeners != fresh.listeners || started.workers != fresh.workers || started.admin != fresh.admin {
+      errors.warning("reload: changes of `listen`, `workers` and `admin` take effect at the next start")
+    }
+    if started.limits.hashThreads != fresh.limits.hashThreads || started.limits.hashQueue != fresh.limits.hashQueue
+      || started.limits.hashWait != fresh.limits.hashWait || started.gatekeeper.cacheEntries != fresh.gatekeeper.cacheEntries
+    {
+      errors.warning(
+        "reload: changes of `hash_threads`, `hash_queue`, `hash_wait` and the number of cache entries take effect at the next start")
+    }
+    errors.setLevel(fresh.logLevel)
+    if oldLog != fresh.accessLog { shared.accessLog.reopen(fresh.accessLog) }
+    do { try watchFiles() } catch { errors.warning("the files of users and keys can't be watched: \(error)") }
+    adopt()
+    let words = "reloaded: \(settings.routes.count) routes, \(files.users.users.count) users"
+    errors.notice(words)
+    return AdminAnswer(words)
+  }
+
+  private func adopt() {
+    retired.append(gatekeeper)
+    gatekeeper = makeGatekeeper()
+    for worker in workers { worker.mailbox.post(.adopt(snapshot, gatekeeper)) }
+    keyUseWriter.adopt(settings.usersPath, files.users)
+    settleOwed()
+  }
+
+  /// Lets go of the gatekeepers that only we still have. Whoever let one go can't get it back, so the answer stays true.
+  func releaseRetired() {
+    var i = 0
+    while i < retired.count {
+      if isKnownUniquelyReferenced(&retired[i]) { retired.remove(at: i) } else { i += 1 }
+    }
+  }
+
+  /// The clerk is told as soon as every worker goes by what it wrote.
+  private func settleOwed() {
+    guard let ticket = owed else { return }
+    owed = nil
+    let adoption = Adoption(by: workers.count) { [clerk] in clerk.adopted(ticket) }
+    for worker in workers { worker.mailbox.post(.sign(adoption)) }
+  }
+
+  enum Taking { case now, later }
+
+  /// Takes a user file into use that we wrote ourselves.
+  func take(_ file: Clerk.Written) -> Taking {
+    owed = file.ticket
+    switch files.takeUsers(file.bytes, at: file.path) {
+    case .changing:
+      // Somebody else has changed it since: it is read as any change is.
+      return .later
+    case .unchanged:
+      settleOwed()
+    case .changed(_, let failures):
+      for failure in failures { errors.error(failure) }
+      if failures.isEmpty { adopt() } else { settleOwed() }
+    }
+    return .now
+  }
+
+  /// Takes changed files into use once they hold still. Answers when to look again, or nil when that is done.
+  func reloadFiles() -> Instant? {
+    let users = files.users
+    switch files.look() {
+    case .changing:
+      return Instant.now().advanced(by: FileSettling.time)
+    case .unchanged:
+      settleOwed()
+      return nil
+    case .changed(let notices, let failures):
+      if files.users !== users { report(files.users) }
+      if notices.isEmpty { settleOwed() } else { adopt() }
+      for notice in notices { errors.notice(notice) }
+      for failure in failures { errors.error(failure) }
+      // Another of them may have been changing meanwhile.
+      return Instant.now().advanced(by: FileSettling.time)
+    }
+  }
+}
