@@ -42,12 +42,12 @@ public struct TokenKeyFile: Sendable {
 
   /// Adds a key that signs from now on, gives those before an end, and drops those that are past theirs; makes the file if there is none.
   ///
-  /// - Parameter keeping: how long those before go on verifying.
-  public func rotate(at now: Timestamp, keeping: Interval) throws -> TokenKeysText.Rotation {
+  /// - Parameter keeping: how long those before go on verifying; nil to drop them.
+  public func rotate(at now: Timestamp, keeping: Interval?) throws -> TokenKeysText.Rotation {
     try rotate(at: now, keeping: keeping, steps: DurableSteps())
   }
 
-  func rotate(at now: Timestamp, keeping: Interval, steps: DurableSteps) throws -> TokenKeysText.Rotation {
+  func rotate(at now: Timestamp, keeping: Interval?, steps: DurableSteps) throws -> TokenKeysText.Rotation {
     // A secret must not be written where others look on.
     do { try checkMode() } catch DurableFileError.missing {}
     return try file.edit(createIfMissing: true, steps: steps) { bytes in

@@ -70,9 +70,10 @@ public struct TokenKeysText: Sendable {
 
   /// Adds a key. Those before get an end, `keeping` from now, unless they have one; those past theirs go.
   ///
-  /// - Parameter keeping: no shorter than the longest lifetime of a token that they may have signed.
-  public mutating func rotate(at now: Timestamp, keeping: Interval) throws(TokenKeysFault) -> Rotation {
-    let end = now.advanced(by: keeping).roundedUpToSeconds
+  /// - Parameter keeping: no shorter than the longest lifetime of a token that they may have signed; nil to drop them all, which ends every
+  ///   token: for keys that somebody else may have.
+  public mutating func rotate(at now: Timestamp, keeping: Interval?) throws(TokenKeysFault) -> Rotation {
+    let end = now.advanced(by: keeping ?? Interval(nanoseconds: 0)).roundedUpToSeconds
     var out: [UInt8] = []
     var position = 0
     var kept: [[UInt8]] = []
@@ -81,7 +82,7 @@ public struct TokenKeysText: Sendable {
     for entry in entries {
       out += bytes[position..<entry.line.lowerBound]
       position = entry.line.upperBound + 1
-      guard entry.key.verifies(at: now) else {
+      guard keeping != nil, entry.key.verifies(at: now) else {
         dropped.append(entry.key.identifier)
         continue
       }

@@ -40,7 +40,8 @@ extension TokenCommand.Keys {
   struct Rotate: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Add a key that signs from now on. Those before verify until the last token that they signed has expired.",
-      discussion: "A running server takes the new key into use by itself. To end every token at once: gatehouse token revoke --all.")
+      discussion: "A running server takes the new key into use by itself.")
+    @Flag(name: .long, help: "Drop the keys before, which ends every token at once: for keys that somebody else may have.") var drop = false
     @OptionGroup var option: ConfigurationOption
 
     func run() throws {
@@ -49,7 +50,7 @@ extension TokenCommand.Keys {
       let existed = (try? DurableFile(path: file.path).look()) != nil
       let rotation: TokenKeysText.Rotation
       do {
-        rotation = try file.rotate(at: .now(), keeping: configuration.options.overlap)
+        rotation = try file.rotate(at: .now(), keeping: drop ? nil : configuration.options.overlap)
       } catch let fault as TokenKeysFault {
         throw Failure("the keys were not changed: \(file.path): \(fault)")
       } catch let fault as TokenKeyFileFault {
@@ -62,7 +63,9 @@ extension TokenCommand.Keys {
       if let until = rotation.until {
         Output.line("\(names(rotation.kept)): verified until \(String(decoding: CalendarText.text(until), as: UTF8.self)) at the latest")
       }
-      if !rotation.dropped.isEmpty { Output.line("\(names(rotation.dropped)): past and gone") }
+      if !rotation.dropped.isEmpty {
+        Output.line("\(names(rotation.dropped)): \(drop ? "dropped, with every token that they signed" : "past and gone")")
+      }
       if !existed && geteuid() == 0 { Output.error("the file belongs to root: the user that the server runs as has to be able to read it") }
     }
   }

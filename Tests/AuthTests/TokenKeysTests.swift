@@ -141,6 +141,13 @@ enum BrokenDisk: CaseIterable {
     #expect(String(decoding: text.bytes, as: UTF8.self).hasPrefix("# mine\n\n# more\n"))
   }
 
+  @Test func keysThatSomebodyElseMayHaveAreDropped() throws {
+    var text = try TokenKeysText(bytes("# mine\n" + Self.first + TokenScene.line("k3", TokenScene.otherSecret, " until=2030-01-01")))
+    let rotation = try text.rotate(at: now, keeping: nil)
+    #expect(rotation.kept.isEmpty && rotation.dropped == [bytes("k1"), bytes("k3")] && rotation.until == nil)
+    #expect(try TokenKeys(parsing: text.bytes).keys.map(\.identifier) == [rotation.added])
+  }
+
   @Test func aTokenOutlivesRotationAndNotItsKeysEnd() throws {
     var scene = try TokenScene()
     let token = try scene.issue(lifetime: .seconds(86_400))

@@ -202,6 +202,12 @@ extension EndToEnd {
         try house.scratch.replace("token.keys", with: last + "\n")
         try eventually("the old key is gone") { try status(house, bearer(old)) == 401 }
         #expect(try status(house, bearer(new)) == 200)
+
+        // A key that somebody else may have.
+        #expect(try Self.run(house.scratch, "keys", "rotate", "--drop").code == 0)
+        try keepKeys(house.scratch)
+        try eventually("all keys of before are gone") { try status(house, bearer(new)) == 401 }
+        #expect(try status(house, bearer(try Self.issue(house.scratch, "bob"))) == 200)
       }
     }
 
