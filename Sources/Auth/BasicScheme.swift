@@ -4,10 +4,8 @@ internal import Crypto
 public import Primitives
 
 enum BasicScheme {
-  /// Longest signed token that may stand in place of the name, in bytes. (As a bearer token it may be longer.)
-  static let longestToken = 4096
   /// Most characters of Base64: a token, a colon and a password of 511.
-  static let longestEncoded = (longestToken + 1 + PasswordLimits.longest + 2) / 3 * 4
+  static let longestEncoded = (JWSParts.longest + 1 + PasswordLimits.longest + 2) / 3 * 4
 
   /// Decodes `text` into `pair`, which is emptied first, and answers where its first colon is: RFC 7617 section 2 splits there.
   ///
@@ -33,7 +31,7 @@ enum BasicScheme {
 
   /// Whether what is too long for a name may be a token.
   private static func isToken(_ name: Span<UInt8>) -> Bool {
-    name.count <= longestToken && JWSParts.hasForm(name)
+    name.count <= JWSParts.longest && JWSParts.hasForm(name)
   }
 }
 

@@ -84,7 +84,8 @@ public struct ForeignKeySet: Sendable {
     var keys: [Key] = []
     var warnings: [String] = []
     for (index, entry) in entries.enumerated() {
-      let name = entry["kid"]?.string.map { UserName.isLoggable($0.span) ? " (\(String(decoding: $0.prefix(64), as: UTF8.self)))" : "" } ?? ""
+      let name =
+        entry["kid"]?.string.map { UserName.isLoggable($0.span) ? " (\(String(decoding: $0.prefix(64), as: UTF8.self)))" : "" } ?? ""
       // Also of a key that is not used: it was never meant to be in this file.
       if isPrivate(entry) { throw ForeignKeyFault("key \(index + 1)\(name): \(VerificationKeyFault.privateKey)") }
       do throws(ForeignKeyFault) {
@@ -94,7 +95,8 @@ public struct ForeignKeySet: Sendable {
       }
     }
     guard !keys.isEmpty else {
-      throw ForeignKeyFault(warnings.isEmpty ? "there are no keys in it" : "no key can be used: " + warnings.prefix(5).joined(separator: "; "))
+      throw ForeignKeyFault(
+        warnings.isEmpty ? "there are no keys in it" : "no key can be used: " + warnings.prefix(5).joined(separator: "; "))
     }
     return (keys, warnings)
   }
@@ -118,7 +120,9 @@ private enum JWK {
     // RFC 7517 sections 4.2 and 4.3.
     if let use = entry["use"], use.string != Array("sig".utf8) { throw ForeignKeyFault("its use is not sig") }
     if let operations = entry["key_ops"] {
-      guard operations.array?.contains(.string(Array("verify".utf8))) == true else { throw ForeignKeyFault("verify is not among its key_ops") }
+      guard operations.array?.contains(.string(Array("verify".utf8))) == true else {
+        throw ForeignKeyFault("verify is not among its key_ops")
+      }
     }
     let kid = entry["kid"]?.string
     if entry["kid"] != nil && (kid == nil || kid?.isEmpty == true || (kid?.count ?? 0) > JWSParts.longestKid) {

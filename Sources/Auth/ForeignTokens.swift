@@ -1,5 +1,5 @@
-// Tokens made elsewhere: the issuers that are trusted, their keys, and the way from a token to a user. Immutable but for its cache: changed
-// keys or settings make a new one, whose cache knows nothing yet.
+// Tokens made elsewhere: the issuers that are trusted, their keys, and the way from a token to a user. Immutable, and remembers nothing:
+// what was verified is the gatekeeper's to keep.
 
 internal import Crypto
 internal import Primitives
@@ -17,7 +17,6 @@ public final class ForeignTokens: Sendable {
   }
 
   public let trusted: [Trusted]
-  private let cache = TokenCache<Known>(entries: 8192)
 
   /// How much work one token may make: eight keys of the usual kinds are tried, and two of P-384, which takes ten times as long.
   static let mostWork = 8
@@ -26,39 +25,17 @@ public final class ForeignTokens: Sendable {
     self.trusted = trusted
   }
 
-  /// A verified token, and the user that it was last found to speak for.
-  private final class Known: Sendable {
-    let identity: ForeignIdentity
-    let issuer: Int
-    /// As the user table had him then; nil when it had none of that name.
-    let entry: User?
-    let token: VerifiedToken
-
-    init(_ identity: ForeignIdentity, issuer: Int, entry: User?, _ token: VerifiedToken) {
-      self.identity = identity
-      self.issuer = issuer
-      self.entry = entry
-      self.token = token
-    }
-  }
-
   enum Proof {
     case token(VerifiedToken)
     /// With the user's name where the signature was good.
     case refused(Refusal.Reason, user: [UInt8])
   }
 
-  /// Whom `text` speaks for, by the users of now. The first time this takes what a signature takes (20 to 600 µs), then a table's look-up.
+  /// Whom `text` speaks for, by the users of now. Takes what a signature takes: 20 to 600 µs.
   func prove(_ text: Span<UInt8>, users: UserTable, at now: Timestamp) -> Proof {
-    if text.count > JWSParts.longest { return .refused(.malformedToken, user: []) }
-    let code = cache.code(text)
-    if let known = cache.value(code) {
-      if now >= known.identity.expires { return .refused(.expiredToken, user: known.identity.name) }
-      return prove(known.identity, by: known.issuer, users, now, code, known)
-    }
     do throws(ForeignRefusal) {
       let (identity, issuer) = try verify(text, at: now)
-      return prove(identity, by: issuer, users, now, code, nil)
+      return Self.prove(identity, by: issuer, users, now)
     } catch {
       return .refused(error.reason, user: [])
     }
@@ -66,7 +43,7 @@ public final class ForeignTokens: Sendable {
 
   // MARK: The token
 
-  private func verify(_ text: Span<UInt8>, at now: Timestamp) throws(ForeignRefusal) -> (ForeignIdentity, issuer: Int) {
+  private func verify(_ text: Span<UInt8>, at now: Timestamp) throws(ForeignRefusal) -> (ForeignIdentity, ForeignIssuer) {
     let parts: JWSParts
     let claims: JSON
     do throws(JWSFault) {
@@ -77,11 +54,10 @@ public final class ForeignTokens: Sendable {
     }
     guard Self.isAccessToken(parts.typ) else { throw .wrongType }
     // Not yet verified: it only chooses whose keys the token has to be signed with.
-    guard let index = issuer(named: claims["iss"]?.string) else { throw .unknownIssuer }
-    let trusted = trusted[index]
+    guard let trusted = issuer(named: claims["iss"]?.string) else { throw .unknownIssuer }
     guard trusted.issuer.algorithms.list.contains(parts.algorithm) else { throw .wrongAlgorithm }
     try Self.checkSignature(parts, text, trusted.keys)
-    return (try ForeignIdentity(claims, of: trusted.issuer, at: now), index)
+    return (try ForeignIdentity(claims, of: trusted.issuer, at: now), trusted.issuer)
   }
 
   /// RFC 8725 section 3.11: other kinds of tokens (for logging out, for proving possession, …) are signed with the same keys.
@@ -91,9 +67,9 @@ public final class ForeignTokens: Sendable {
       || ASCII.equals(typ.span, ignoringCaseOf: "application/jwt") || ASCII.equals(typ.span, ignoringCaseOf: "application/at+jwt")
   }
 
-  private func issuer(named name: [UInt8]?) -> Int? {
-    if let name, let index = trusted.firstIndex(where: { $0.issuer.issuer == name }) { return index }
-    return trusted.firstIndex { $0.issuer.issuer == nil }
+  private func issuer(named name: [UInt8]?) -> Trusted? {
+    if let name, let named = trusted.first(where: { $0.issuer.issuer == name }) { return named }
+    return trusted.first { $0.issuer.issuer == nil }
   }
 
   private static func checkSignature(_ parts: JWSParts, _ text: Span<UInt8>, _ keys: ForeignKeySet) throws(ForeignRefusal) {
@@ -110,10 +86,7 @@ public final class ForeignTokens: Sendable {
 
   // MARK: The user
 
-  private func prove(
-    _ identity: ForeignIdentity, by index: Int, _ users: UserTable, _ now: Timestamp, _ code: SHA256.Digest, _ known: Known?
-  ) -> Proof {
-    let issuer = trusted[index].issuer
+  private static func prove(_ identity: ForeignIdentity, by issuer: ForeignIssuer, _ users: UserTable, _ now: Timestamp) -> Proof {
     let entry = users.user(named: identity.name.span)
     // Also where any user is accepted: who is locked here is locked.
     switch entry?.standing(at: now) {
@@ -122,12 +95,10 @@ public final class ForeignTokens: Sendable {
     case .active: break
     case nil: if !issuer.acceptsAnyUser { return .refused(.unknownUser, user: identity.name) }
     }
-    if let known, known.entry === entry { return .token(known.token) }
-    let token = VerifiedToken(
-      kind: .foreign, user: Self.user(identity, entry, issuer), identifier: identity.identifier, issued: identity.issued,
-      expires: identity.expires, firstLogin: identity.issued, scopeWords: identity.scopeWords)
-    cache.insert(code, Known(identity, issuer: index, entry: entry, token), until: identity.expires)
-    return .token(token)
+    return .token(
+      VerifiedToken(
+        kind: .foreign, user: user(identity, entry, issuer), identifier: identity.identifier, issued: identity.issued,
+        expires: identity.expires, firstLogin: identity.issued, scopeWords: identity.scopeWords))
   }
 
   /// From the user file with the token's groups added, or of the token alone where any user is accepted.

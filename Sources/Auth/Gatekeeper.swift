@@ -294,7 +294,7 @@ public final class Gatekeeper: Sendable {
   /// A signed token: ours, or else another issuer's. Never costs a password's hash. What was found good is remembered; what can change
   /// without a new gatekeeper is asked each time.
   private func signedToken(_ text: Span<UInt8>, _ context: RequestContext, ticket: Bool = false) -> Proof {
-    guard text.count <= JWSParts.longest else { return .refused(Refusal(.unknownToken)) }
+    guard text.count <= JWSParts.longest else { return .refused(Refusal(.malformedToken)) }
     // Before the token is looked at: a revocation in between makes the entry a stranger.
     let circumstances = VerifiedTokens.Circumstances(generation: generation, epoch: tokens?.revocations.epoch ?? 0)
     let code = cache.tokens.code(text)

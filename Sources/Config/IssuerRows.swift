@@ -116,7 +116,8 @@ extension Reading {
         return wrong(word, "is no algorithm", hint: "such tokens are not signed: anybody could write one")
       }
       let nearest = Nearest.name(to: word.text, among: TokenAlgorithms.allNames).map { "did you mean '\($0)'?" }
-      return wrong(word, "is no algorithm that is supported", hint: nearest ?? "there are " + TokenAlgorithms.allNames.joined(separator: ", "))
+      return wrong(
+        word, "is no algorithm that is supported", hint: nearest ?? "there are " + TokenAlgorithms.allNames.joined(separator: ", "))
     }
     if algorithms.mixSecretsAndPublicKeys {
       return diagnostics.error(
@@ -153,7 +154,8 @@ extension Reading {
       let isNamed = draft.names.contains("issuer")
       if isNamed, let twin = issuers[..<index].first(where: { $0.names.contains("issuer") && $0.options.issuer == draft.options.issuer }) {
         diagnostics.error(
-          draft.place, "a second 'jwt' block of the same issuer", hint: "the first is at \(twin.place.shortText); a JWK Set holds several keys")
+          draft.place, "a second 'jwt' block of the same issuer",
+          hint: "the first is at \(twin.place.shortText); a JWK Set holds several keys")
       }
       readKeys(index)
     }
@@ -180,7 +182,8 @@ extension Reading {
       if options.algorithms.areOfSecrets {
         warnIfWorldReadable(options.keyPath, word, "secret")
       } else if let permissions = (try? Disk.attributes(options.keyPath))?.permissions, permissions & 0o002 != 0 {
-        diagnostics.warning(word.place, "everybody on this machine can change the keys, and so be any user", hint: "chmod o-w \(word.written)")
+        diagnostics.warning(
+          word.place, "everybody on this machine can change the keys, and so be any user", hint: "chmod o-w \(word.written)")
       }
     } catch {
       wrong(word, "can't be used: \(error)")

@@ -29,7 +29,8 @@ private let setOfRFC7517 = """
   """
 
 /// RFC 7515 appendix A.3, RFC 8037 appendix A.2, RFC 7515 appendix A.1.
-private let point = #""kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0""#
+private let point =
+  #""kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0""#
 private let edwards = #""kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo""#
 private let octets =
   #""kty":"oct","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow""#
@@ -109,7 +110,9 @@ private func fault(_ text: String, _ names: String...) -> String {
   }
 
   @Test func aSetIsOneObjectWithAnArrayOfKeys() {
-    for text in ["", "{}", "[]", #"{"keys":{}}"#, #"{"keys":null}"#, #"{\#(point)}"#, #"{"keys":[{\#(point)}]"#, "not json", #"{"keys":[],"keys":[]}"#] {
+    for text in [
+      "", "{}", "[]", #"{"keys":{}}"#, #"{"keys":null}"#, #"{\#(point)}"#, #"{"keys":[{\#(point)}]"#, "not json", #"{"keys":[],"keys":[]}"#,
+    ] {
       #expect(fault(text, "ES256").hasPrefix("it is no"), "\(text)")
     }
     #expect(fault(#"{"keys":[]}"#, "ES256") == "there are no keys in it")

@@ -110,6 +110,25 @@ import Testing
     #expect(house.decide([value], .anyOf(groups: ["ops"])).outcome == .granted("alice"))
   }
 
+  @Test func aRememberedTokenEndsWithItsUsersTime() throws {
+    for anyUser in [false, true] {
+      let lines = ["alice:\(Stored.bcrypt):expires=2027-01-15T08:05:00Z"]
+      var house = try House(lines)
+      let tokens = try Issuing.tokens(
+        Issuing.issuer {
+          $0.acceptsAnyUser = anyUser
+          $0.groupsClaim = [bytes("groups")]
+        })
+      house.gatekeeper = Gatekeeper(users: try House.table(lines), cache: house.cache, foreignTokens: tokens)
+      let value = bytes("Bearer \(Issuing.token(Issuing.claims(#","groups":["ops"]"#)))")
+      #expect(house.decide([value]).outcome == .granted("alice"))
+      house.now = Timestamp(seconds: Issuing.now + 299)
+      #expect(house.decide([value]).outcome == .granted("alice"))
+      house.now = Timestamp(seconds: Issuing.now + 300)
+      #expect(house.decide([value]).outcome == .challenged(.expired), "any user: \(anyUser)")
+    }
+  }
+
   @Test func aRememberedTokenEndsWithItsKey() throws {
     let issuer = Issuing.issuer()
     let value = bytes("Bearer \(Issuing.token(Issuing.claims()))")

@@ -14,7 +14,9 @@ import Testing
 
   init() throws { users = try House.table(Self.people) }
 
-  private func outcome(_ claims: String, _ change: (inout ForeignIssuer) -> Void = { _ in }, at seconds: Int64 = Issuing.now) throws -> String {
+  private func outcome(_ claims: String, _ change: (inout ForeignIssuer) -> Void = { _ in }, at seconds: Int64 = Issuing.now) throws
+    -> String
+  {
     Issuing.outcome(Issuing.token(claims), try Issuing.tokens(Issuing.issuer(change)), users, at: seconds)
   }
 
@@ -93,7 +95,9 @@ import Testing
     for text in [#""Svc""#, #""svc ""#, #""other""#, "[]", #"["other","svcs"]"#, #""""#] {
       #expect(try aud(text) == "token is for another audience", "\(text)")
     }
-    for text in ["null", "1", "{}", #"["svc",1]"#, #"[["svc"]]"#, "true"] { #expect(try aud(text) == "token's claims can't be used", "\(text)") }
+    for text in ["null", "1", "{}", #"["svc",1]"#, #"[["svc"]]"#, "true"] {
+      #expect(try aud(text) == "token's claims can't be used", "\(text)")
+    }
     #expect(try outcome(#"{"iss":"example","sub":"alice","exp":1800000600}"#) == "token is for another audience")
     #expect(try aud(#""b""#) { $0.audiences = [bytes("a"), bytes("b")] } == "alice [staff]")
     #expect(try aud(#""whatever""#) { $0.audiences = nil } == "alice [staff]")
@@ -152,7 +156,7 @@ import Testing
     #expect(try sub(#""al\u0069ce""#) == "alice []")
     for text in [
       "null", "1", "true", #"["alice"]"#, #"{"name":"alice"}"#, #""""#, #"" alice""#, #""alice ""#, #""a:b""#, #""a\nb""#, #""a\u0000b""#,
-      #""a\u0085b""#, #""ghk_x""#, ##""#x""##, #""eyJa.b.c""#, "\"\(String(repeating: "x", count: 256))\"",
+      #""a\u0085b""#, #""ghk_x""#, "\"#x\"", #""eyJa.b.c""#, "\"\(String(repeating: "x", count: 256))\"",
     ] {
       #expect(try sub(text) == "token names no user", "\(text)")
     }
@@ -188,10 +192,13 @@ import Testing
     #expect(try groups(#"["admin","admin"]"#) == "alice [staff admin]")
     // What no rule can name is left out; one element can't become two.
     #expect(try groups(#"["a,admin","a admin","","a\nb","ops"]"#) == "alice [staff ops]")
-    for text in ["null", "1", "{}", #"["admin",1]"#, #"[["admin"]]"#] { #expect(try groups(text) == "token's claims can't be used", "\(text)") }
+    for text in ["null", "1", "{}", #"["admin",1]"#, #"[["admin"]]"#] {
+      #expect(try groups(text) == "token's claims can't be used", "\(text)")
+    }
     let many = (0..<129).map { "\"g\($0)\"" }.joined(separator: ",")
     #expect(try groups("[\(many)]") == "malformed token")
-    #expect(try outcome(Issuing.claims(#","r":"admin""#)) { $0.groupsClaim = [bytes("r"), bytes("roles")] } == "token's claims can't be used")
+    #expect(
+      try outcome(Issuing.claims(#","r":"admin""#)) { $0.groupsClaim = [bytes("r"), bytes("roles")] } == "token's claims can't be used")
   }
 
   @Test func claimsThatStandTwiceAreRefused() throws {
@@ -203,7 +210,8 @@ import Testing
   @Test func scopeAndIdentifierAreKept() throws {
     func verified(_ more: String) throws -> VerifiedToken? {
       let text = bytes(Issuing.token(Issuing.claims(more)))
-      guard case .token(let token) = try Issuing.tokens(Issuing.issuer()).prove(text.span, users: users, at: Timestamp(seconds: Issuing.now))
+      guard
+        case .token(let token) = try Issuing.tokens(Issuing.issuer()).prove(text.span, users: users, at: Timestamp(seconds: Issuing.now))
       else { return nil }
       return token
     }

@@ -19,7 +19,9 @@ enum Issuing {
     let input = "\(encoded(header)).\(encoded(claims))"
     let bytes = Array(input.utf8)
     let digest = HMACSHA256Key(secret.span).authenticate(bytes.span)
-    let code = stride(from: 0, to: 64, by: 2).map { i in (ASCII.hexValue(digest.hex[i]) ?? 0) << 4 | (ASCII.hexValue(digest.hex[i + 1]) ?? 0) }
+    let code = stride(from: 0, to: 64, by: 2).map { i in
+      (ASCII.hexValue(digest.hex[i]) ?? 0) << 4 | (ASCII.hexValue(digest.hex[i + 1]) ?? 0)
+    }
     return "\(input).\(String(decoding: Base64.encodeURLSafe(code.span), as: UTF8.self))"
   }
 

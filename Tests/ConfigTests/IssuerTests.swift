@@ -9,7 +9,8 @@ import Testing
 
 @Suite struct IssuerTests {
   private let scratch: Scratch
-  private static let point = #""kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0""#
+  private static let point =
+    #""kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0""#
 
   init() throws {
     scratch = try Scratch()
@@ -73,7 +74,9 @@ import Testing
 
   @Test func noneIsNoAlgorithm() {
     for word in ["none", "None", "NONE"] { #expect(wrong("HS256", with: word) == ["2:43: '\(word)' is no algorithm"]) }
-    for word in ["hs256", "HS255", "RSA", "ES512"] { #expect(wrong("HS256", with: word) == ["2:43: '\(word)' is no algorithm that is supported"]) }
+    for word in ["hs256", "HS255", "RSA", "ES512"] {
+      #expect(wrong("HS256", with: word) == ["2:43: '\(word)' is no algorithm that is supported"])
+    }
     #expect(wrong("HS256", with: "HS256 none") == ["2:49: 'none' is no algorithm"])
   }
 
@@ -102,7 +105,8 @@ import Testing
       #expect(wrong("audience svc", with: "audience \(words)").count == 1, "\(words)")
     }
     // In quotes it is a name like others.
-    #expect(load("jwt { issuer \"any\"; audience \"any\"; algorithms HS256; key secret }").settings?.issuers.first?.issuer == Array("any".utf8))
+    #expect(
+      load("jwt { issuer \"any\"; audience \"any\"; algorithms HS256; key secret }").settings?.issuers.first?.issuer == Array("any".utf8))
   }
 
   @Test func oneBlockAnIssuer() {
