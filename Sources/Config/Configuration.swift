@@ -24,6 +24,8 @@ public struct Configuration: Sendable {
   public let tokens: TokenOptions?
   /// The keys of tokens as they were then; nil when there is no file that can be used.
   public let tokenKeys: TokenKeys?
+  /// Where the running server is asked, also where something else is wrong.
+  public let admin: AdminPlace
 
   /// Reads the file at `path`, what it includes, and the user file that it names.
   ///
@@ -58,6 +60,7 @@ public struct Configuration: Sendable {
     keySets = reading.issuers.map(\.set)
     self.tokenKeys = tokenKeys
     self.diagnostics = reading.diagnostics
+    admin = reading.settings.admin
     usersPath = reading.settings.usersPath
     hashLimit = reading.settings.limits.hashLimit
     tokens = reading.settings.tokens

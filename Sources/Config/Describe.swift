@@ -51,6 +51,7 @@ struct Description {
     lines += section("Identity", identity)
     lines += section("Limits", limits)
     lines += section("Workers", [[settings.workers == 0 ? "one for each processor" : "\(settings.workers)"]])
+    lines += section("Admin socket", [[adminPlace]])
     return lines.dropLast().joined(separator: "\n")
   }
 
@@ -122,6 +123,13 @@ struct Description {
         ? "passwords are checked with every request"
         : "verified passwords are remembered for \(Value.text(cache.cacheLifetime)), \(cache.cacheEntries) at most")
     if !cache.apiKeyField.isEmpty { lines.append("API keys also in \(String(decoding: cache.apiKeyField, as: UTF8.self))") }
+    if let lockout = settings.lockout {
+      let exempt = lockout.exempt.isEmpty ? "" : "; \(counted(lockout.exempt.count, "network")) exempt"
+      lines.append(
+        "locked out for \(Value.text(lockout.ban)) after \(counted(lockout.failures, "failure")) within \(Value.text(lockout.within))\(exempt)")
+    } else {
+      lines.append("NOBODY IS LOCKED OUT for failing to log in")
+    }
     return lines + [realm]
   }
 
@@ -136,6 +144,14 @@ struct Description {
     let renewal =
       options.renewWithin.nanoseconds == 0 ? "never renewed" : "renewed within \(Value.text(options.renewWithin)) of the password"
     return [keys, "good for \(Value.text(options.lifetime)), \(Value.text(options.longestLifetime)) at most; \(renewal)", endpoint]
+  }
+
+  private var adminPlace: String {
+    switch settings.admin {
+    case .standard: "unix:\(AdminPlace.standardPath), if its folder is there"
+    case .off: "off"
+    case .unix(let path): "unix:\(path)"
+    }
   }
 
   private func issuer(_ issuer: ForeignIssuer, _ keys: ForeignKeySet?) -> [String] {

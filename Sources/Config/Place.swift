@@ -9,6 +9,7 @@ public enum Place: String, CaseIterable, Sendable {
   case tokens
   case jwt
   case register
+  case lockout
 
   /// How messages say where something stands: "… belongs in an 'upstream' block".
   var phrase: String {
@@ -20,6 +21,7 @@ public enum Place: String, CaseIterable, Sendable {
     case .tokens: "in a 'tokens' block"
     case .jwt: "in a 'jwt' block"
     case .register: "in the 'register' block"
+    case .lockout: "in the 'lockout' block"
     }
   }
 
@@ -33,6 +35,7 @@ public enum Place: String, CaseIterable, Sendable {
     case .tokens: "In `tokens { … }`"
     case .jwt: "In `jwt { … }`"
     case .register: "In `register { … }`"
+    case .lockout: "In `lockout { … }`"
     }
   }
 }

@@ -104,9 +104,6 @@ final class Reading {
 
   private func complainUnknown(_ directive: Directive, in place: Place) {
     let name = directive.name
-    if place == .top && Table.announced.contains(name.text) {
-      return diagnostics.error(name.place, "'\(name.text)' is not supported in this version of Gatehouse")
-    }
     if place == .top && name.text == "server" && directive.block != nil {
       return diagnostics.error(
         name.place, "there is no 'server' block", hint: "'listen', 'users' and the rest stand at the top level, 'location' is called 'route'")

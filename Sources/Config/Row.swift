@@ -5,6 +5,8 @@ public struct Row: Sendable {
   /// Whether `{ }` follows the arguments.
   enum BlockRule: Equatable, Sendable {
     case none
+    /// Some of its forms have one; which, it says itself.
+    case optional
     case required
   }
 
@@ -50,10 +52,8 @@ public struct Row: Sendable {
 
 /// All directives.
 public enum Table {
-  public static let rows: [Row] = generalRows + tokenRows + issuerRows + limitRows + upstreamRows + routeRows + registerRows
-
-  /// What the contract names and this version does not have: an error that says so, never silence.
-  static let announced = ["lockout"]
+  public static let rows: [Row] =
+    generalRows + lockoutRows + tokenRows + issuerRows + limitRows + upstreamRows + routeRows + registerRows
 
   static func row(_ name: String, in place: Place) -> Row? {
     rows.first { $0.name == name && $0.places.contains(place) }

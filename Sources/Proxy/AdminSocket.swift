@@ -33,6 +33,7 @@ final class AdminSocket {
     let command: AdminCommand
   }
 
+  let path: String
   private let listener: Listener
   private let listenerKind: UInt8
   private let visitorKind: UInt8
@@ -48,12 +49,11 @@ final class AdminSocket {
     var options = ListenOptions(address: .unix(path: path))
     options.unixMode = 0o600
     options.backlog = 16
+    self.path = path
     listener = try Listener.bind(options)
     self.listenerKind = listenerKind
     self.visitorKind = visitorKind
   }
-
-  var path: String { listener.localAddress.host }
 
   /// When `expire` wants to be called.
   var deadline: Instant? { visitors.all().map(\.deadline).min() }

@@ -17,6 +17,8 @@ extension ClientAddress {
     return SocketAddress.ipv6(high: high, low: 0, scope: 0, port: 0).host + "/64"
   }
 
+  var isLoopback: Bool { isIPv4 ? low >> 24 & 0xFF == 127 : !isUnix && high == 0 && low == 1 }
+
   /// Reads what `text` and `networkText` write; nil when it is none of these.
   init?(text: String) {
     if text == "unix:" || text == "unix" {

@@ -57,6 +57,9 @@ final class LoginFailures: Sendable {
       let user = ban.user.map { ", user \(Self.quoted($0))" } ?? ""
       let seconds = (ban.length.nanoseconds + 999_999_999) / 1_000_000_000
       errors.notice("lockout: banned \(ban.client.networkText) for \(seconds) s after \(ban.failures) failures\(user)")
+      if ban.user == nil && ban.client.isLoopback {
+        errors.warning("lockout: \(ban.client.text) is this machine: if a proxy comes from there, name it in `trusted_proxies`")
+      }
     }
   }
 

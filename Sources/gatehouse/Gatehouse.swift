@@ -11,7 +11,8 @@ struct Gatehouse: ParsableCommand {
     abstract: "An authenticating reverse proxy: it stands in front of a service and lets in who is known.",
     version: "0.1.0",
     subcommands: [
-      ServeCommand.self, CheckCommand.self, UserCommand.self, TokenCommand.self, DemoCommand.self, EchoCommand.self,
+      ServeCommand.self, CheckCommand.self, UserCommand.self, TokenCommand.self, StatusCommand.self, ReloadCommand.self,
+      DrainCommand.self, BanCommand.self, DemoCommand.self, EchoCommand.self,
     ])
 
   /// Exit codes: 0 well; 1 what was asked about is wrong, or can't be done; 2 usage. Errors go to standard error as

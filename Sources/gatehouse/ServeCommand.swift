@@ -22,7 +22,7 @@ struct ServeCommand: ParsableCommand {
     let errors = ErrorLog(level: settings.logLevel)
     let path = config
     do {
-      let server = try Server(settings, errors: errors) { () throws(Server.ConfigurationErrors) in
+      let server = try Server(settings, version: Gatehouse.configuration.version, errors: errors) { () throws(Server.ConfigurationErrors) in
         let fresh = Configuration.load(path: path)
         guard let settings = fresh.settings else { throw Server.ConfigurationErrors(lines: fresh.diagnostics.errors.map(\.line)) }
         for warning in fresh.diagnostics.warnings where warning.place != nil { errors.warning(warning.line) }

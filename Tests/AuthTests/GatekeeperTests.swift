@@ -402,7 +402,8 @@ import Testing
     }
     for text in wrong where text.hasPrefix("ghk_") {
       let asName = house.ask(basic(text, "secret"))
-      #expect(asName.refusal == Refusal(.mistypedToken), "a damaged token is still a secret: it is not in the log")
+      #expect(
+        asName.refusal?.reason == .mistypedToken && asName.refusal?.user == [], "a damaged token is still a secret: it is not in the log")
     }
     #expect(house.ask("alice", "wrong").refusal?.sentBearer == false)
   }

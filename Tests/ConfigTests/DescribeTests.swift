@@ -29,6 +29,7 @@ import Testing
           /etc/gatehouse/users
           1 user: 1 {SHA}
           verified passwords are remembered for 5m, 65536 at most
+          locked out for 10m after 10 failures within 1m; 1 network exempt
           realm "Authentication Required"
 
         Tokens
@@ -65,6 +66,9 @@ import Testing
 
         Workers
           one for each processor
+
+        Admin socket
+          unix:/run/gatehouse/admin.sock
 
         /etc/gatehouse/proxy.conf: can be used
         """)

@@ -72,7 +72,6 @@ import Testing
     for row in Table.rows {
       for place in row.places { #expect(seen.insert("\(place) \(row.name)").inserted, "\(row.name)") }
     }
-    for name in Table.announced { #expect(Table.row(name, in: .top) == nil) }
   }
 
   /// What `Limits` says of its numbers begins with the directive that sets them: that is how the complaint finds its line.
@@ -130,7 +129,7 @@ enum Minimal {
     let register = place == .register ? "users \(users)\nregister { \(line)\n}" : ""
     return """
       listen 127.0.0.1:0
-      \(at(.top))\(tokens)
+      \(at(.top))\(tokens)\(place == .lockout ? "lockout { \(line)\n}" : "")
       upstream u {
       server \(place == .upstreamTLS ? "https" : "http")://127.0.0.1:9
       \(at(.upstream))\(tls)

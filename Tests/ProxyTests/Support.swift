@@ -34,8 +34,8 @@ enum People {
 
     """
 
-  static func gatekeeper() throws -> Gatekeeper {
-    Gatekeeper(users: try UserTable(parsing: bytes(file)), cache: VerifiedCache(entries: 64))
+  static func gatekeeper(lockout: Lockout? = nil) throws -> Gatekeeper {
+    Gatekeeper(users: try UserTable(parsing: bytes(file)), cache: VerifiedCache(entries: 64), lockout: lockout)
   }
 
   static func basic(_ name: String, _ password: String = "secret") -> String {
@@ -58,8 +58,11 @@ enum People {
   }
 
   /// A check that a pool is to run: of `slow` (bcrypt) or `slower`.
-  static func check(_ name: String, _ password: String = "secret", _ gatekeeper: Gatekeeper) throws -> PasswordCheck {
+  static func check(_ name: String, _ password: String = "secret", _ gatekeeper: Gatekeeper, from client: ClientAddress = .unix) throws
+    -> PasswordCheck
+  {
     var scratch = Secret()
+    let context = RequestContext(client: client, now: context.now, instant: Instant.now())
     let decision = gatekeeper.decide(
       authorization: bytes(basic(name, password)).span, count: 1, method: bytes("GET").span, path: bytes("/").span, .validUser, context,
       scratch: &scratch)

@@ -18,6 +18,8 @@ struct Setup: Sendable {
   /// Further blocks; `upstream legacy` may be used in them.
   var more = ""
   var requirement = "valid-user"
+  /// Off, so that tests of something else may fail to log in as often as they like; nil is what holds when nothing is said.
+  var lockout: String? = "lockout off"
   var users = People.file
   /// Further files beside the configuration: names and what they hold.
   var files: [String: String] = [:]
@@ -35,6 +37,7 @@ struct Setup: Sendable {
     realm "Authentication Required"
     users users
     log access.log json
+    \(lockout ?? "")
     \(top)
     upstream legacy {
         server \(server ?? "http://127.0.0.1:\(upstreamPort)")
