@@ -97,7 +97,8 @@ public final class Gatekeeper: Sendable {
   ) -> Decision {
     // Also where nobody is required: which of two would the upstream take?
     if count > 1 { return .malformed(Refusal(.duplicateAuthorization)) }
-    if case .nobody = requirement { return .grant(Grant(nil, by: .none)) }
+    // Who sends credentials is asked for them, unless nothing depends on who he is.
+    if count == 0 || !requirement.asksWho, requirement.permitsNobody(from: context.client) { return .grant(Grant(nil, by: .none)) }
     if count == 0 { return .challenge(Refusal(.noCredentials)) }
     let (scheme, start) = AuthorizationValue.read(authorization)
     let proof: Proof
@@ -117,7 +118,7 @@ public final class Gatekeeper: Sendable {
   func decide(
     apiKey: Span<UInt8>, method: Span<UInt8>, path: Span<UInt8>, _ requirement: Requirement, _ context: RequestContext
   ) -> Decision {
-    if case .nobody = requirement { return .grant(Grant(nil, by: .none)) }
+    if !requirement.asksWho, requirement.permitsNobody(from: context.client) { return .grant(Grant(nil, by: .none)) }
     return conclude(self.apiKey(apiKey, context), method, path, requirement, context)
   }
 
@@ -339,12 +340,18 @@ public final class Gatekeeper: Sendable {
 
   // MARK: Whether he may
 
-  /// The last question, asked of authenticated users only: 403 must tell nothing to anybody else.
   private func admit(
     _ user: User, _ credential: Credential, _ method: Span<UInt8>, _ path: Span<UInt8>, _ requirement: Requirement,
     _ context: RequestContext
   ) -> Decision {
-    if let scope = credential.scope, !scope.covers(method: method, path: path) { return .deny(Refusal(.outOfScope, user: user.name)) }
-    return requirement.permits(user) ? .grant(Grant(user, by: credential)) : .deny(Refusal(.notPermitted, user: user.name))
+    if let refusal = objection(to: user, credential, method, path, requirement, context) { return .deny(refusal) }
+    return .grant(Grant(user, by: credential))
+  }
+
+  /// Grants a true preflight (`Preflight`) of a route that lets them pass, as long as there could be a user whom the route lets in from
+  /// there. Nil for every other request, which is to be decided as always.
+  public func decidePreflight(_ head: borrowing RequestHead, _ requirement: Requirement, _ context: RequestContext) -> Decision? {
+    guard case .absent = APIKeyField.find(options.apiKeyField, in: head), Preflight.isOne(head), requirement.permitsSomebody(from: context.client) else { return nil }
+    return .grant(Grant(nil, by: .none))
   }
 }

@@ -23,9 +23,13 @@ struct UserFileReader {
   /// Problems beyond `mostProblems`: a wrong file of a million lines must not become a million sentences.
   private var unsaid = 0
 
-  init(seed: SipHash, limit: HashLimit) {
+  /// Groups that are named elsewhere.
+  private let groupFile: GroupFile?
+
+  init(seed: SipHash, limit: HashLimit, groups: GroupFile? = nil) {
     self.seed = seed
     self.limit = limit
+    groupFile = groups
   }
 
   /// A line on its way to be a user.
@@ -135,8 +139,13 @@ struct UserFileReader {
         }
       }
     }
+    let name = ASCII.array(nameSpan)
+    if let fault = addGroups(of: name, &facts) {
+      note(line, "user \(quoted(nameSpan)) can't log in: \(fault)")
+      return nil
+    }
     return User(
-      name: ASCII.array(nameSpan), groups: facts.groups ?? .init(), hash: parsed, isLocked: facts.isLocked, expires: facts.expires,
+      name: name, groups: facts.groups ?? .init(), hash: parsed, isLocked: facts.isLocked, expires: facts.expires,
       created: facts.created, keys: facts.keys ?? [], line: line)
   }
 
@@ -199,6 +208,20 @@ struct UserFileReader {
     if read.joined.count > Self.longestGroups { return "the groups together have more than \(Self.longestGroups) bytes" }
     groups[text] = read
     facts.groups = read
+    return nil
+  }
+
+  /// Adds those of the group file. Why the user can't log in, when he can't.
+  private mutating func addGroups(of user: [UInt8], _ facts: inout Facts) -> String? {
+    guard let more = groupFile?.groups(of: user), !more.isEmpty else { return nil }
+    var all = facts.groups ?? .init()
+    for group in more where !all.list.contains(group) {
+      if !all.list.isEmpty { all.joined.append(0x2C) }
+      all.joined += group
+      all.list.append(group)
+    }
+    if all.joined.count > Self.longestGroups { return "the groups, those of the group file among them, have more than \(Self.longestGroups) bytes" }
+    facts.groups = all
     return nil
   }
 

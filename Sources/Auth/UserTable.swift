@@ -31,9 +31,13 @@ public final class UserTable: Sendable {
   /// Lines that can't be used make problems and their users can't log in; only a file that can't be a user file at all throws. `seed`
   /// decides which decoy an unknown name gets: with the same seed (and file) it is the same one after a restart. A hash that would cost
   /// more than `limit` is one of the things that can't be used.
-  public init(parsing file: [UInt8], seed: DecoySeed = .ofThisProcess, limit: HashLimit = .standard) throws(UserFileFault) {
+  ///
+  /// - Parameter groups: adds its groups to those that the lines name.
+  public init(
+    parsing file: [UInt8], seed: DecoySeed = .ofThisProcess, limit: HashLimit = .standard, groups: GroupFile? = nil
+  ) throws(UserFileFault) {
     self.seed = seed.key
-    var reader = UserFileReader(seed: seed.key, limit: limit)
+    var reader = UserFileReader(seed: seed.key, limit: limit, groups: groups)
     try reader.read(file)
     users = reader.users
     problems = reader.problems

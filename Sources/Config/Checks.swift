@@ -23,9 +23,13 @@ extension Reading {
     }
     checkLimits(name)
     checkHeaders()
+    checkForwardAuth()
+    checkPublicNetworks()
     finishIssuers()
-    let users = readUsers(name)
-    if let users { checkNamesExist(in: users) }
+    let groups = readGroups()
+    let users = readUsers(name, groups)
+    // Of a group file that can't be used it was said; who would be in its groups is not known.
+    if let users, groupsWord == nil || groups != nil { checkNamesExist(in: users, groups) }
     let tokenKeys = finishTokens()
     checkRegistration(users)
     warnOfClearText()
@@ -58,6 +62,9 @@ extension Reading {
       route.isRaw = draft.isRaw
       route.allowsTrace = draft.allowsTrace
       route.authorization = draft.authorization
+      route.passesPreflights = draft.passesPreflights ?? passesPreflights
+      route.isSilentForScripts = draft.isSilentForScripts ?? settings.isSilentForScripts
+      route.place = draft.place.shortText
       settings.routes.append(route)
     }
   }
@@ -133,10 +140,10 @@ extension Reading {
   // MARK: Users
 
   private var needsUsers: Bool {
-    routes.contains { $0.requirement != .nobody && $0.requirement != nil }
+    routes.contains { $0.requirement?.asksWho == true }
   }
 
-  private func readUsers(_ name: String) -> UserTable? {
+  private func readUsers(_ name: String, _ groups: GroupFile?) -> UserTable? {
     guard let word = usersWord, let path = settings.usersPath else {
       let anyUser = issuers.contains { $0.options.acceptsAnyUser }
       if needsUsers && !anyUser && topPlaces["users"] == nil {
@@ -154,7 +161,7 @@ extension Reading {
       return nil
     }
     do {
-      let table = try UserTable(parsing: bytes, limit: settings.limits.hashLimit)
+      let table = try UserTable(parsing: bytes, limit: settings.limits.hashLimit, groups: groups)
       warnIfWorldReadable(path, word, "user file")
       if table.users.isEmpty && needsUsers {
         diagnostics.warning(word.place, "the user file has no users, so that nobody can log in", hint: "gatehouse user add NAME")
@@ -170,7 +177,8 @@ extension Reading {
   }
 
   /// A name in `require` that nobody has lets nobody in: allowed (the user may come later), and often a slip.
-  private func checkNamesExist(in table: UserTable) {
+  private func checkNamesExist(in table: UserTable, _ groupFile: GroupFile?) {
+    warnOfStrangers(in: groupFile, table)
     // Only where it is asked for: there may be a million users.
     var groups: Set<[UInt8]> = []
     if routes.contains(where: { !$0.groups.isEmpty }) {

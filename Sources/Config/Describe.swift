@@ -41,7 +41,7 @@ struct Description {
   var text: String {
     var lines: [String] = []
     lines += section("Listeners", settings.listeners.map(listener))
-    lines += section("Routes, most specific first", Router(settings.routes).routes.map(route))
+    lines += section("Routes, most specific first", Router(settings.routes).routes.flatMap(route))
     lines += section("Upstreams", settings.upstreams.map(upstream))
     lines += section("Users", userLines.map { [$0] })
     if let tokens = settings.tokens { lines += section("Tokens", tokenLines(tokens).map { [$0] }) }
@@ -61,7 +61,8 @@ struct Description {
     [options.address.text, options.address.isUnix ? "HTTP, mode \(String(options.unixMode, radix: 8))" : "HTTP, no TLS"]
   }
 
-  private func route(_ route: Route) -> [String] {
+  /// A row, and beneath it the lines of a requirement that would make it too wide.
+  private func route(_ route: Route) -> [[String]] {
     var notes: [String] = []
     if let limit = route.bodyLimit { notes.append("bodies up to \(Value.text(size: Int(clamping: limit)))") }
     if route.isRaw { notes.append("raw path") }
@@ -71,19 +72,16 @@ struct Description {
     case .pass: notes.append("Authorization passed on")
     case .replace: notes.append("Authorization replaced")
     }
-    return [route.label, requirement(route.requirement), "to " + settings.upstreams[route.upstream].name, notes.joined(separator: ", ")]
+    if route.passesPreflights { notes.append("preflights pass") }
+    if route.isSilentForScripts { notes.append("no Basic challenge to scripts") }
+    let (requirement, more) = requirement(route.requirement)
+    return [[route.label, requirement, "to " + settings.upstreams[route.upstream].name, notes.joined(separator: ", ")]] + more.map { [$0] }
   }
 
-  private func requirement(_ requirement: Requirement) -> String {
-    switch requirement {
-    case .nobody: return "PUBLIC"
-    case .validUser: return "valid-user"
-    case .anyOf(let users, let groups):
-      func names(_ kind: String, _ names: Set<[UInt8]>) -> [String] {
-        names.isEmpty ? [] : [kind + " " + names.map { String(decoding: $0, as: UTF8.self) }.sorted().joined(separator: " ")]
-      }
-      return (names("user", users) + names("group", groups)).joined(separator: " or ")
-    }
+  private func requirement(_ requirement: Requirement) -> (cell: String, more: [String]) {
+    if requirement == .nobody { return ("PUBLIC", []) }
+    if !requirement.mentionsNobody && requirement.text.count <= 40 { return (requirement.text, []) }
+    return (requirement.mentionsNobody ? "PUBLIC IN PART" : "by rules", requirement.lines.map { "  require \($0)" })
   }
 
   private func upstream(_ options: UpstreamOptions) -> [String] {
@@ -115,6 +113,7 @@ struct Description {
     if users.usersWithoutPassword > 0 { kinds.append("\(users.usersWithoutPassword) with tokens only") }
     var lines = [path, counted(users.users.count, "user") + (kinds.isEmpty ? "" : ": " + kinds.joined(separator: ", "))]
     if users.keyCount > 0 { lines.append(counted(users.keyCount, "token")) }
+    if let groups = settings.groupsPath { lines.append("groups also from \(groups)") }
     let locked = users.users.count { $0.isLocked }
     if locked > 0 { lines.append("\(locked) locked") }
     let cache = settings.gatekeeper
@@ -182,6 +181,7 @@ struct Description {
     let options = settings.forwarding
     var rows = [["user", options.userField], ["groups", options.groupsField]]
     rows.append(["origin", "X-Forwarded-For, -Proto, -Host, -Port" + (options.setsForwarded ? ", Forwarded" : "")])
+    if let path = settings.forwardAuthPath { rows.append(["asked at", String(decoding: path, as: UTF8.self) + ", by trusted proxies"]) }
     let trusted = options.trustedProxies
     rows.append(["trusted", trusted.isEmpty ? "no proxy in front" : trusted.map(\.description).joined(separator: " ")])
     return rows
@@ -216,7 +216,8 @@ struct Description {
   /// A heading, the rows with their columns aligned, and an empty line.
   private func section(_ heading: String, _ rows: [[String]]) -> [String] {
     var widths: [Int] = []
-    for row in rows {
+    // What stands alone in its row makes no column wider.
+    for row in rows where row.count > 1 {
       for (i, cell) in row.enumerated() {
         if i == widths.count { widths.append(0) }
         widths[i] = max(widths[i], cell.count)
@@ -224,6 +225,7 @@ struct Description {
     }
     let lines = rows.map { row in
       var line = "  "
+      if row.count == 1 { return line + row[0] }
       for (i, cell) in row.enumerated() { line += cell + String(repeating: " ", count: widths[i] - cell.count + 2) }
       while line.last == " " { line.removeLast() }
       return line

@@ -8,8 +8,8 @@ import Proxy
 extension Table {
   static let generalRows: [Row] = [
     Row(
-      "include", in: .top, .upstream, .upstreamTLS, .route, .jwt, .register, .lockout, takes: "FILE|PATTERN", 1...1, isRepeatable: true,
-      elsewhere: ["import"],
+      "include", in: .top, .upstream, .upstreamTLS, .route, .jwt, .register, .lockout, .requirement, takes: "FILE|PATTERN", 1...1,
+      isRepeatable: true, elsewhere: ["import"],
       doc: "Reads the files that match, sorted by name, as if their text stood here; a pattern may match none."
     ) { _, _ in
       // Resolved before meaning is looked at: `Inclusion`.

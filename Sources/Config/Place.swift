@@ -10,6 +10,7 @@ public enum Place: String, CaseIterable, Sendable {
   case jwt
   case register
   case lockout
+  case requirement
 
   /// How messages say where something stands: "… belongs in an 'upstream' block".
   var phrase: String {
@@ -22,6 +23,7 @@ public enum Place: String, CaseIterable, Sendable {
     case .jwt: "in a 'jwt' block"
     case .register: "in the 'register' block"
     case .lockout: "in the 'lockout' block"
+    case .requirement: "in a block of 'require'"
     }
   }
 
@@ -36,6 +38,7 @@ public enum Place: String, CaseIterable, Sendable {
     case .jwt: "In `jwt { … }`"
     case .register: "In `register { … }`"
     case .lockout: "In `lockout { … }`"
+    case .requirement: "In `require all { … }` and `require any { … }`"
     }
   }
 }

@@ -1,5 +1,6 @@
 // From the tree to settings: looks each directive up in the table, refuses what stands wrong, and lets the row do the rest.
 
+import Auth
 import Net
 import Primitives
 import Proxy
@@ -14,6 +15,12 @@ final class Reading {
   var listeners: [(options: ListenOptions, word: Word)] = []
   var hasListen = false
   var usersWord: Word?
+  var groupsWord: Word?
+  var forwardAuthWord: Word?
+  /// Networks of routes that may let somebody in without a password.
+  var publicNetworks: [(range: AddressRange, place: SourceRange)] = []
+  /// What holds for routes that don't say otherwise.
+  var passesPreflights = false
   var upstreams: [UpstreamDraft] = []
   var routes: [RouteDraft] = []
   var issuers: [IssuerDraft] = []
@@ -30,6 +37,8 @@ final class Reading {
   var tokensInHand: TokensDraft?
   /// The 'register' block: its place, and words that are judged at the end.
   var registration: RegistrationDraft?
+  /// The rules of each block of `require` that is being read, outermost first.
+  var rulesInHand: [[Requirement.Rule]] = []
 
   init(diagnostics: Diagnostics) {
     self.diagnostics = diagnostics

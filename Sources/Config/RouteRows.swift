@@ -1,4 +1,4 @@
-// `route … { … }`: which requests, who may, and where they go.
+// `route … { … }`: which requests, and where they go. Who may is `RequireRows`'.
 
 import Auth
 import HTTP
@@ -18,13 +18,6 @@ extension Table {
       "upstream", in: .route, takes: "NAME", 1...1, elsewhere: ["proxy_pass", "reverse_proxy", "use_backend", "ProxyPass"],
       doc: "Where its requests go."
     ) { reading, directive in reading.routeInHand?.upstream = directive.arguments[0] },
-    Row(
-      "require", in: .route, takes: "nobody|valid-user|user NAME…|group NAME…", 1...1024, isRepeatable: true,
-      elsewhere: ["auth_basic", "basic_auth", "satisfy"],
-      doc:
-        "Who may pass: `nobody` in particular (a public route), any user, or those named; "
-        + "of several `user` and `group` lines one is enough."
-    ) { reading, directive in reading.require(directive) },
     Row(
       "body_limit", in: .route, takes: "SIZE|none", 1...1, standard: "none", elsewhere: ["client_max_body_size", "LimitRequestBody"],
       doc: "Largest body of a request; 413 beyond."
@@ -62,6 +55,9 @@ struct RouteDraft {
   var path: Word?
   var isExact = false
   var upstream: Word?
+  /// Of each `require` line that can be used. Nil when there are too many of them.
+  var rules: [Requirement.Rule] = []
+  var rulePlaces: [SourceRange] = []
   var requirement: Requirement?
   /// Who is named, for checking them against the user file.
   var users: [Word] = []
@@ -72,6 +68,8 @@ struct RouteDraft {
   var isRaw = false
   var allowsTrace = false
   var authorization = Route.AuthorizationPolicy.strip
+  var passesPreflights: Bool?
+  var isSilentForScripts: Bool?
 }
 
 extension Reading {
@@ -84,6 +82,7 @@ extension Reading {
     guard var draft = routeInHand else { return }
     draft.names = names
     routeInHand = nil
+    demand(&draft)
     if let word = draft.path { checkCanonical(word, isRaw: draft.isRaw) }
     routes.append(draft)
   }
@@ -159,9 +158,11 @@ extension Reading {
   }
 
   /// A path that no request's canonical form can begin with would never be covered: it has to be written canonically.
-  private func checkCanonical(_ word: Word, isRaw: Bool) {
+  @discardableResult
+  func checkCanonical(_ word: Word, isRaw: Bool) -> Bool {
     if word.text.utf8.contains(where: { $0 == 0x3F || $0 == 0x23 }) {
-      return wrong(word, "is no path", hint: "'?' and '#' end a path, and the query is not looked at")
+      wrong(word, "is no path", hint: "'?' and '#' end a path, and the query is not looked at")
+      return false
     }
     var canonical = ByteBuffer()
     let written = Array(word.text.utf8)
@@ -169,49 +170,18 @@ extension Reading {
       isRaw
       ? CanonicalPath.comparable(written.span, decodingSlashes: false, into: &canonical)
       : CanonicalPath.canonicalize(written.span, into: &canonical, raw: false)
-    if let failure { return wrong(word, "would be refused in a request: \(failure.reason)") }
+    if let failure {
+      wrong(word, "would be refused in a request: \(failure.reason)")
+      return false
+    }
     if canonical.array() != written {
-      return wrong(word, "is not in canonical form, so that it would match nothing", hint: "write \(ASCII.string(canonical.span))")
+      wrong(word, "is not in canonical form, so that it would match nothing", hint: "write \(ASCII.string(canonical.span))")
+      return false
     }
     if word.text.hasSuffix("*") {
       diagnostics.warning(word.place, "'*' in a path is a character like others", hint: "a path covers all that is beneath it without one")
     }
-  }
-
-  // MARK: Who may
-
-  func require(_ directive: Directive) {
-    let word = directive.arguments[0]
-    let names = Array(directive.arguments.dropFirst())
-    guard let kind = choice(word, [("nobody", 0), ("valid-user", 1), ("user", 2), ("group", 3)]) else { return }
-    if kind < 2 {
-      if let extra = names.first { return diagnostics.error(extra.place, "'require \(word.text)' takes no names") }
-      return demand(kind == 0 ? .nobody : .validUser, at: directive)
-    }
-    guard !names.isEmpty else { return diagnostics.error(word.place, "'require \(word.text)' takes one name at least") }
-    for name in names {
-      let bytes = Array(name.text.utf8)
-      if let fault = kind == 2 ? UserName.fault(bytes.span) : UserName.groupFault(bytes.span) {
-        return wrong(name, "can't be the name of a \(word.text): \(fault)")
-      }
-    }
-    let added = Set(names.map { Array($0.text.utf8) })
-    demand(kind == 2 ? .anyOf(users: added, groups: []) : .anyOf(users: [], groups: added), at: directive)
-    if kind == 2 { routeInHand?.users += names } else { routeInHand?.groups += names }
-  }
-
-  /// Several `user` and `group` lines add up; nothing else does.
-  private func demand(_ requirement: Requirement, at directive: Directive) {
-    switch (routeInHand?.requirement, requirement) {
-    case (nil, _):
-      routeInHand?.requirement = requirement
-    case (.anyOf(let users, let groups), .anyOf(let moreUsers, let moreGroups)):
-      routeInHand?.requirement = .anyOf(users: users.union(moreUsers), groups: groups.union(moreGroups))
-    default:
-      diagnostics.error(
-        directive.place, "this contradicts the 'require' before it",
-        hint: "only 'require user' and 'require group' can stand together; one of them is then enough")
-    }
+    return true
   }
 
   // MARK: What with

@@ -54,5 +54,8 @@ public struct AddressRange: Hashable, Sendable {
   /// Whether no bit is set beyond the prefix.
   var isAligned: Bool { base.high & ~Self.mask(prefix) == 0 && base.low & ~Self.mask(prefix - 64) == 0 }
 
+  /// Whether some address is in both. (One of two networks holds the other, or they have nothing in common.)
+  public func overlaps(_ other: AddressRange) -> Bool { contains(other.base) || other.contains(base) }
+
   private static func mask(_ bits: Int) -> UInt64 { bits <= 0 ? 0 : ~UInt64(0) << UInt64(64 - min(bits, 64)) }
 }

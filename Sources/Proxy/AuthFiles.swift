@@ -19,22 +19,28 @@ final class AuthFiles {
   private var refusedPasswords = RefusedPasswords()
   private let refusedPath: String?
   private let userFile: UserDirectory
+  private let groupFile: GroupDirectory
+  private let groups = GroupsInForce()
+  /// What a change of the groups is told with, once the users have been made anew.
+  private var groupsNotice: String?
   private let tokens: TokenFiles?
   let issuerKeys: IssuerKeys
 
   /// - Parameter revocations: those in force, which outlive a reload.
   init(_ settings: Settings, revocations: Revocations) {
-    userFile = UserDirectory(path: settings.usersPath, hashLimit: settings.limits.hashLimit)
+    userFile = UserDirectory(path: settings.usersPath, hashLimit: settings.limits.hashLimit, groups: groups)
+    groupFile = GroupDirectory(path: settings.groupsPath)
     tokens = settings.tokens.map { TokenFiles($0, revocations) }
     issuerKeys = IssuerKeys(settings.issuers)
     refusedPath = settings.registration?.refusedPath
   }
 
   /// What there is to watch.
-  var paths: [String] { [userFile.path].compactMap { $0 } + (tokens?.paths ?? []) + issuerKeys.paths }
+  var paths: [String] { [userFile.path, groupFile.path].compactMap { $0 } + (tokens?.paths ?? []) + issuerKeys.paths }
 
   /// Reads everything at a start or a reload: waits until it holds still. Throws when something can't be used. What is to be told is returned.
   func readSettled() throws(ServerFailure) -> [String] {
+    groups.file = try groupFile.readSettled()
     users = try userFile.readSettled()
     if let refusedPath { refusedPasswords = try Self.readRefused(refusedPath) }
     try issuerKeys.readSettled()
@@ -47,18 +53,31 @@ final class AuthFiles {
   }
 
   /// Whether some file looks other than at the end of the last reading: for changes that nobody tells.
-  func looksChanged() -> Bool { userFile.looksChanged() || tokens?.looksChanged() == true || issuerKeys.looksChanged() }
+  func looksChanged() -> Bool { userFile.looksChanged() || groupFile.looksChanged() || tokens?.looksChanged() == true || issuerKeys.looksChanged() }
 
   /// Looks once at each.
   func look() -> Look {
     var isChanging = false
     var notices: [String] = []
     var failures: [String] = []
+    switch groupFile.look() {
+    case .changing: isChanging = true
+    case .unchanged: break
+    case .value(let fresh):
+      groups.file = fresh
+      groupsNotice = "groups reloaded: \(fresh?.groupCount ?? 0) groups, \(fresh?.memberCount ?? 0) members"
+      userFile.readAgain()
+    case .failed(let reason): failures.append("\(reason); the groups before stay in force")
+    }
     switch userFile.look() {
     case .changing: isChanging = true
     case .unchanged: break
     case .value(let fresh):
       users = fresh
+      if let notice = groupsNotice {
+        notices.append(notice)
+        groupsNotice = nil
+      }
       notices.append("users reloaded: \(fresh.users.count) users")
     case .failed(let reason): failures.append("\(reason); the users before stay in force")
     }

@@ -49,6 +49,8 @@ final class Connection {
   var endpoint: Endpoint?
   /// The request to one of them, once it was accepted.
   var own: OwnRequest?
+  /// The request of another server that is asked about, or was before. Made where `forward_auth` is used.
+  var inquiry: Inquiry?
 
   // Times.
   var lastRead: Instant

@@ -14,6 +14,7 @@ extension Connection {
   func requirement(of endpoint: Endpoint) -> Requirement {
     guard let options = snapshot.settings.registration else { return .validUser }
     switch (endpoint, options.policy) {
+    case (.forwardAuth, _): return .validUser
     case (.users, .group(let group)): return .anyOf(users: [], groups: [group])
     case (.users, _), (.nothing, _): return .nobody
     case (.user, _), (.password, _): return .validUser
@@ -23,7 +24,7 @@ extension Connection {
   /// Answers what is the same for everybody. False when it did.
   func checkEndpoint() -> Bool {
     switch endpoint {
-    case nil:
+    case nil, .forwardAuth:
       return true
     case .users:
       guard head.method == .post else { return answer(.notAllowed("POST")) }
@@ -46,6 +47,7 @@ extension Connection {
   func accept(_ endpoint: Endpoint, _ grant: consuming Grant) {
     var name: [UInt8] = []
     switch endpoint {
+    case .forwardAuth: return answerInquiry(grant)
     case .user(let segment), .password(let segment): name = Endpoints.decoded(worker.targetBuffer, segment)
     case .users, .nothing: break
     }
@@ -63,7 +65,7 @@ extension Connection {
     case .users: register(own)
     case .user: answer(lookUp(own))
     case .password: changePassword(own)
-    case .nothing: answer(.problem(404, "There is nothing here"))
+    case .nothing, .forwardAuth: answer(.problem(404, "There is nothing here"))
     }
   }
 

@@ -138,6 +138,12 @@ extension Connection {
   /// Finds the route and asks the gatekeeper. Who may not pass learns nothing of routes: 404 comes after authentication.
   func judge() {
     guard findRoute(), endpoint == nil || checkEndpoint() else { return }
+    if record.isInquiry, let inquiry { return judge(inquiry) }
+    if let index = record.route, snapshot.router.routes[index].passesPreflights,
+      let decision = worker.gatekeeper.decidePreflight(head, requirement, requestContext)
+    {
+      return decided(decision)
+    }
     decided(
       worker.gatekeeper.decide(
         head, target: worker.targetBuffer, pathLength: targetPathLength, requirement, requestContext, scratch: &worker.credentials))
@@ -160,6 +166,13 @@ extension Connection {
     case .route(let index):
       record.route = index
       requirement = snapshot.router.routes[index].requirement
+    case .endpoint(.forwardAuth) where peer.isTrusted:
+      endpoint = .forwardAuth
+      return findInquiry()
+    case .endpoint(.forwardAuth):
+      // To anybody else it is not there: what he writes into the fields is not looked at.
+      record.route = nil
+      requirement = .validUser
     case .endpoint(let found):
       record.route = nil
       endpoint = found
@@ -178,7 +191,8 @@ extension Connection {
     case .challenge(let refusal):
       refused(refusal, status: 401)
     case .malformed(let refusal):
-      refused(refusal, status: 400)
+      // To the server in front, 400 is its own fault.
+      refused(refusal, status: record.isInquiry ? 403 : 400)
     case .deny(let refusal):
       refused(refusal, status: 403)
     case .tooManyFailures(let refusal, let seconds):
@@ -217,7 +231,11 @@ extension Connection {
     case .matched, .failed:
       // The configuration and the users of now, not of then: a user removed while the check ran is removed.
       adoptLatest()
-      if findRoute(), endpoint == nil || checkEndpoint() {
+      record.isInquiry = false
+      if !findRoute() || (endpoint != nil && !checkEndpoint()) { break }
+      if record.isInquiry, let inquiry {
+        settle(inquiry, check, matched: outcome == .matched)
+      } else {
         decided(
           worker.gatekeeper.settle(
             check, matched: outcome == .matched, method: head.bytes[head.methodRange], target: worker.targetBuffer,
@@ -288,7 +306,7 @@ extension Connection {
     var details = beginReply(status, closes: closes)
     if let i = head.firstIndex(of: .accept) { details.wantsJSON = Replies.wantsJSON(accept: head.bytes[head.fields[i].value]) }
     switch status {
-    case 401: details.challenge = sentBearer ? snapshot.invalidTokenChallenge : snapshot.challenge
+    case 401: details.challenge = challenge
     case 429: details.retryAfter = retryAfter
     case 503: details.retryAfter = 5
     case 405: details.allow = "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH"
@@ -299,6 +317,14 @@ extension Connection {
     let identifier = requestID
     record.bytesOut += UInt64(Replies.write(status, details, date: date.span, requestID: identifier.span, to: &output))
     worker.markDirty(self)
+  }
+
+  private var challenge: Replies.Challenge {
+    let isSilent = record.route.map { snapshot.router.routes[$0].isSilentForScripts } ?? snapshot.settings.isSilentForScripts
+    if isSilent && ScriptRequest.isOne(head) {
+      return sentBearer ? snapshot.silentInvalidTokenChallenge : snapshot.silentChallenge
+    }
+    return sentBearer ? snapshot.invalidTokenChallenge : snapshot.challenge
   }
 
   func beginReply(_ status: Int, closes: Bool) -> Replies.Details {
@@ -336,6 +362,14 @@ extension Connection {
   func log(_ ending: Exchange.Ending) {
     guard serial != 0 else { return }
     if ending == .gone && record.status == 0 { record.status = 499 }
+    // Of a request about another, the other is of interest.
+    if record.isInquiry, let inquiry {
+      AccessLogFormat.append(
+        record, head: inquiry.head, peer: peer, requestID: requestID, snapshot: snapshot, duration: worker.now.since(record.began),
+        to: &worker.logLines)
+      serial = 0
+      return
+    }
     AccessLogFormat.append(
       record, head: head, peer: peer, requestID: requestID, snapshot: snapshot, duration: worker.now.since(record.began),
       to: &worker.logLines)

@@ -12,6 +12,8 @@ enum Endpoint: Equatable, Sendable {
   case user(Range<Int>)
   /// The password of one user.
   case password(Range<Int>)
+  /// Where servers in front ask about requests of theirs.
+  case forwardAuth
   /// Beneath a path of ours, and nothing: 404.
   case nothing
 }
@@ -28,22 +30,29 @@ struct Endpoints: Sendable {
 
   /// Canonical, without a closing slash; nil where nobody registers.
   private let users: [UInt8]?
+  private let forwardAuth: [UInt8]?
 
   init(_ settings: Settings = Settings()) {
     users = settings.registration.map(\.path)
+    forwardAuth = settings.forwardAuthPath
   }
 
   /// - Parameter path: canonical, without query; `*` is never ours.
   func find(_ path: Span<UInt8>) -> Verdict {
-    guard let users else { return .none }
-    let found = Self.find(path, users)
+    if users == nil && forwardAuth == nil { return .none }
+    let found = findReading(path)
     if PathPrefix.hasSecondReading(path) {
       var reading = ByteBuffer()
       // A reading that leads out of its folder belongs to nobody; where it is not ours, the router says the same of it.
-      let isOurs = PathPrefix.read(path, as: &reading) && Self.find(reading.span, users) != nil
+      let isOurs = PathPrefix.read(path, as: &reading) && findReading(reading.span) != nil
       if isOurs != (found != nil) { return .ambiguous }
     }
     return found.map { .endpoint($0) } ?? .none
+  }
+
+  private func findReading(_ path: Span<UInt8>) -> Endpoint? {
+    if let forwardAuth, ASCII.equals(path, forwardAuth.span) { return .forwardAuth }
+    return users.flatMap { Self.find(path, $0) }
   }
 
   private static func find(_ path: Span<UInt8>, _ users: [UInt8]) -> Endpoint? {

@@ -16,6 +16,8 @@ struct ExchangeRecord {
   var status = 0
   /// Index of the route in the snapshot's router.
   var route: Int?
+  /// Whether it is about a request of another server, which `Connection.inquiry` holds.
+  var isInquiry = false
   /// Who was let through.
   var user: User?
   /// Who was named and not let through: bounded and printable, or empty.

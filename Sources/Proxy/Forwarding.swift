@@ -123,7 +123,7 @@ enum Forwarding {
       default:
         if context.rules.isOurs(name) { continue }
         // Where the method was judged, the service must not be told another one.
-        if !context.route.methods.isEmpty && overridesMethod(name) { continue }
+        if !context.route.methods.isEmpty && MethodOverride.isName(name) { continue }
       }
       request.add(name, head.bytes[field.value])
     }
@@ -145,14 +145,6 @@ enum Forwarding {
     request.seal()
     return request
   }
-
-  /// `X-HTTP-Method-Override` and its like, which many frameworks obey.
-  private static func overridesMethod(_ name: Span<UInt8>) -> Bool {
-    for candidate in methodOverrides where FieldName.areAliases(name, candidate.span) { return true }
-    return false
-  }
-
-  private static let methodOverrides = ["x-http-method-override", "x-http-method", "x-method-override"].map { Array($0.utf8) }
 
   /// Whether a scheme speaks for its request alone. NTLM and Negotiate authenticate the connection; of a scheme that we don't know that is to be feared.
   private static func authenticatesRequest(_ value: Span<UInt8>) -> Bool {

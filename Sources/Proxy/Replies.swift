@@ -35,6 +35,13 @@ enum Replies {
     return (Challenge(bytes: basic + line(values.bearer)), Challenge(bytes: basic + line(values.invalidBearer)))
   }
 
+  /// Those without Basic, at which a browser opens a dialog. A 401 has to have one (RFC 9110 section 11.6.1): Bearer, which browsers leave
+  /// to the script.
+  static func renderSilentChallenges(realm: String) -> (plain: Challenge, invalidToken: Challenge) {
+    guard let values = Auth.Challenge(realm: realm) ?? Auth.Challenge(realm: "") else { preconditionFailure("an empty realm is a realm") }
+    return (Challenge(bytes: line(values.bearer)), Challenge(bytes: line(values.invalidBearer)))
+  }
+
   private static func line(_ value: [UInt8]) -> [UInt8] {
     Array("WWW-Authenticate: ".utf8) + value + Array("\r\n".utf8)
   }

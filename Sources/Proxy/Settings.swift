@@ -39,6 +39,12 @@ public struct Route: Equatable, Sendable {
   public var isRaw = false
   public var allowsTrace = false
   public var authorization = AuthorizationPolicy.strip
+  /// Whether a CORS preflight passes without credentials (`preflight pass`).
+  public var passesPreflights = false
+  /// Whether a 401 to a script has no Basic challenge (`challenge silent-for-xhr`).
+  public var isSilentForScripts = false
+  /// Where it was written: `proxy.conf:30`.
+  public var place = ""
   /// How the route is named in logs: as the config wrote it.
   public var label: String
 
@@ -108,6 +114,8 @@ public struct Settings: Sendable {
   public var workers = 0
   /// The user file's path.
   public var usersPath: String?
+  /// Apache's group file, whose groups are added to those of the user file.
+  public var groupsPath: String?
   public var gatekeeper = GatekeeperOptions()
   /// Signed tokens; nil for none.
   public var tokens: TokenOptions?
@@ -117,7 +125,11 @@ public struct Settings: Sendable {
   public var lockout: LockoutOptions? = LockoutOptions()
   public var upstreams: [UpstreamOptions] = []
   public var routes: [Route] = []
+  /// Whether a 401 to a script has no Basic challenge, where no route says so.
+  public var isSilentForScripts = false
   public var forwarding = ForwardingOptions()
+  /// Where trusted proxies ask about requests of theirs; canonical. Nil where they can't.
+  public var forwardAuthPath: [UInt8]?
   public var accessLog = AccessLogOptions()
   public var logLevel = LogLevel.notice
   public var admin = AdminPlace.standard

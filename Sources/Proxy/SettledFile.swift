@@ -29,6 +29,9 @@ final class SettledFile<Value> {
   /// Whether it may be missing from the start, which is then as good as an empty one.
   private let mayBeMissing: Bool
   private var isKnownMissing = false
+  private var isStale = false
+  /// It was complained about, and looks as it did then.
+  private var isGivenUp = false
 
   /// How the file is called in messages: `users`, `keys`.
   private let subject: String
@@ -57,13 +60,21 @@ final class SettledFile<Value> {
     return (try? UserFile(path: path).look()) != lastSeen
   }
 
+  /// The next looks read the file although it may not have changed: what it is read with has.
+  func readAgain() {
+    isStale = true
+    isGivenUp = false
+  }
+
   /// Looks once.
   func look() -> Look {
     guard let path else { return .unchanged }
     let file = UserFile(path: path)
     do throws(DurableFileError) {
       let now = try file.look()
-      if now == inForce {
+      if isGivenUp && now == lastSeen { return .unchanged }
+      isGivenUp = false
+      if now == inForce && !isStale {
         candidate = nil
         looks = 0
         lastSeen = now
@@ -93,6 +104,7 @@ final class SettledFile<Value> {
       }
       // A rename leaves no gap, but a removal before a copy does.
       candidate = nil
+      if isGivenUp && lastSeen == nil { return .unchanged }
       return wait("\(subject) \(error)")
     }
   }
@@ -110,6 +122,7 @@ final class SettledFile<Value> {
     candidate = nil
     looks = 0
     isKnownMissing = false
+    isGivenUp = false
     while true {
       switch look() {
       case .value(let value): return value
@@ -123,6 +136,7 @@ final class SettledFile<Value> {
     looks += 1
     if looks < FileSettling.patience { return .changing }
     looks = 0
+    isGivenUp = true
     // Given up until the file changes again.
     lastSeen = path.flatMap { try? UserFile(path: $0).look() }
     return .failed(reason)
@@ -131,6 +145,7 @@ final class SettledFile<Value> {
   private func take(_ reading: FileReading, _ path: String) -> Look {
     candidate = nil
     looks = 0
+    isStale = false
     // Also when it can't be used: it is not to be tried again until it changes.
     inForce = reading.look
     lastSeen = reading.look

@@ -20,6 +20,9 @@ final class Snapshot: Sendable {
   let logTexts: [AccessLogFormat.RouteTexts]
   let challenge: Replies.Challenge
   let invalidTokenChallenge: Replies.Challenge
+  /// The same for scripts that are not to be challenged by Basic.
+  let silentChallenge: Replies.Challenge
+  let silentInvalidTokenChallenge: Replies.Challenge
 
   init(settings: Settings, passwords: PasswordRules? = nil) {
     self.settings = settings
@@ -29,6 +32,7 @@ final class Snapshot: Sendable {
     rules = ForwardingRules(settings.forwarding, apiKeyField: settings.gatekeeper.apiKeyField)
     logTexts = router.routes.map { AccessLogFormat.RouteTexts(route: $0.label, upstream: settings.upstreams[$0.upstream].name) }
     (challenge, invalidTokenChallenge) = Replies.renderChallenges(realm: settings.gatekeeper.realm, offersBearer: true)
+    (silentChallenge, silentInvalidTokenChallenge) = Replies.renderSilentChallenges(realm: settings.gatekeeper.realm)
   }
 }
 

@@ -6,11 +6,26 @@ import Primitives
 typealias UserDirectory = SettledFile<UserTable>
 
 extension SettledFile<UserTable> {
-  /// - Parameter hashLimit: what a check of a user's hash may cost.
-  convenience init(path: String?, hashLimit: HashLimit = .standard) {
+  /// - Parameters:
+  ///   - hashLimit: what a check of a user's hash may cost.
+  ///   - groups: those in force, added to the ones that the file names. Whoever changes them has the file read again.
+  convenience init(path: String?, hashLimit: HashLimit = .standard, groups: GroupsInForce = GroupsInForce()) {
     self.init("users", path: path, none: UserTable()) { bytes, _ in
-      try UserTable(parsing: bytes, seed: decoySeed, limit: hashLimit)
+      try UserTable(parsing: bytes, seed: decoySeed, limit: hashLimit, groups: groups.file)
     }
+  }
+}
+
+/// The group file as it was last read; users are made with it. Belongs to the main thread.
+final class GroupsInForce {
+  var file: GroupFile?
+}
+
+typealias GroupDirectory = SettledFile<GroupFile?>
+
+extension SettledFile<GroupFile?> {
+  convenience init(path: String?) {
+    self.init("groups", path: path, none: nil) { bytes, _ in try GroupFile(parsing: bytes) }
   }
 }
 

@@ -16,6 +16,9 @@ import Testing
 
         Routes, most specific first
           GET = /healthz                  PUBLIC                     to legacy
+          /reports/                       PUBLIC IN PART             to legacy  preflights pass, no Basic challenge to scripts
+            require all { not group guests; any { from 10.0.0.0/8 ::1; all { valid-user; scope reports }; user alice; group admin } }
+            require all { nobody; from 10.1.0.0/16 }
           GET,HEAD *.example.com /files/  valid-user                 to secure  raw path
           /admin/                         user alice or group admin  to legacy  bodies up to 10m, Authorization replaced
           /                               valid-user                 to legacy
@@ -28,6 +31,7 @@ import Testing
         Users
           /etc/gatehouse/users
           1 user: 1 {SHA}
+          groups also from /etc/gatehouse/groups
           verified passwords are remembered for 5m, 65536 at most
           locked out for 10m after 10 failures within 1m; 1 network exempt
           realm "Authentication Required"
@@ -53,10 +57,11 @@ import Testing
           errors  standard error, notice and above
 
         Identity
-          user     X-Forwarded-User
-          groups   X-Forwarded-Groups
-          origin   X-Forwarded-For, -Proto, -Host, -Port
-          trusted  127.0.0.1 ::1
+          user      X-Forwarded-User
+          groups    X-Forwarded-Groups
+          origin    X-Forwarded-For, -Proto, -Host, -Port
+          asked at  /auth, by trusted proxies
+          trusted   127.0.0.1 ::1
 
         Limits
           request      line 8k, header 32k in 100 lines

@@ -31,6 +31,7 @@ import Testing
   static func loadExample() throws -> (Configuration, Scratch) {
     let scratch = try Scratch()
     try scratch.write("users", "alice:{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=:groups=admin\n")
+    try scratch.write("groups", "guests: alice\n")
     for name in ["ca.pem", "client.pem", "client.key"] { try scratch.write("tls/\(name)", "x") }
     // RFC 7515 appendix A.3.
     let point = #""x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0""#
@@ -56,7 +57,12 @@ import Testing
       for directive in directives {
         found.insert("\(place) \(directive.name.text)")
         guard let block = directive.block else { continue }
-        note(block.directives, place == .upstream ? .upstreamTLS : Place(rawValue: directive.name.text) ?? .route)
+        switch (place, directive.name.text) {
+        case (.top, "upstream"): note(block.directives, .upstream)
+        case (.upstream, _): note(block.directives, .upstreamTLS)
+        case (.route, _), (.requirement, _): note(block.directives, .requirement)
+        default: note(block.directives, Place(rawValue: directive.name.text) ?? .route)
+        }
       }
     }
     note(directives, .top)

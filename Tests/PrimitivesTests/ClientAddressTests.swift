@@ -25,6 +25,16 @@ import Testing
     #expect(!AddressRange(.unix, prefix: 0).contains(ten))
   }
 
+  @Test func ofTwoNetworksOneHoldsTheOtherOrTheyHaveNothingInCommon() {
+    let net = AddressRange(.ipv4(10 << 24), prefix: 96 + 8)
+    for other in [AddressRange(ten, prefix: 128), AddressRange(.ipv4(0), prefix: 96), net] {
+      #expect(net.overlaps(other) && other.overlaps(net))
+    }
+    for other in [AddressRange(.ipv4(11 << 24), prefix: 128), AddressRange(.ipv6(high: 0, low: 0), prefix: 0), AddressRange(.unix, prefix: 0)] {
+      #expect(!net.overlaps(other) && !other.overlaps(net))
+    }
+  }
+
   @Test func aMappedAddressIsTheIPv4One() {
     #expect(ClientAddress.ipv6(high: 0, low: 0xFFFF_0A00_0001) == ten)
   }

@@ -1,0 +1,86 @@
+// Requests about requests of another server (`forward_auth`): the part of `Connection` that judges them and says what came of it.
+
+import Auth
+import HTTP
+import Primitives
+
+extension Connection {
+  /// Finds what is asked about and the route that it belongs to; its target stands in the worker's buffer then. False when the request was
+  /// answered.
+  func findInquiry() -> Bool {
+    let inquiry = self.inquiry ?? Inquiry()
+    self.inquiry = inquiry
+    switch inquiry.read(head, limits: snapshot.settings.limits.head, rules: snapshot.rules) {
+    case nil:
+      break
+    case .unclear(let reason):
+      worker.complain(about: "forward_auth", "\(reason) (request \(String(decoding: requestID, as: UTF8.self)))")
+      record.reason = "\(reason)"
+      perform(exchange.refused(status: 400))
+      return false
+    case .refused(let reason):
+      record.reason = "\(reason)"
+      perform(exchange.refused(status: 403))
+      return false
+    }
+    record.isInquiry = true
+    // Our own paths are nothing to others: what is asked about is another server's request.
+    switch RequestRouting.find(inquiry.head, in: snapshot.router, target: &worker.targetBuffer) {
+    case .route(let index):
+      record.route = index
+      requirement = snapshot.router.routes[index].requirement
+    case .none, .endpoint:
+      record.route = nil
+      requirement = .validUser
+    case .refused(let reason):
+      record.reason = "\(reason)"
+      perform(exchange.refused(status: 403))
+      return false
+    }
+    return true
+  }
+
+  /// The same question as for a request of ours, about another. A preflight is no exception here: whether it has a body is not seen.
+  func judge(_ inquiry: Inquiry) {
+    decided(
+      worker.gatekeeper.decide(
+        inquiry.head, target: worker.targetBuffer, pathLength: inquiry.pathLength(of: worker.targetBuffer), requirement, requestContext,
+        scratch: &worker.credentials))
+  }
+
+  func settle(_ inquiry: Inquiry, _ check: PasswordCheck, matched: Bool) {
+    decided(
+      worker.gatekeeper.settle(
+        check, matched: matched, of: inquiry.head, target: worker.targetBuffer, pathLength: inquiry.pathLength(of: worker.targetBuffer),
+        requirement, requestContext))
+  }
+
+  /// Says that the other server may let the request pass, and who it is. Both fields are always there, empty where there is no user or no
+  /// group: servers copy them, and Caddy 2.6 puts the text of its placeholder where one is missing.
+  func answerInquiry(_ grant: consuming Grant) {
+    guard let index = record.route, let inquiry else {
+      record.reason = "no route"
+      return perform(exchange.refused(status: 403))
+    }
+    if inquiry.head.method == .trace && !snapshot.router.routes[index].allowsTrace {
+      record.reason = "TRACE is not allowed"
+      return perform(exchange.refused(status: 403))
+    }
+    let fields: [OwnReply.Field] = [
+      .init(snapshot.rules.userField, grant.user?.name ?? []), .init(snapshot.rules.groupsField, grant.user?.joinedGroups ?? []),
+      .init("X-Request-Id", requestID),
+    ]
+    answer(OwnReply(200, fields, reason: "asked for by another server"))
+  }
+}
+
+extension Gatekeeper {
+  /// The same for the method of `head`.
+  fileprivate func settle(
+    _ check: PasswordCheck, matched: Bool, of head: borrowing RequestHead, target: borrowing ByteBuffer, pathLength: Int,
+    _ requirement: Requirement, _ context: RequestContext
+  ) -> Decision {
+    settle(
+      check, matched: matched, method: head.bytes[head.methodRange], target: target, pathLength: pathLength, requirement, context)
+  }
+}
