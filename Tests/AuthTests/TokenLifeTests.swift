@@ -172,7 +172,7 @@ import Testing
     let widest = try TokenScope(items: [bytes("/" + String(repeating: "a", count: 1020))])
     for name in names {
       let token = try scene.issue(name, scope: widest)
-      #expect(token.utf8.count <= BasicScheme.longestToken)
+      #expect(token.utf8.count <= JWSParts.longest)
       #expect(scene.verdict(token) == "valid \(name)")
       #expect(scene.house.ask(token, "x").outcome == .denied(.outOfScope))
     }
