@@ -37,13 +37,12 @@ public final class VerifiedTokens: Sendable {
 
   func insert(_ token: VerifiedToken, _ code: SHA256.Digest, _ circumstances: Circumstances, at now: Instant, lifetime: Interval) {
     guard let shard = shard(code), lifetime.nanoseconds > 0 else { return }
-    let entry = Entry(code: code, circumstances: circumstances, deadline: now.advanced(by: lifetime).nanoseconds, token: token)
-    shard.state.withLock { $0.insert(entry) }
+    shard.state.withLock { $0.insert(token, code, circumstances, now.advanced(by: lifetime)) }
   }
 
   /// Entries held, those that are strangers by now among them.
   var count: Int {
-    shards.reduce(0) { sum, shard in sum + shard.state.withLock { $0.entries.count { $0 != nil } } }
+    shards.reduce(0) { sum, shard in sum + shard.state.withLock { $0.deadlines.count { $0 != 0 } } }
   }
 
   private static let shardCount = 16
@@ -63,18 +62,14 @@ public final class VerifiedTokens: Sendable {
     }
   }
 
-  private struct Entry: Sendable {
-    var code: SHA256.Digest
-    var circumstances: Circumstances
-    /// Nanoseconds on the monotonic clock.
-    var deadline: UInt64
-    var token: VerifiedToken
-  }
-
-  /// `sets` rows of `ways` places.
+  /// `sets` rows of `ways` places, an array for each thing that a place holds: looking for a code touches no token but its own.
   private struct Sets: Sendable {
     let sets: Int
-    var entries: [Entry?] = []
+    var codes: [SHA256.Digest] = []
+    var circumstances: [Circumstances] = []
+    /// Nanoseconds on the monotonic clock; 0 is a free place.
+    var deadlines: [UInt64] = []
+    var tokens: [VerifiedToken?] = []
 
     init(sets: Int) {
       self.sets = sets
@@ -85,29 +80,37 @@ public final class VerifiedTokens: Sendable {
     }
 
     mutating func touch(_ code: SHA256.Digest, _ circumstances: Circumstances, _ now: Instant, _ deadline: Instant) -> VerifiedToken? {
-      if entries.isEmpty { return nil }
+      if deadlines.isEmpty { return nil }
       let row = row(code)
-      for i in row..<row + VerifiedTokens.ways {
-        guard let entry = entries[i], entry.code == code else { continue }
-        guard entry.circumstances == circumstances, entry.deadline > now.nanoseconds else { return nil }
-        entries[i]?.deadline = deadline.nanoseconds
-        return entry.token
+      for i in row..<row + VerifiedTokens.ways where deadlines[i] > now.nanoseconds && codes[i] == code {
+        guard self.circumstances[i] == circumstances else { return nil }
+        deadlines[i] = deadline.nanoseconds
+        return tokens[i]
       }
       return nil
     }
 
-    mutating func insert(_ new: Entry) {
-      if entries.isEmpty { entries = [Entry?](repeating: nil, count: sets * VerifiedTokens.ways) }
-      let row = row(new.code)
+    mutating func insert(_ token: VerifiedToken, _ code: SHA256.Digest, _ circumstances: Circumstances, _ deadline: Instant) {
+      if deadlines.isEmpty {
+        let places = sets * VerifiedTokens.ways
+        codes = [SHA256.Digest](repeating: code, count: places)
+        self.circumstances = [Circumstances](repeating: circumstances, count: places)
+        deadlines = [UInt64](repeating: 0, count: places)
+        tokens = [VerifiedToken?](repeating: nil, count: places)
+      }
+      let row = row(code)
       var place = row
       for i in row..<row + VerifiedTokens.ways {
-        if entries[i]?.code == new.code {
+        if deadlines[i] != 0 && codes[i] == code {
           place = i
           break
         }
-        if (entries[i]?.deadline ?? 0) < (entries[place]?.deadline ?? 0) { place = i }
+        if deadlines[i] < deadlines[place] { place = i }
       }
-      entries[place] = new
+      codes[place] = code
+      self.circumstances[place] = circumstances
+      deadlines[place] = deadline.nanoseconds
+      tokens[place] = token
     }
   }
 }
