@@ -31,10 +31,12 @@ import Testing
     #expect(try AdminCommand("ban lift unix:") == .liftBans(.unix))
   }
 
-  @Test(arguments: [
+  private static let noCommands = [
     "", " ", "stop", "status now", "STATUS", "ban", "ban lift", "ban list all", "ban lift a b", "ban lift alice", "ban lift *",
     "ban lift 203.0.113.0/24", "reload\r",
-  ])
+  ]
+
+  @Test(arguments: noCommands)
   func whatIsNoCommandDoesNothing(line: String) {
     #expect(answer(line)?.isError == true)
   }
