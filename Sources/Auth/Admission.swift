@@ -44,7 +44,8 @@ extension Gatekeeper {
     let credential = scopeWords.map { words in
       Credential.token(
         VerifiedToken(
-          kind: .foreign, user: user, identifier: [], issued: context.now, expires: context.now, firstLogin: context.now, scopeWords: words))
+          kind: .foreign, user: user, identifier: [], issued: context.now, expires: context.now, firstLogin: context.now, scopeWords: words)
+      )
     }
     let refusal = objection(to: user, credential ?? .password, method, path, requirement, context)
     return Rehearsed(refusal: refusal, sources: requirement.reasons(.user(user, credential ?? .password), from: context.client).sources)

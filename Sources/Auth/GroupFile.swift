@@ -46,7 +46,9 @@ public struct GroupFile: Sendable {
 
   /// Members that `isKnown` does not know, with the line of their first mention, in the order of the lines.
   public func strangers(_ isKnown: (_ name: [UInt8]) -> Bool) -> [(name: [UInt8], line: Int)] {
-    lines.filter { !isKnown($0.key) }.map { (name: $0.key, line: $0.value) }.sorted { $0.line < $1.line }
+    lines.filter { !isKnown($0.key) }.map { (name: $0.key, line: $0.value) }.sorted { a, b in
+      a.line == b.line ? a.name.lexicographicallyPrecedes(b.name) : a.line < b.line
+    }
   }
 
   // MARK: Lines
@@ -81,7 +83,9 @@ public struct GroupFile: Sendable {
       switch word {
       case .unfinished: return "a quote is not closed"
       case .name(let name):
-        if let fault = UserName.fault(name.span) { return "a member of \"\(String(decoding: group, as: UTF8.self))\" can't be a user: \(fault)" }
+        if let fault = UserName.fault(name.span) {
+          return "a member of \"\(String(decoding: group, as: UTF8.self))\" can't be a user: \(fault)"
+        }
         if memberships[name]?.contains(group) == true { continue }
         memberships[name, default: []].append(group)
         if lines[name] == nil { lines[name] = number }

@@ -34,7 +34,8 @@ public enum Preflight {
   /// RFC 6454 section 7: `null`, or a scheme, `://` and an authority. (A browser sends one origin, never a list.)
   static func isOrigin(_ text: Span<UInt8>) -> Bool {
     if ASCII.equals(text, "null") { return true }
-    guard let colon = ASCII.firstIndex(of: 0x3A, in: text), colon > 0, colon + 3 < text.count, text[colon + 1] == 0x2F, text[colon + 2] == 0x2F
+    guard let colon = ASCII.firstIndex(of: 0x3A, in: text), colon > 0, colon + 3 < text.count, text[colon + 1] == 0x2F,
+      text[colon + 2] == 0x2F
     else { return false }
     guard ASCII.isAlpha(text[0]) else { return false }
     for i in 1..<colon {

@@ -22,7 +22,11 @@ extension Table {
         + "so that the browser opens no dialog of its own."
     ) { reading, directive in
       guard let isSilent = reading.choice(directive.arguments[0], [("basic", false), ("silent-for-xhr", true)]) else { return }
-      if reading.routeInHand != nil { reading.routeInHand?.isSilentForScripts = isSilent } else { reading.settings.isSilentForScripts = isSilent }
+      if reading.routeInHand != nil {
+        reading.routeInHand?.isSilentForScripts = isSilent
+      } else {
+        reading.settings.isSilentForScripts = isSilent
+      }
     },
     Row(
       "preflight", in: .top, .route, takes: "pass|off", 1...1, standard: "off",
@@ -33,7 +37,8 @@ extension Table {
     },
     Row(
       "forward_auth", in: .top, takes: "PATH", 1...1, elsewhere: ["auth_request", "forwardAuth"],
-      doc: "The path at which `trusted_proxies` ask whether a request of theirs may pass (nginx's `auth_request`, Caddy's `forward_auth`, Traefik's ForwardAuth)."
+      doc:
+        "The path at which `trusted_proxies` ask whether a request of theirs may pass (nginx's `auth_request`, Caddy's `forward_auth`, Traefik's ForwardAuth)."
     ) { reading, directive in reading.forwardAuth(directive.arguments[0]) },
   ]
 }

@@ -18,7 +18,9 @@ extension Table {
     term("valid-user", "", 0...0, "Every user."),
     term("user", "NAME…", 1...1024, "One of these users."),
     term("group", "NAME…", 1...1024, "Members of one of these groups."),
-    term("from", "NETWORK…", 1...1024, "Clients in one of these networks (`10.0.0.0/8`, `::1`, `unix:`); they still log in, unless `nobody` stands beside it."),
+    term(
+      "from", "NETWORK…", 1...1024,
+      "Clients in one of these networks (`10.0.0.0/8`, `::1`, `unix:`); they still log in, unless `nobody` stands beside it."),
     term("scope", "WORD…", 1...1024, "Who brings a token with one of these words in its `scope`; passwords and API keys have none."),
     term("not", "TERM", 1...1025, "Whoever the term behind it does not cover, and who logs in all the same: `not group guests`."),
     Row("all", in: .requirement, takes: "", 0...0, block: .required, isRepeatable: true, doc: "All of what stands in the block.") {
@@ -42,7 +44,9 @@ extension Reading {
       for other in earlier where Self.contradict(other, rule) {
         return diagnostics.error(
           directive.place, "this contradicts the 'require' before it",
-          hint: "of several lines one is enough, so that 'nobody' or 'valid-user' leaves no meaning to the others; 'require all { … }' asks for all")
+          hint:
+            "of several lines one is enough, so that 'nobody' or 'valid-user' leaves no meaning to the others; 'require all { … }' asks for all"
+        )
       }
     }
     routeInHand?.rules.append(rule)
@@ -87,7 +91,8 @@ extension Reading {
 
   private func block(_ kind: Word, _ words: [Word], _ directive: Directive, _ source: Requirement.Source) -> Requirement.Rule? {
     if words.count > 1 {
-      diagnostics.error(words[1].place, "'\(kind.text)' takes a block, and nothing before it", hint: "\(kind.text) { user alice; from 10.0.0.0/8 }")
+      diagnostics.error(
+        words[1].place, "'\(kind.text)' takes a block, and nothing before it", hint: "\(kind.text) { user alice; from 10.0.0.0/8 }")
       return nil
     }
     guard let block = directive.block else {
@@ -107,13 +112,16 @@ extension Reading {
     }
     if kind.text == "any" {
       for (i, rule) in rules.enumerated() where rules[..<i].contains(where: { Self.contradict($0, rule) }) {
-        diagnostics.error(directive.place, "in this block one line leaves no meaning to the others", hint: "'nobody' and 'valid-user' stand alone where one line is enough")
+        diagnostics.error(
+          directive.place, "in this block one line leaves no meaning to the others",
+          hint: "'nobody' and 'valid-user' stand alone where one line is enough")
         return nil
       }
       return .any(rules, source)
     }
     if rules.contains(where: { Self.isPlain($0, .nobody) }) && rules.contains(where: Self.asksWho) {
-      diagnostics.error(directive.place, "this block asks for nobody in particular and for a user", hint: "leave out 'nobody', or what is about users")
+      diagnostics.error(
+        directive.place, "this block asks for nobody in particular and for a user", hint: "leave out 'nobody', or what is about users")
       return nil
     }
     return .all(rules, source)
@@ -134,7 +142,8 @@ extension Reading {
         return nil
       }
       if isNegated {
-        diagnostics.error(word.place, "'not \(kind)' would let no one in", hint: kind == "nobody" ? "to ask for a user, say: valid-user" : nil)
+        diagnostics.error(
+          word.place, "'not \(kind)' would let no one in", hint: kind == "nobody" ? "to ask for a user, say: valid-user" : nil)
         return nil
       }
       term = kind == "nobody" ? .nobody : .validUser

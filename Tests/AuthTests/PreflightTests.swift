@@ -52,7 +52,9 @@ import Testing
     ] {
       #expect(try !isOne(Self.fields + [extra]), "\(extra)")
     }
-    for origin in ["", "x", "https://", "://a", "https:/a", "https://a/b", "https://a b", "https://u@a", "https://a, https://b", "*", "1://a"] {
+    for origin in [
+      "", "x", "https://", "://a", "https:/a", "https://a/b", "https://a b", "https://u@a", "https://a, https://b", "*", "1://a",
+    ] {
       #expect(try !isOne(["Host: a", "Origin: \(origin)", "Access-Control-Request-Method: PUT"]), "\(origin)")
     }
     for method in ["", "PUT POST", "PUT,POST", "P(T"] {
@@ -62,7 +64,8 @@ import Testing
 
   @Test func onlyAPreflightIsGrantedAsOne() throws {
     let house = try House(["alice:\(Stored.sha1)"])
-    let office = try #require(Requirement(oneOf: [.all([.term(.validUser), .term(.from([AddressRange(.ipv4(0x0A00_0000), prefix: 104)]))])]))
+    let office = try #require(
+      Requirement(oneOf: [.all([.term(.validUser), .term(.from([AddressRange(.ipv4(0x0A00_0000), prefix: 104)]))])]))
     func outcome(_ line: String, _ requirement: Requirement, _ client: ClientAddress = .unix) throws -> Outcome? {
       let context = RequestContext(client: client, now: house.now, instant: house.instant)
       guard let decision = house.gatekeeper.decidePreflight(try head(line, Self.fields), requirement, context) else { return nil }

@@ -37,8 +37,10 @@ import Testing
       ("require user a b; require scope read write", [user, scope]),
       ("require all { user a b; not group g }", [.all([user, notGroup])]),
       ("require any { user a b; scope read write }", [.any([user, scope])]),
-      ("require all {\nfrom 10.0.0.0/8 unix:\nany { user a b\nall { scope read write; not group g } }\n}",
-        [.all([from, .any([user, .all([scope, notGroup])])])]),
+      (
+        "require all {\nfrom 10.0.0.0/8 unix:\nany { user a b\nall { scope read write; not group g } }\n}",
+        [.all([from, .any([user, .all([scope, notGroup])])])]
+      ),
       ("require all { nobody; from 10.0.0.0/8 unix: }; require valid-user", [.all([.term(.nobody), from]), .term(.validUser)]),
     ]
     for (lines, rules) in table {
@@ -90,7 +92,9 @@ import Testing
       let found = try read(lines)
       #expect(found.complaints == [warning] && found.requirement != nil, "\(found.complaints)")
     }
-    for lines in ["require not group g", "require from ::1", "require all { user a; not group g }", "require user a; require all { not group g }"] {
+    for lines in [
+      "require not group g", "require from ::1", "require all { user a; not group g }", "require user a; require all { not group g }",
+    ] {
       #expect(try read(lines).complaints == [], "\(lines)")
     }
   }
@@ -100,7 +104,9 @@ import Testing
       let text = Self.head + "trusted_proxies \(proxies)\nroute / { upstream u; require all { nobody; from \(network) } }\n"
       return Configuration.load(text: text, name: "t.conf", environment: { _ in nil }).diagnostics.all.map(complaint)
     }
-    for (network, proxies) in [("10.0.0.0/8", "10.1.2.3"), ("10.1.2.3", "10.0.0.0/8"), ("unix:", "unix:"), ("::/0", "::1"), ("127.0.0.1", "127.0.0.1")] {
+    for (network, proxies) in [
+      ("10.0.0.0/8", "10.1.2.3"), ("10.1.2.3", "10.0.0.0/8"), ("unix:", "unix:"), ("::/0", "::1"), ("127.0.0.1", "127.0.0.1"),
+    ] {
       #expect(complaints(network, proxies).first?.hasPrefix("3:23: warning: a trusted proxy (") == true, "\(network) \(proxies)")
     }
     for (network, proxies) in [("10.0.0.0/8", "11.0.0.1"), ("::/0", "10.0.0.1"), ("unix:", "10.0.0.1"), ("10.0.0.0/8", "unix:")] {
@@ -138,7 +144,8 @@ import Testing
     #expect(try complaints("staff: a\nother: a nemo\n") == ["/groups:2: the user file has no user 'nemo'"])
     #expect(try complaints("staff: a\n\nother a\n") == ["/groups:3: there is no colon between a group and its members"])
     #expect(try complaints("other: a\n") == ["t.conf:4:37: no user is in the group 'staff'"])
-    #expect(try complaints("staff: a").first?.hasSuffix("the file is being written or was cut short (if it is whole, add the newline)") == true)
+    #expect(
+      try complaints("staff: a").first?.hasSuffix("the file is being written or was cut short (if it is whole, add the newline)") == true)
     let alone = Configuration.load(
       text: Self.head + "groups \(scratch.path)/groups\nroute / { upstream u; require nobody }", name: "t.conf", environment: { _ in nil })
     #expect(alone.diagnostics.hasErrors)

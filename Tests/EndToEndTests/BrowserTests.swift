@@ -32,7 +32,9 @@ extension EndToEnd {
     @Test func onlyAPreflightPassesAsOne() throws {
       try House.with(Self.setup) { house throws in
         let wrong = ["-u", "alice:" + Secrets.keep("Wrong-5-alice")]
-        for method in ["PUT", "GET", "POST", "HEAD", "DELETE"] { #expect(try house.ask(method, "/api/x", Self.preflight).status == 401, "\(method)") }
+        for method in ["PUT", "GET", "POST", "HEAD", "DELETE"] {
+          #expect(try house.ask(method, "/api/x", Self.preflight).status == 401, "\(method)")
+        }
         for fields in [
           [], [Self.preflight[0]], [Self.preflight[1]], Self.preflight + ["Origin: https://b.test"], Self.preflight + ["Cookie: a=b"],
           Self.preflight + ["X-HTTP-Method-Override: PUT"], Self.preflight + ["X_HTTP_Method: PUT"],
@@ -44,7 +46,8 @@ extension EndToEnd {
         #expect(try house.ask("OPTIONS", "/api/x", Self.preflight + ["Content-Length: 4"], body: "body").status == 401)
         #expect(try house.ask("OPTIONS", "/api/x", Self.preflight + ["Transfer-Encoding: chunked"], body: "0\r\n\r\n").status == 401)
         #expect(try house.ask("OPTIONS", "/api/x", Self.preflight + [People.alice.authorization]).status == 403)
-        #expect(try house.curl("-X", "OPTIONS", "-H", Self.preflight[0], "-H", Self.preflight[1], wrong[0], wrong[1], "/api/x").status == 401)
+        #expect(
+          try house.curl("-X", "OPTIONS", "-H", Self.preflight[0], "-H", Self.preflight[1], wrong[0], wrong[1], "/api/x").status == 401)
         for path in ["/", "/plain/x", "/api/closed", "/office/x", "/api/../plain/x"] {
           #expect(try house.ask("OPTIONS", path, Self.preflight).status == 401, "\(path)")
         }

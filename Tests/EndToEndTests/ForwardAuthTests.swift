@@ -54,7 +54,8 @@ extension EndToEnd {
           let costly = try house.ask("GET", "/auth", forwarded("/x") + [People.carol.authorization])
           #expect(costly.status == 200 && costly["X-Forwarded-User"] == "carol")
         }
-        #expect(try house.ask("GET", "/auth", forwarded("/x") + ["Authorization: " + Secrets.basic("carol", "Wrong-1-carol")]).status == 401)
+        #expect(
+          try house.ask("GET", "/auth", forwarded("/x") + ["Authorization: " + Secrets.basic("carol", "Wrong-1-carol")]).status == 401)
         #expect(house.upstream.connections.isEmpty)
         let lines = try house.accessLines(20).map { "\($0["method"] ?? "") \($0["target"] ?? "") \($0["status"] ?? "")" }
         #expect(lines.contains("DELETE /files/x 403") && lines.contains("GET /x?y=%2F 200"), "\(lines)")

@@ -44,15 +44,19 @@ extension EndToEnd {
       let (alice, bob, carol) = (["-u", People.alice.pair], ["-u", People.bob.pair], ["-u", People.carol.pair])
 
       let seen = try passed(bob, "/x?y=1")
-      #expect(seen.target == "/x?y=1" && seen["X-Forwarded-User"] == "bob" && seen["X-Forwarded-Groups"] == "staff,admin", "\(seen.headText)")
+      #expect(
+        seen.target == "/x?y=1" && seen["X-Forwarded-User"] == "bob" && seen["X-Forwarded-Groups"] == "staff,admin", "\(seen.headText)")
       #expect(seen.values("Authorization").isEmpty)
       let ungrouped = try passed(carol, "/x")
-      #expect(ungrouped["X-Forwarded-User"] == "carol" && ungrouped.values("X-Forwarded-Groups").allSatisfy(\.isEmpty), "\(ungrouped.headText)")
+      #expect(
+        ungrouped["X-Forwarded-User"] == "carol" && ungrouped.values("X-Forwarded-Groups").allSatisfy(\.isEmpty), "\(ungrouped.headText)")
       #expect(try passed(bob + ["-d", "body"], "/x").text == "body")
 
       let challenged = try front.curl([], "/x")
       #expect(challenged.status == 401)
-      #expect(challenged.final.values("WWW-Authenticate").contains { $0.contains("Basic realm=\"Authentication Required\"") }, "\(challenged.heads)")
+      #expect(
+        challenged.final.values("WWW-Authenticate").contains { $0.contains("Basic realm=\"Authentication Required\"") },
+        "\(challenged.heads)")
       try refused(401, ["-u", "bob:" + Secrets.keep("Wrong-9-bob")], "/x")
       try refused(403, alice, "/admin/x")
       #expect(try passed(bob, "/admin/x")["X-Forwarded-User"] == "bob")
@@ -63,7 +67,9 @@ extension EndToEnd {
       let forged = ["-H", "X-Forwarded-User: forged", "-H", "X-Forwarded-Groups: forged"]
       for credentials in [[], bob] {
         let free = try passed(credentials + forged, "/public/x")
-        #expect((free.values("X-Forwarded-User") + free.values("X-Forwarded-Groups")).allSatisfy(\.isEmpty) && !free.head.holds("forged"), "\(free.headText)")
+        #expect(
+          (free.values("X-Forwarded-User") + free.values("X-Forwarded-Groups")).allSatisfy(\.isEmpty) && !free.head.holds("forged"),
+          "\(free.headText)")
       }
       let identified = try passed(alice + forged, "/x")
       #expect(identified.values("X-Forwarded-User") == ["alice"] && !identified.head.holds("forged"), "\(identified.headText)")

@@ -96,10 +96,13 @@ extension EndToEnd {
     /// Every answer of `check --as` is that of the server.
     @Test func whatCheckSaysIsWhatHappens() throws {
       try House.with(Self.setup) { house throws in
-        let paths = ["/", "/office/x", "/strict/x", "/from/x", "/not/x", "/never/x", "/token/x", "/x/../not/y", "/a%2fb", "/not%2fx", "//not/x"]
-        for (name, fields) in [("-", []), ("alice", [People.alice.authorization]), ("bob", [People.bob.authorization]),
-          ("mallory", [People.mallory.authorization])] as [(String, [String])]
-        {
+        let paths = [
+          "/", "/office/x", "/strict/x", "/from/x", "/not/x", "/never/x", "/token/x", "/x/../not/y", "/a%2fb", "/not%2fx", "//not/x",
+        ]
+        for (name, fields) in [
+          ("-", []), ("alice", [People.alice.authorization]), ("bob", [People.bob.authorization]),
+          ("mallory", [People.mallory.authorization]),
+        ] as [(String, [String])] {
           for address in ["198.51.100.7", "203.0.113.1"] {
             for path in paths {
               let status = try house.ask("GET", path, fields + ["X-Forwarded-For: \(address)"]).status
@@ -130,15 +133,23 @@ extension EndToEnd {
 
           """)
       let strict = try check("--as", "bob", "--from", "198.51.100.1", "GET", "/strict/")
-      #expect(strict.code == 1 && strict.text.contains("refused with 403: not met: proxy.conf:\(line("not group admin")): require not group admin"), "\(strict.text)")
+      #expect(
+        strict.code == 1
+          && strict.text.contains("refused with 403: not met: proxy.conf:\(line("not group admin")): require not group admin"),
+        "\(strict.text)")
       let nobody = try check("--as", "-", "--from", "198.51.100.1", "GET", "/office/")
-      #expect(nobody.code == 0 && nobody.text.contains("allowed by proxy.conf:\(line("require all { nobody")): require all { nobody; from 198.51.100.0/24 }"), "\(nobody.text)")
+      #expect(
+        nobody.code == 0
+          && nobody.text.contains("allowed by proxy.conf:\(line("require all { nobody")): require all { nobody; from 198.51.100.0/24 }"),
+        "\(nobody.text)")
       let token = try check("--as", "bob", "--scope", "mail reports", "GET", "/token/")
       #expect(token.code == 0, "\(token.text)")
       #expect(try check("--as", "mallory", "GET", "/").text.contains("refused with 401: user is locked"))
       #expect(try check("--as", "nemo", "GET", "/").text.contains("refused with 401: unknown user"))
       #expect(try check("--as", "bob", "TRACE", "/").text.contains("refused with 405: TRACE is not allowed"))
-      for words in [["--from", "::1"], ["--as", "bob"], ["--as", "bob", "GET"], ["--as", "bob", "--from", "x", "GET", "/"], ["GET", "/"]] {
+      for words in [
+        ["--from", "::1"], ["--as", "bob"], ["--as", "bob", "GET"], ["--as", "bob", "--from", "x", "GET", "/"], ["GET", "/"],
+      ] {
         #expect(try Gatehouse.run(["check"] + words, in: scratch).code == 2, "\(words)")
       }
       #expect(try check("--as", "bob", "GET /not/", "/").code == 1)

@@ -41,6 +41,7 @@ import Testing
     let suites = [
       "RequestFraming", "Path", "Identity", "Credentials", "UpstreamFaults", "UserFileKill", "APIKey", "SignedTokens", "TokenFileKill",
       "ForeignTokens", "Lockout",
+      "ForwardAuth", "FrontServer", "Rules", "Browser",
     ]
     for (path, names) in try Self.tests(in: "Tests/EndToEndTests") where suites.contains(where: { path.hasSuffix("/\($0)Tests.swift") }) {
       for name in names.sorted() where !named.contains(name) { Issue.record("\(path): \(name) is not in docs/THREAT-MODEL.md") }
