@@ -10,7 +10,9 @@ extension Gatekeeper {
     to user: User, _ credential: Credential, _ method: Span<UInt8>, _ path: Span<UInt8>, _ requirement: Requirement,
     _ context: RequestContext
   ) -> Refusal? {
-    if let scope = credential.scope, !scope.covers(method: method, path: path) { return Refusal(.outOfScope, user: user.name) }
+    if context.judgesScope, let scope = credential.scope, !scope.covers(method: method, path: path) {
+      return Refusal(.outOfScope, user: user.name)
+    }
     return requirement.permits(user, by: credential, from: context.client) ? nil : Refusal(.notPermitted, user: user.name)
   }
 

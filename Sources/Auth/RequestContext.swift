@@ -10,6 +10,8 @@ public struct RequestContext: Sendable {
   public var now: Timestamp
   /// For what has a duration: caches, bans.
   public var instant: Instant
+  /// False where a token or key is good whatever its scope: where it is itself what is asked about.
+  public var judgesScope = true
 
   public init(client: ClientAddress = .unix, now: Timestamp, instant: Instant) {
     self.client = client

@@ -129,6 +129,7 @@ struct Description {
     } else {
       lines.append("NOBODY IS LOCKED OUT for failing to log in")
     }
+    if settings.rehashes { lines.append("weak hashes are replaced when their users log in") }
     return lines + [realm]
   }
 

@@ -8,6 +8,12 @@ import Proxy
 extension Table {
   static let registerRows: [Row] = [
     Row(
+      "rehash", in: .top, takes: "on|off", 1...1, standard: "off",
+      doc: "Whether a login by a password whose hash is weaker than new ones (`user add` without `--hash`) replaces it in the user file."
+    ) { reading, directive in
+      reading.onOff(directive.arguments[0]).map { reading.settings.rehashes = $0 }
+    },
+    Row(
       "register", in: .top, takes: "", 0...0, block: .required,
       doc: "Answers POST on its endpoint with a new user, GET on `…/NAME` and PUT on `…/NAME/password`; without it these are paths like others."
     ) { reading, directive in reading.register(directive) },
@@ -160,6 +166,11 @@ extension Reading {
           path.place, "no request gets here: 'register' answers \(String(decoding: options.path, as: UTF8.self)) and all beneath it",
           hint: "register { endpoint … } moves it, at \((draft.endpoint?.place ?? draft.place).shortText)")
       }
+    }
+    if let endpoint = settings.tokens?.endpoint, PathPrefix.covers(options.path.span, isExact: false, endpoint.span) {
+      diagnostics.error(
+        (draft.endpoint ?? tokensInHand?.endpoint)?.place ?? draft.place, "tokens are given out beneath the path that users register at",
+        hint: "another path for one of them")
     }
     // A stranger who registers by a name that is let through somewhere would be let through.
     settings.registration?.reserved = Set(routes.flatMap(\.users).map { $0.text.utf8.map { ASCII.lowercased($0) } })

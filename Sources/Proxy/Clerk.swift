@@ -31,6 +31,15 @@ final class Clerk: Sendable {
     let answer: @Sendable (Outcome) -> Void
   }
 
+  /// A token that is to be refused from now on.
+  struct Revoking: Sendable {
+    let revocation: Revocation
+    /// The file of revocations.
+    let path: String
+    let revocations: Revocations
+    let answer: @Sendable (Outcome) -> Void
+  }
+
   /// A user file that was just written: to be taken into use, and then to be told of by `adopted`.
   struct Written: Sendable {
     let path: String
@@ -42,6 +51,7 @@ final class Clerk: Sendable {
     var edits: [Edit] = []
     var lazy: [Edit] = []
     var lazySince: Instant?
+    var revokings: [Revoking] = []
     var adopted: [UInt64] = []
     var ends = false
   }
@@ -92,6 +102,16 @@ final class Clerk: Sendable {
     return isTaken
   }
 
+  func submit(_ revoking: Revoking) -> Bool {
+    let isTaken = state.withLock { state in
+      guard !state.ends, state.revokings.count < Self.capacity else { return false }
+      state.revokings.append(revoking)
+      return true
+    }
+    if isTaken { work.signal() }
+    return isTaken
+  }
+
   /// Every worker goes by what was written. From any thread.
   func adopted(_ ticket: UInt64) {
     state.withLock { $0.adopted.append(ticket) }
@@ -112,9 +132,12 @@ final class Clerk: Sendable {
       let lazyDue = state.withLock { $0.lazySince?.advanced(by: Self.laziness) } ?? .distantFuture
       _ = work.wait(until: min(waiting.first?.due ?? .distantFuture, lazyDue))
       let now = Instant.now()
-      let (ends, adopted, edits) = state.withLock { state in
-        defer { state.adopted = [] }
-        return (state.ends, state.adopted, Self.take(&state, now))
+      let (ends, adopted, edits, revokings) = state.withLock { state in
+        defer {
+          state.adopted = []
+          state.revokings = []
+        }
+        return (state.ends, state.adopted, Self.take(&state, now), state.revokings)
       }
       // In order: what is in force of a later writing holds the earlier ones too.
       let inForce = adopted.max() ?? 0
@@ -123,6 +146,8 @@ final class Clerk: Sendable {
         waiting.removeFirst()
       }
       if ends { return }
+      // First what shuts out.
+      for (path, group) in Dictionary(grouping: revokings, by: \.path) { revoke(group, in: path) }
       for (path, group) in Dictionary(grouping: edits, by: \.path) {
         guard let (done, bytes) = write(group, to: path), !done.isEmpty else { continue }
         ticket += 1
@@ -173,6 +198,19 @@ final class Clerk: Sendable {
     for edit in done.prefix(Self.mostNamed) { errors.notice("users: \(Self.words(edit.change))") }
     if done.count > Self.mostNamed { errors.notice("users: \(done.count - Self.mostNamed) further changes") }
     return (done, applied.bytes)
+  }
+
+  /// On disk first, then in force at once in every worker.
+  private func revoke(_ revokings: [Revoking], in path: String) {
+    do {
+      try RevocationFile(path: path).add(revokings.map(\.revocation), at: .now())
+      for revoking in revokings { try revoking.revocations.insert(revoking.revocation, at: .now()) }
+    } catch {
+      errors.error("tokens: \(revokings.count == 1 ? "a revocation" : "\(revokings.count) revocations") could not be written: \(error)")
+      for revoking in revokings { revoking.answer(.failed) }
+      return
+    }
+    for revoking in revokings { revoking.answer(.done) }
   }
 
   private func outcome(_ failure: UserEditFailure, _ edit: Edit) -> Outcome {

@@ -43,6 +43,8 @@ final class Connection {
   var isHeldBack = false
   /// Where the password check stands that the pool has of ours.
   var pendingCheck: HashQueue.Place?
+  /// Whether the password was found right by the pool, and not by what is remembered.
+  var wasChecked = false
   /// What a password check that is under way will be asked for.
   var requirement = Requirement.validUser
   /// Which of our own resources is asked for; nil for what is to be forwarded. Set with the route.

@@ -12,12 +12,11 @@ extension Connection {
 
   /// What must be proved first. Nobody in particular where `checkEndpoint` or the answer itself decides.
   func requirement(of endpoint: Endpoint) -> Requirement {
-    guard let options = snapshot.settings.registration else { return .validUser }
-    switch (endpoint, options.policy) {
+    switch (endpoint, snapshot.settings.registration?.policy) {
     case (.forwardAuth, _): return .validUser
     case (.users, .group(let group)): return .anyOf(users: [], groups: [group])
     case (.users, _), (.nothing, _): return .nobody
-    case (.user, _), (.password, _): return .validUser
+    case (.user, _), (.password, _), (.token, _): return .validUser
     }
   }
 
@@ -35,6 +34,8 @@ extension Connection {
       guard head.method == .get || head.method == .head else { return answer(.notAllowed("GET, HEAD")) }
     case .password:
       guard head.method == .put else { return answer(.notAllowed("PUT")) }
+    case .token:
+      guard [.get, .head, .post, .delete].contains(head.method) else { return answer(.notAllowed("GET, HEAD, POST, DELETE")) }
     case .nothing:
       return answer(.problem(404, "There is nothing here"))
     }
@@ -49,7 +50,7 @@ extension Connection {
     switch endpoint {
     case .forwardAuth: return answerInquiry(grant)
     case .user(let segment), .password(let segment): name = Endpoints.decoded(worker.targetBuffer, segment)
-    case .users, .nothing: break
+    case .users, .token, .nothing: break
     }
     let due = worker.now.advanced(by: snapshot.settings.limits.bodyTimeout)
     own = OwnRequest(endpoint, name: name, user: grant.user, credential: grant.credential, due: due)
@@ -65,6 +66,8 @@ extension Connection {
     case .users: register(own)
     case .user: answer(lookUp(own))
     case .password: changePassword(own)
+    case .token where head.method == .delete: takeTokenBack(own)
+    case .token: giveToken(own)
     case .nothing, .forwardAuth: answer(.problem(404, "There is nothing here"))
     }
   }

@@ -115,6 +115,11 @@ struct Answerer: Sendable {
   func tell(_ reply: OwnReply) {
     mailbox.post(.answered(connection, serial: serial, reply))
   }
+
+  /// What the answer waited for is done: it can be made.
+  func goOn() {
+    mailbox.post(.goOn(connection, serial: serial))
+  }
 }
 
 /// What those who register are told.

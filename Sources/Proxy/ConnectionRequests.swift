@@ -77,6 +77,7 @@ extension Connection {
   func beginRecord() {
     requests += 1
     serial = worker.nextSerial()
+    wasChecked = false
     identifyRequest()
   }
 
@@ -152,7 +153,12 @@ extension Connection {
   /// How much of the worker's target buffer is the path, after `findRoute`.
   var targetPathLength: Int { worker.targetBuffer.count - (head.target.hasQuery ? head.target.query.count + 1 : 0) }
 
-  var requestContext: RequestContext { RequestContext(client: client, now: worker.wallNow, instant: worker.now) }
+  var requestContext: RequestContext {
+    var context = RequestContext(client: client, now: worker.wallNow, instant: worker.now)
+    // Any token may be exchanged for one that is good for no more, and be taken back.
+    context.judgesScope = endpoint != .token
+    return context
+  }
 
   /// Leaves the target, as it will be forwarded, in the worker's buffer. False when the request was refused.
   func findRoute() -> Bool {
@@ -231,6 +237,7 @@ extension Connection {
     case .matched, .failed:
       // The configuration and the users of now, not of then: a user removed while the check ran is removed.
       adoptLatest()
+      wasChecked = outcome == .matched
       record.isInquiry = false
       if !findRoute() || (endpoint != nil && !checkEndpoint()) { break }
       if record.isInquiry, let inquiry {
@@ -264,6 +271,9 @@ extension Connection {
   func granted(_ grant: consuming Grant) {
     record.user = grant.user
     record.authentication = worker.now.since(record.began)
+    if snapshot.settings.rehashes, endpoint != .token, endpoint != .forwardAuth, case .password = grant.credential, let user = grant.user {
+      rehashLater(user, isFresh: wasChecked)
+    }
     if let endpoint { return accept(endpoint, grant) }
     guard let index = record.route else {
       record.reason = "no route"

@@ -1,6 +1,7 @@
 // Which requests Gatehouse answers itself: paths of its own, told apart after canonicalisation and before routes. What is answered there is said
 // elsewhere (`ConnectionEndpoints`).
 
+import Auth
 import HTTP
 import Primitives
 
@@ -14,6 +15,8 @@ enum Endpoint: Equatable, Sendable {
   case password(Range<Int>)
   /// Where servers in front ask about requests of theirs.
   case forwardAuth
+  /// Where tokens are given out and taken back.
+  case token
   /// Beneath a path of ours, and nothing: 404.
   case nothing
 }
@@ -30,33 +33,33 @@ struct Endpoints: Sendable {
 
   /// Canonical, without a closing slash; nil where nobody registers.
   private let users: [UInt8]?
+  /// Canonical; nil where no tokens are given out.
+  private let token: [UInt8]?
   private let forwardAuth: [UInt8]?
 
   init(_ settings: Settings = Settings()) {
     users = settings.registration.map(\.path)
+    token = settings.tokens?.endpoint
     forwardAuth = settings.forwardAuthPath
   }
 
   /// - Parameter path: canonical, without query; `*` is never ours.
   func find(_ path: Span<UInt8>) -> Verdict {
-    if users == nil && forwardAuth == nil { return .none }
-    let found = findReading(path)
+    if users == nil && token == nil && forwardAuth == nil { return .none }
+    let found = resource(path)
     if PathPrefix.hasSecondReading(path) {
       var reading = ByteBuffer()
       // A reading that leads out of its folder belongs to nobody; where it is not ours, the router says the same of it.
-      let isOurs = PathPrefix.read(path, as: &reading) && findReading(reading.span) != nil
+      let isOurs = PathPrefix.read(path, as: &reading) && resource(reading.span) != nil
       if isOurs != (found != nil) { return .ambiguous }
     }
     return found.map { .endpoint($0) } ?? .none
   }
 
-  private func findReading(_ path: Span<UInt8>) -> Endpoint? {
+  private func resource(_ path: Span<UInt8>) -> Endpoint? {
+    if let token, ASCII.equals(path, token.span) { return .token }
     if let forwardAuth, ASCII.equals(path, forwardAuth.span) { return .forwardAuth }
-    return users.flatMap { Self.find(path, $0) }
-  }
-
-  private static func find(_ path: Span<UInt8>, _ users: [UInt8]) -> Endpoint? {
-    guard PathPrefix.covers(users.span, isExact: false, path) else { return nil }
+    guard let users, PathPrefix.covers(users.span, isExact: false, path) else { return nil }
     if path.count == users.count { return .users }
     let start = users.count + 1
     let end = ASCII.firstIndex(of: 0x2F, in: path, from: start) ?? path.count

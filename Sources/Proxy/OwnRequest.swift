@@ -10,8 +10,10 @@ final class OwnRequest {
   /// Of the user that the path is about; empty where it is about none.
   let name: [UInt8]
   /// Who asks and by what he proved it; nil where nobody was asked.
-  let user: User?
+  var user: User?
   let credential: Credential
+  /// Whether a weak hash of his was replaced first, or could not be.
+  var isRehashed = false
   /// Content is read and given up at this moment.
   let due: Instant
   /// At most `Limits.ownBodyBytes`.

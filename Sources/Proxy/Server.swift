@@ -121,8 +121,8 @@ public final class Server {
     }
     let maker = HashMaker(wait: limits.hashWait)
     let shared = Shared(
-      pool: pool, maker: maker, clerk: clerk, registrations: RateTable(), accessLog: accessLog, errors: errors, failures: failures,
-      connectionLimit: connectionLimit)
+      pool: pool, maker: maker, clerk: clerk, rehasher: Rehasher(maker: maker, clerk: clerk), registrations: RateTable(), accessLog: accessLog,
+      errors: errors, failures: failures, connectionLimit: connectionLimit)
     let bound = try bindAll(workers: count)
     listening = bound[0].map { Self.url($0.address) }
     let admin = try openAdminSocket()

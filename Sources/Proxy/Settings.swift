@@ -133,6 +133,8 @@ public struct Settings: Sendable {
   public var accessLog = AccessLogOptions()
   public var logLevel = LogLevel.notice
   public var admin = AdminPlace.standard
+  /// Whether a login replaces a hash that is weaker than new ones.
+  public var rehashes = false
   /// Nil where nobody registers over HTTP.
   public var registration: RegistrationOptions?
   public var limits = Limits()

@@ -13,6 +13,7 @@ struct Shared: Sendable {
   let pool: HashPool
   let maker: HashMaker
   let clerk: Clerk
+  let rehasher: Rehasher
   let registrations: RateTable
   let accessLog: AccessLog
   let errors: ErrorLog
@@ -355,6 +356,8 @@ final class Worker {
       connections[slot]?.checked(serial: serial, check, outcome)
     case .answered(let slot, let serial, let reply):
       connections[slot]?.answered(serial: serial, reply)
+    case .goOn(let slot, let serial):
+      connections[slot]?.goOn(serial: serial)
     case .adopt(let fresh, let gatekeeper):
       self.gatekeeper = gatekeeper
       if fresh !== snapshot { adopt(fresh) }
