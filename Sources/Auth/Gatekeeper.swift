@@ -83,10 +83,30 @@ public final class Gatekeeper: Sendable {
         apiKey: head.bytes[head.fields[field].value], method: head.bytes[head.methodRange], path: target.span.extracting(0..<pathLength),
         requirement, context)
     }
+    switch ticket(in: head) {
+    case .absent: break
+    case .ambiguous: return .malformed(Refusal(.severalCredentials))
+    case .one(let value):
+      // Beside Authorization it is not looked at: browsers add what they remember of the site to a link that has a ticket.
+      if head.authorizationCount > 0 { break }
+      if case .nobody = requirement { return .grant(Grant(nil, by: .none)) }
+      return conclude(
+        signedToken(head.bytes[value], context, ticket: true), head.bytes[head.methodRange], target.span.extracting(0..<pathLength),
+        requirement, context)
+    }
     let value = head.authorization.map { head.fields[$0].value } ?? ByteRange()
     return decide(
       authorization: head.bytes[value], count: head.authorizationCount, method: head.bytes[head.methodRange],
       path: target.span.extracting(0..<pathLength), requirement, context, scratch: &scratch)
+  }
+
+  /// Where a ticket stands in the head, if these tokens have tickets.
+  private func ticket(in head: borrowing RequestHead) -> QueryParameter {
+    guard head.target.hasQuery, let name = tokens?.options.ticketParameter else { return .absent }
+    let query = head.target.query
+    let found = QueryParameter.find(name.span, in: head.bytes[query])
+    guard case .one(let value) = found else { return found }
+    return .one(ByteRange(Int(query.start) + Int(value.start), Int(query.start) + Int(value.end)))
   }
 
   /// Decides by the Authorization value (outer white space removed) and the number of such fields; with `count` 0 the value is not

@@ -33,7 +33,9 @@ public final class TokenAuthority: Sendable {
     case .expired: throw .userRefused(.expired)
     }
     let wanted = lifetime ?? (isTicket ? min(options.lifetime, TokenOptions.ticketLifetime) : options.lifetime)
-    guard wanted <= options.longestLifetime else { throw .tooLong(longest: options.longestLifetime) }
+    let longest = isTicket ? min(options.longestLifetime, TokenOptions.longestTicketLifetime) : options.longestLifetime
+    guard wanted <= longest else { throw .tooLong(longest: longest) }
+    if isTicket && scope.isUnlimited { throw .ticketWithoutScope }
     let seconds = Int64(wanted.nanoseconds / 1_000_000_000)
     guard seconds > 0 else { throw .tooShort }
     var issued = now.seconds
@@ -98,6 +100,11 @@ public final class TokenAuthority: Sendable {
       let claims = try? parts.claims(), let token = SignedToken(claims: claims),
       Timestamp(seconds: token.issued) <= now.advanced(by: SignedToken.skew)
     else { return .invalid }
+    if ticket {
+      // Not as we make them, whoever signed it.
+      let longest = Int64(TokenOptions.longestTicketLifetime.nanoseconds / 1_000_000_000)
+      guard !token.scope.isUnlimited, token.expires - token.issued <= longest else { return .invalid }
+    }
     let expires = Timestamp(seconds: token.expires)
     if now >= expires { return .expired(token.user) }
     let issued = Timestamp(seconds: token.issued)

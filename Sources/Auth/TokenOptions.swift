@@ -14,11 +14,17 @@ public struct TokenOptions: Equatable, Sendable {
   /// The path where tokens are given out; nil for nowhere.
   public var endpoint: [UInt8]? = TokenOptions.standardEndpoint
 
+  /// The parameter of a query that holds a ticket; nil for no tickets. It is taken out of what is forwarded and logged.
+  public var ticketParameter: [UInt8]? = TokenOptions.standardTicketParameter
+
+  public static let standardTicketParameter = Array("ticket".utf8)
   public static let standardEndpoint = Array("/api/token".utf8)
   /// What `longestLifetime` may be at most.
   public static let longestOfAll = SignedToken.longestLife
   /// Of a ticket, where nothing else was asked: links get copied.
   public static let ticketLifetime = Interval.seconds(60)
+  /// Longest life of a ticket, whatever was asked: links stand in histories and in the logs of others.
+  public static let longestTicketLifetime = Interval.seconds(300)
 
   public init(keysPath: String) {
     self.keysPath = keysPath
@@ -47,6 +53,8 @@ public enum TokenIssueFailure: Error, Equatable, Sendable, CustomStringConvertib
   /// Less than a second.
   case tooShort
   case tooLong(longest: Interval)
+  /// A ticket that would be good for everything.
+  case ticketWithoutScope
   /// The password was given too long ago.
   case renewalIsOver
   /// Nothing of this user's is accepted.
@@ -56,6 +64,7 @@ public enum TokenIssueFailure: Error, Equatable, Sendable, CustomStringConvertib
     switch self {
     case .tooShort: "a token lives for a second at least"
     case .tooLong(let longest): "a token may live for \(longest.nanoseconds / 1_000_000_000) seconds at most"
+    case .ticketWithoutScope: "a ticket has a scope, such as GET /downloads/report.pdf"
     case .renewalIsOver: "the time for renewals is over: log in by password"
     case .userRefused(let reason): "\(reason.label)"
     }

@@ -47,6 +47,20 @@ extension Table {
       "endpoint", in: .tokens, takes: "PATH|off", 1...1, standard: "/api/token",
       doc: "Where clients get tokens for their name and password, and revoke them."
     ) { reading, directive in reading.tokenEndpoint(directive.arguments[0]) },
+    Row(
+      "ticket_parameter", in: .tokens, takes: "NAME|off", 1...1, standard: "ticket",
+      doc: "The query parameter in which a ticket (`gatehouse token issue --ticket`) may come; taken out of what is forwarded and logged."
+    ) { reading, directive in
+      let word = directive.arguments[0]
+      if word.text == "off" && !word.isQuoted {
+        reading.tokensInHand?.options.ticketParameter = nil
+        return
+      }
+      let name = Array(word.text.utf8)
+      guard (1...64).contains(name.count), name.allSatisfy({ ASCII.isAlpha($0) || ASCII.isDigit($0) || [0x2D, 0x2E, 0x5F].contains($0) })
+      else { return reading.wrong(word, "is no name of a parameter: 1 to 64 letters, digits, and - . _") }
+      reading.tokensInHand?.options.ticketParameter = name
+    },
   ]
 }
 

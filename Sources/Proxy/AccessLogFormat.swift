@@ -46,7 +46,7 @@ enum AccessLogFormat {
       if head.hasRequestLine {
         AccessLogFormat.escape(head.bytes[head.methodRange], json: false, to: &out)
         out.append(0x20)
-        AccessLogFormat.escape(head.bytes[head.target.whole], json: false, to: &out)
+        appendTarget(head, json: false, to: &out)
         out.append(head.version == .http11 ? " HTTP/1.1" : " HTTP/1.0")
       } else {
         out.append(0x2D)
@@ -55,7 +55,7 @@ enum AccessLogFormat {
       out.append(decimal: UInt64(record.status))
       out.append(0x20)
       out.append(decimal: record.bytesOut)
-      appendQuotedField(head, AccessLogFormat.referer(head), to: &out)
+      appendQuotedField(head, AccessLogFormat.referer(head, snapshot.rules), to: &out)
       appendQuotedField(head, head.firstIndex(of: .userAgent), to: &out)
       out.append(" in=")
       out.append(decimal: record.bytesIn)
@@ -104,7 +104,9 @@ enum AccessLogFormat {
         out.append(",\"method\":")
         member(head.bytes[head.methodRange], to: &out)
         out.append(",\"target\":")
-        member(head.bytes[head.target.whole], to: &out)
+        out.append(0x22)
+        appendTarget(head, json: true, to: &out)
+        out.append(0x22)
         out.append(",\"host\":")
         member(head.bytes[head.host], to: &out)
         out.append(head.version == .http11 ? ",\"protocol\":\"HTTP/1.1\"" : ",\"protocol\":\"HTTP/1.0\"")
@@ -136,6 +138,18 @@ enum AccessLogFormat {
       }
       if let reason = record.reason { AccessLogFormat.appendQuoted(reason, after: ",\"reason\":", json: true, to: &out) }
       out.append("}\n")
+    }
+
+    /// The request target as it came, but for a ticket: good or not, it is nobody's to read.
+    private func appendTarget(_ head: borrowing RequestHead, json: Bool, to out: inout ByteBuffer) {
+      let (whole, query, ticket) = (head.target.whole, head.target.query, snapshot.ticketParameter)
+      guard head.target.hasQuery, !ticket.isEmpty, QueryParameter.find(ticket.span, in: head.bytes[query]) != .absent else {
+        return AccessLogFormat.escape(head.bytes[whole], json: json, to: &out)
+      }
+      var text = ByteBuffer()
+      text.append(head.bytes[ByteRange(start: whole.start, end: query.start - 1)])
+      QueryParameter.append(head.bytes[query], without: ticket.span, to: &text)
+      AccessLogFormat.escape(text.span, json: json, to: &out)
     }
 
     private func member(_ bytes: Span<UInt8>, to out: inout ByteBuffer) {
@@ -175,8 +189,11 @@ enum AccessLogFormat {
     out.append(0x22)
   }
 
-  private static func referer(_ head: borrowing RequestHead) -> Int? {
-    for i in head.fields.indices where ASCII.equals(head.bytes[head.fields[i].name], ignoringCaseOf: "referer") { return i }
+  /// None that holds a ticket.
+  private static func referer(_ head: borrowing RequestHead, _ rules: ForwardingRules) -> Int? {
+    for i in head.fields.indices where ASCII.equals(head.bytes[head.fields[i].name], ignoringCaseOf: "referer") {
+      return rules.holdsTicket(head.bytes[head.fields[i].value], inFieldCalled: head.bytes[head.fields[i].name]) ? nil : i
+    }
     return nil
   }
 

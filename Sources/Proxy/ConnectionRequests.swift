@@ -151,7 +151,7 @@ extension Connection {
   }
 
   /// How much of the worker's target buffer is the path, after `findRoute`.
-  var targetPathLength: Int { worker.targetBuffer.count - (head.target.hasQuery ? head.target.query.count + 1 : 0) }
+  var targetPathLength: Int { RequestRouting.pathLength(of: worker.targetBuffer) }
 
   var requestContext: RequestContext {
     var context = RequestContext(client: client, now: worker.wallNow, instant: worker.now)
@@ -164,7 +164,7 @@ extension Connection {
   func findRoute() -> Bool {
     client = ClientNetwork.address(of: head, peer, trusted: snapshot.settings.forwarding.trustedProxies)
     endpoint = nil
-    switch RequestRouting.find(head, in: snapshot.router, snapshot.endpoints, target: &worker.targetBuffer) {
+    switch RequestRouting.find(head, in: snapshot.router, snapshot.endpoints, ticket: snapshot.ticketParameter, target: &worker.targetBuffer) {
     case .refused(let reason):
       record.reason = "\(reason)"
       perform(exchange.refused(status: 400))

@@ -14,11 +14,15 @@ final class ForwardingRules: Sendable {
   private let identityNames: [[UInt8]]
   /// Bit n is set when a name of n bytes is among them: most fields are let through by this test alone.
   private let lengths: UInt64
+  private let ticketParameter: [UInt8]
   let userField: [UInt8]
   let groupsField: [UInt8]
 
-  /// - Parameter apiKeyField: where credentials may stand that are for us alone (`api_key_header`); empty for none.
-  init(_ options: ForwardingOptions, apiKeyField: [UInt8] = []) {
+  /// - Parameters:
+  ///   - ticketParameter: of queries, in which credentials may stand; empty for none.
+  ///   - apiKeyField: where credentials may stand that are for us alone (`api_key_header`); empty for none.
+  init(_ options: ForwardingOptions, apiKeyField: [UInt8] = [], ticketParameter: [UInt8] = []) {
+    self.ticketParameter = ticketParameter
     self.options = options
     userField = Array(options.userField.utf8)
     groupsField = Array(options.groupsField.utf8)
@@ -49,6 +53,13 @@ final class ForwardingRules: Sendable {
     guard lengths >> UInt64(min(name.count, 63)) & 1 == 1 else { return false }
     for candidate in identityNames where FieldName.areAliases(name, candidate.span) { return true }
     return false
+  }
+
+  /// Whether this is a Referer with a ticket in its query, which is neither forwarded nor logged.
+  func holdsTicket(_ value: Span<UInt8>, inFieldCalled name: Span<UInt8>) -> Bool {
+    if ticketParameter.isEmpty || name.count != 7 { return false }
+    let parameter = ticketParameter
+    return ASCII.equals(name, ignoringCaseOf: "referer") && QueryParameter.isIn(url: value, parameter.span)
   }
 
   private static func begins(_ name: Span<UInt8>, withFolded prefix: StaticString) -> Bool {
@@ -122,6 +133,8 @@ enum Forwarding {
         break
       default:
         if context.rules.isOurs(name) { continue }
+        // A link that was opened by a ticket tells it to all that is opened from there.
+        if context.rules.holdsTicket(head.bytes[field.value], inFieldCalled: name) { continue }
         // Where the method was judged, the service must not be told another one.
         if !context.route.methods.isEmpty && MethodOverride.isName(name) { continue }
       }

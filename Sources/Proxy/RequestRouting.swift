@@ -16,8 +16,10 @@ enum RequestRouting {
   }
 
   /// Finds the route and writes the target as it will be forwarded over what `target` held.
+  ///
+  /// - Parameter ticket: a parameter that is taken out of the query, whatever it holds; empty for none.
   static func find(
-    _ head: borrowing RequestHead, in router: Router, _ endpoints: Endpoints = Endpoints(), target: inout ByteBuffer
+    _ head: borrowing RequestHead, in router: Router, _ endpoints: Endpoints = Endpoints(), ticket: [UInt8] = [], target: inout ByteBuffer
   ) -> Verdict {
     target.removeAll()
     if head.target.form == .asterisk {
@@ -47,11 +49,21 @@ enum RequestRouting {
         return .refused(failure.reason)
       }
     }
-    if head.target.hasQuery {
-      target.append(0x3F)
-      target.append(head.bytes[head.target.query])
-    }
+    if head.target.hasQuery { append(head.bytes[head.target.query], without: ticket, to: &target) }
     return found
+  }
+
+  /// How many bytes of a target that was found are its path: no path holds a question mark, at the first one the query begins.
+  static func pathLength(of target: borrowing ByteBuffer) -> Int { ASCII.firstIndex(of: 0x3F, in: target.span) ?? target.count }
+
+  /// Appends `?` and the query.
+  private static func append(_ query: Span<UInt8>, without ticket: [UInt8], to target: inout ByteBuffer) {
+    if !ticket.isEmpty && QueryParameter.find(ticket.span, in: query) != .absent {
+      QueryParameter.append(query, without: ticket.span, to: &target)
+    } else {
+      target.append(0x3F)
+      target.append(query)
+    }
   }
 
   private static func verdict(_ router: Router, _ head: borrowing RequestHead, _ path: Span<UInt8>) -> Verdict {

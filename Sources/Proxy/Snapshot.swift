@@ -18,6 +18,8 @@ final class Snapshot: Sendable {
   let rules: ForwardingRules
   /// By index of the router's routes.
   let logTexts: [AccessLogFormat.RouteTexts]
+  /// The parameter of a query that holds a ticket; empty for none.
+  let ticketParameter: [UInt8]
   let challenge: Replies.Challenge
   let invalidTokenChallenge: Replies.Challenge
   /// The same for scripts that are not to be challenged by Basic.
@@ -29,7 +31,10 @@ final class Snapshot: Sendable {
     self.passwords = passwords
     router = Router(settings.routes)
     endpoints = Endpoints(settings)
-    rules = ForwardingRules(settings.forwarding, apiKeyField: settings.gatekeeper.apiKeyField)
+    let ticketParameter = settings.tokens?.ticketParameter ?? []
+    self.ticketParameter = ticketParameter
+    rules = ForwardingRules(
+      settings.forwarding, apiKeyField: settings.gatekeeper.apiKeyField, ticketParameter: ticketParameter)
     logTexts = router.routes.map { AccessLogFormat.RouteTexts(route: $0.label, upstream: settings.upstreams[$0.upstream].name) }
     (challenge, invalidTokenChallenge) = Replies.renderChallenges(realm: settings.gatekeeper.realm, offersBearer: true)
     (silentChallenge, silentInvalidTokenChallenge) = Replies.renderSilentChallenges(realm: settings.gatekeeper.realm)

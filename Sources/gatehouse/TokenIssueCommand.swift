@@ -30,6 +30,7 @@ extension TokenCommand {
         if duration != nil || ticket { throw ValidationError("--duration and --ticket are for signed tokens, which have no --name") }
         return try key.validate(scope: scope)
       }
+      if ticket && scope.isEmpty { throw ValidationError("a ticket needs a --scope, such as \"GET /downloads/report.pdf\"") }
       if users.file != nil {
         throw ValidationError("a signed token needs the configuration's keys: say --config, not --file (or --name for an API key)")
       }
@@ -48,7 +49,11 @@ extension TokenCommand {
       do throws(TokenIssueFailure) {
         issued = try authority.issue(to: owner, at: .now(), lifetime: duration?.interval, scope: limits, isTicket: ticket)
       } catch {
-        if case .tooLong(let longest) = error { throw Failure("longest_lifetime allows no more than \(Value.text(longest))") }
+        if case .tooLong(let longest) = error {
+          throw Failure(
+            longest < authority.options.longestLifetime
+              ? "a ticket lives for \(Value.text(longest)) at most" : "longest_lifetime allows no more than \(Value.text(longest))")
+        }
         throw Failure("no token for \(user): \(error)")
       }
       guard Output.line(ASCII.string(issued.text.span)) else { throw Failure("the token can't be written to standard output and is lost") }
