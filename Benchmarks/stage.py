@@ -89,7 +89,7 @@ class Server:
         return self.process.pid
 
     def wait(self):
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 break

@@ -11,7 +11,7 @@ extension EndToEnd {
       let digest = "tnSYvahCwPBHKZUspmcxMfb0.WiB9W.zEaKlOBL35rC"
       var text = People.file
       for i in 0..<count {
-        let salt = String(repeating: "0", count: 20 - String(i).count) + "\(i)."
+        let salt = String(repeating: "0", count: 21 - String(i).count) + "\(i)."
         text += "user\(i):$y$j9T$\(salt)$\(digest):groups=staff g\(i % 100),created=2026-05-05\n"
       }
       return text
