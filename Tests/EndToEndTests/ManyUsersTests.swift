@@ -19,7 +19,7 @@ extension EndToEnd {
 
     @Test func reloadsOfManyUsersUnderLoadLoseNothing() throws {
       let file = file()
-      try House.with(Setup(users: file, workers: 2)) { house throws in
+      try House.with(Setup(top: "keepalive_requests 1000000", users: file, workers: 2)) { house throws in
         let stop = Monitor(false)
         let port = house.port
         let get = request("GET", "/", [People.alice.authorization])
