@@ -45,6 +45,8 @@ extension Connection {
     } catch {
       switch error {
       case .tooShort, .tooLong: answer(.problem(400, "duration: \(error)"))
+      // Not asked for here.
+      case .ticketWithoutScope: answer(.problem(400, "\(error)"))
       case .renewalIsOver: answer(.problem(403, "\(error)"))
       case .userRefused(let reason): refused(Refusal(reason, user: user.name), status: 401)
       }
