@@ -16,6 +16,7 @@ public final class UserTable: Sendable {
   public let keyCount: Int
 
   private let seed: SipHash
+  private let groupFile: GroupFile?
   private let byName: HashIndex
   private let byKey: HashIndex
   private let keys: [KeyEntry]
@@ -37,6 +38,7 @@ public final class UserTable: Sendable {
     parsing file: [UInt8], seed: DecoySeed = .ofThisProcess, limit: HashLimit = .standard, groups: GroupFile? = nil
   ) throws(UserFileFault) {
     self.seed = seed.key
+    groupFile = groups
     var reader = UserFileReader(seed: seed.key, limit: limit, groups: groups)
     try reader.read(file)
     users = reader.users
@@ -67,6 +69,9 @@ public final class UserTable: Sendable {
   public func user(named name: Span<UInt8>) -> User? {
     user(named: name, hash: seed.hash(name))
   }
+
+  /// Whether the group file makes a member of some group of whoever is called so.
+  public func isMemberByGroupFile(_ name: [UInt8]) -> Bool { groupFile?.groups(of: name).isEmpty == false }
 
   /// Whether there is a usable key, expired or not, whose digest begins so (`SHA256.Digest.prefix`).
   public func hasKey(_ identity: UInt64) -> Bool {

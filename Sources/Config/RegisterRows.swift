@@ -172,6 +172,16 @@ extension Reading {
         (draft.endpoint ?? tokensInHand?.endpoint)?.place ?? draft.place, "tokens are given out beneath the path that users register at",
         hint: "another path for one of them")
     }
+    switch options.policy {
+    case .open, .invite:
+      // The service behind could not tell them apart.
+      if settings.issuers.contains(where: \.acceptsAnyUser) {
+        diagnostics.error(
+          draft.place, "whoever registers by the name of a user whom a 'jwt' block lets in by 'users any' would be taken for him",
+          hint: "policy group or approval; or 'users file' there")
+      }
+    case .closed, .group, .approval: break
+    }
     // A stranger who registers by a name that is let through somewhere would be let through.
     settings.registration?.reserved = Set(routes.flatMap(\.users).map { $0.text.utf8.map { ASCII.lowercased($0) } })
     if options.policy != .closed, !Disk.isWritable(Path.folder(of: usersPath)) {

@@ -28,10 +28,11 @@ extension Connection {
       answer(reply)
       return
     }
+    // Nobody's yet, and let through by some rule, or made a member by the group file: not for the first who calls himself so.
+    let users = worker.gatekeeper.users
+    let isReserved = options.reserved.contains(name.map { ASCII.lowercased($0) }) || users.isMemberByGroupFile(name)
     // Who has no invitation learns of no name. With one, the clerk says it.
-    let isTaken = options.reserved.contains(name.map { ASCII.lowercased($0) }) || worker.gatekeeper.users.user(named: name.span) != nil
-    if invites == nil && isTaken { answer(RegistrationReplies.taken); return }
-    let isReserved = options.reserved.contains(name.map { ASCII.lowercased($0) })
+    if invites == nil, isReserved || users.user(named: name.span) != nil { answer(RegistrationReplies.taken); return }
 
     let location = options.path + [0x2F] + Endpoints.encoded(name)
     let (answerer, clerk, created, isLocked) = (answerer, worker.shared.clerk, worker.wallNow, options.policy == .approval)

@@ -39,8 +39,9 @@ import Testing
   @Test func everyAttackThatIsTestedStandsOnThePage() throws {
     let named = try Self.namesOnThePage()
     let suites = [
-      "RequestFraming", "Path", "Identity", "Credentials", "UpstreamFaults", "UserFileKill", "APIKey", "SignedTokens", "TokenFileKill",
-      "ForeignTokens", "Lockout", "ForwardAuth", "FrontServer", "Rules", "Browser", "Ticket",
+      "RequestFraming", "Path", "Identity", "Credentials", "UpstreamFaults", "UserFileKill", "Registration", "RegistrationDurability",
+      "TokenEndpoint", "APIKey", "SignedTokens", "TokenFileKill", "ForeignTokens", "Lockout", "ForwardAuth", "FrontServer", "Rules", "Browser",
+      "Ticket",
     ]
     for (path, names) in try Self.tests(in: "Tests/EndToEndTests") where suites.contains(where: { path.hasSuffix("/\($0)Tests.swift") }) {
       for name in names.sorted() where !named.contains(name) { Issue.record("\(path): \(name) is not in docs/THREAT-MODEL.md") }
