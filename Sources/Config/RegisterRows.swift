@@ -33,7 +33,7 @@ extension Table {
         + "whoever has a code of FILE (one a line, used up by it); members of a group."
     ) { reading, directive in reading.policy(directive) },
     Row(
-      "min_password", in: .register, takes: "NUMBER", 1...1, standard: "8", doc: "Least number of characters of a password that is set over HTTP."
+      "min_password", in: .register, takes: "NUMBER", 1...1, standard: "6", doc: "Least number of characters of a password that is set over HTTP."
     ) { reading, directive in
       reading.count(directive.arguments[0], 1...128).map { reading.settings.registration?.minimumPassword = $0 }
     },

@@ -22,7 +22,7 @@ public struct RegistrationOptions: Equatable, Sendable {
   public var path = Array("/api/users".utf8)
   public var policy = Policy.closed
   /// Least number of characters of a password that is set over HTTP.
-  public var minimumPassword = 8
+  public var minimumPassword = 6
   /// A list of passwords that nobody may choose: its file.
   public var refusedPath: String?
   /// For each client address (IPv6: each network of 64 bits); nil is without end.

@@ -26,7 +26,7 @@ import Testing
 
   @Test func withoutAWordNobodyRegisters() throws {
     #expect(try options("") == RegistrationOptions())
-    #expect(RegistrationOptions().policy == .closed && RegistrationOptions().minimumPassword == 8)
+    #expect(RegistrationOptions().policy == .closed && RegistrationOptions().minimumPassword == 6)
     #expect(RegistrationOptions().rate == Rate(count: 5, per: .seconds(3600)))
   }
 
