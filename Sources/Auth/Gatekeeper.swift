@@ -89,7 +89,7 @@ public final class Gatekeeper: Sendable {
     case .one(let value):
       // Beside Authorization it is not looked at: browsers add what they remember of the site to a link that has a ticket.
       if head.authorizationCount > 0 { break }
-      if case .nobody = requirement { return .grant(Grant(nil, by: .none)) }
+      if !requirement.asksWho, requirement.permitsNobody(from: context.client) { return .grant(Grant(nil, by: .none)) }
       return conclude(
         signedToken(head.bytes[value], context, ticket: true), head.bytes[head.methodRange], target.span.extracting(0..<pathLength),
         requirement, context)
