@@ -44,7 +44,9 @@ extension APIKey {
   private static func read(
     _ part: Span<UInt8>, _ scope: inout TokenScope?, _ networks: inout [AddressRange]?
   ) throws(APIKeyEntryFault) {
-    guard let equals = ASCII.firstIndex(of: 0x3D, in: part) else { throw APIKeyEntryFault("it has a part that is neither scope= nor from=") }
+    guard let equals = ASCII.firstIndex(of: 0x3D, in: part) else {
+      throw APIKeyEntryFault("it has a part that is neither scope= nor from=")
+    }
     let name = part.extracting(0..<equals)
     guard let value = PercentText.decode(part.extracting(equals + 1..<part.count)) else {
       throw APIKeyEntryFault("it has a part whose percent signs are no escapes")

@@ -55,7 +55,9 @@ public struct KeyUseLedger: Sendable {
     }
     for use in sorted {
       text += PercentText.encode(use.user) + [0x20] + use.key + [0x20] + CalendarText.text(use.time) + [0x20] + use.client.text + [0x20]
-      for shift in stride(from: 60, through: 0, by: -4) { text.append(ASCII.lowerHexDigit(UInt8(truncatingIfNeeded: use.identity >> UInt64(shift)) & 15)) }
+      for shift in stride(from: 60, through: 0, by: -4) {
+        text.append(ASCII.lowerHexDigit(UInt8(truncatingIfNeeded: use.identity >> UInt64(shift)) & 15))
+      }
       text.append(0x0A)
     }
     return text

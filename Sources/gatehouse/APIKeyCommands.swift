@@ -14,7 +14,8 @@ struct APIKeyOptions: ParsableArguments {
       "Give the API key of this name a new token with the same restrictions; the old token goes on for --overlap.", valueName: "name"))
   var replace: String?
   @Option(
-    name: .long, help: ArgumentHelp("API key: how long a replaced token goes on, 30m, 24h, 7d; 0 is not at all. 24h by default.", valueName: "time"))
+    name: .long,
+    help: ArgumentHelp("API key: how long a replaced token goes on, 30m, 24h, 7d; 0 is not at all. 24h by default.", valueName: "time"))
   var overlap: Overlap?
   @Option(
     name: .long,
@@ -33,7 +34,9 @@ struct APIKeyOptions: ParsableArguments {
 
   /// - Parameter scope: `--scope`, which signed tokens have too.
   func validate(scope: [ScopeItem]) throws {
-    if name != nil && replace != nil { throw ValidationError("--name and --replace exclude each other: the new token has the old one's name") }
+    if name != nil && replace != nil {
+      throw ValidationError("--name and --replace exclude each other: the new token has the old one's name")
+    }
     if name == nil && replace == nil { throw ValidationError("an API key needs a name: --name, or --replace for one that there is") }
     if replace == nil && overlap != nil { throw ValidationError("--overlap belongs to --replace") }
     if replace != nil && !(scope.isEmpty && from.isEmpty) {

@@ -16,7 +16,8 @@ private struct KeyHouse {
 
   init(_ lines: [String], field: String = "X-API-Key") throws {
     gatekeeper = Gatekeeper(
-      users: try House.table(lines), cache: VerifiedCache(entries: 64), options: GatekeeperOptions(apiKeyField: bytes(field)), keyUses: uses)
+      users: try House.table(lines), cache: VerifiedCache(entries: 64), options: GatekeeperOptions(apiKeyField: bytes(field)), keyUses: uses
+    )
   }
 
   var context: RequestContext { RequestContext(client: client, now: now, instant: Instant(nanoseconds: 1_000_000_000)) }
@@ -37,10 +38,11 @@ private struct KeyHouse {
       var (result, check) = House.read(
         gatekeeper.decide(head, target: target, pathLength: target.count, requirement, context, scratch: &scratch))
       if let check {
-        result = House.read(
-          gatekeeper.settle(
-            check, matched: check.run(), method: bytes(method).span, target: target, pathLength: target.count, requirement, context)
-        ).result
+        result =
+          House.read(
+            gatekeeper.settle(
+              check, matched: check.run(), method: bytes(method).span, target: target, pathLength: target.count, requirement, context)
+          ).result
       }
       result.work = tally.take()
       return result
@@ -107,7 +109,9 @@ private struct KeyHouse {
   @Test func theKeysFieldTakesKeysAndNothingElse() throws {
     let token = Token("ci")
     let house = try KeyHouse(["alice:\(Stored.bcrypt):keys=\(token.entry)"])
-    for value in ["", "Bearer \(token.text)", String(decoding: basic("alice", "secret"), as: UTF8.self), "secret", "\(token.text),\(token.text)"] {
+    for value in [
+      "", "Bearer \(token.text)", String(decoding: basic("alice", "secret"), as: UTF8.self), "secret", "\(token.text),\(token.text)",
+    ] {
       let result = try house.ask(["X-API-Key: \(value)"])
       guard case .challenged = result.outcome else {
         Issue.record("\(value): \(result.outcome)")
@@ -181,12 +185,14 @@ private struct KeyHouse {
     var ledger = KeyUseLedger()
     for (key, seconds) in [(keys[1], 1_800_000_100), (keys[0], 1_800_000_001), (keys[0], 1_800_000_000)] as [(APIKey, Int64)] {
       ledger.add(
-        .init(user: bytes("a b%"), key: key.name, identity: key.digest.prefix, time: Timestamp(seconds: seconds), client: .ipv4(0x7F00_0001)))
+        .init(
+          user: bytes("a b%"), key: key.name, identity: key.digest.prefix, time: Timestamp(seconds: seconds), client: .ipv4(0x7F00_0001)))
     }
     let text = String(decoding: ledger.bytes, as: UTF8.self)
-    #expect(text.split(separator: "\n").map { $0.split(separator: " ").prefix(4).joined(separator: " ") } == [
-      "a%20b%25 ci 2027-01-15T08:00:01Z 127.0.0.1", "a%20b%25 deploy 2027-01-15T08:01:40Z 127.0.0.1",
-    ])
+    #expect(
+      text.split(separator: "\n").map { $0.split(separator: " ").prefix(4).joined(separator: " ") } == [
+        "a%20b%25 ci 2027-01-15T08:00:01Z 127.0.0.1", "a%20b%25 deploy 2027-01-15T08:01:40Z 127.0.0.1",
+      ])
     let again = KeyUseLedger(ledger.bytes)
     #expect(again.uses == ledger.uses && again.unreadable == 0)
     #expect(again.use(of: keys[0])?.time == Timestamp(seconds: 1_800_000_001))

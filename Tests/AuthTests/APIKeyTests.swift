@@ -58,7 +58,9 @@ import Testing
 
   // MARK: Entries
 
-  @Test(arguments: ["", "/x7Qa", "/x7Qa/scope=GET%3A%2Freports%2F", "/from=10.0.0.0%2F8%202001%3Adb8%3A%3A%2F32", "/scope=%2Fa/from=unix%3A"])
+  @Test(arguments: [
+    "", "/x7Qa", "/x7Qa/scope=GET%3A%2Freports%2F", "/from=10.0.0.0%2F8%202001%3Adb8%3A%3A%2F32", "/scope=%2Fa/from=unix%3A",
+  ])
   func whatIsReadIsWrittenAgain(_ rest: String) throws {
     let text = "ci/\(digest)/2027-01-31\(rest)"
     let key = try APIKey(entry: bytes(text).span)
@@ -72,9 +74,11 @@ import Testing
   }
 
   @Test(arguments: [
-    "/x7Qa/", "/x7Qa//", "/x7Qa/scope", "/x7Qa/scope=", "/x7Qa/from=", "/x7Qa/scope=GET", "/x7Qa/scope=%2Fa/scope=%2Fa", "/x7Qa/from=10.0.0.0",
+    "/x7Qa/", "/x7Qa//", "/x7Qa/scope", "/x7Qa/scope=", "/x7Qa/from=", "/x7Qa/scope=GET", "/x7Qa/scope=%2Fa/scope=%2Fa",
+    "/x7Qa/from=10.0.0.0",
     "/x7Qa/from=10.0.0.0%2F8/from=10.0.0.0%2F8", "/x7Qa/from=10.1.0.0%2F8", "/x7Qa/from=10.0.0.0%2F8%20", "/x7Qa/from=everywhere",
-    "/x7Qa/scope=%2", "/x7Qa/scope=%zz", "/x7Qa/scope=%2Fa%00", "/x7Qa/scope=%2Fa%2F..%2Fb", "/x7Qa/SCOPE=%2Fa", "/x7Qa/only=%2Fa", "/x7Qa/=",
+    "/x7Qa/scope=%2", "/x7Qa/scope=%zz", "/x7Qa/scope=%2Fa%00", "/x7Qa/scope=%2Fa%2F..%2Fb", "/x7Qa/SCOPE=%2Fa", "/x7Qa/only=%2Fa",
+    "/x7Qa/=",
     "/x7Qa/y7Qa", "/only=1", "//scope=%2Fa", "/x7Q/scope=%2Fa",
   ])
   func aRestrictionThatIsNotUnderstoodIsNeverTakenForNone(_ rest: String) throws {
@@ -107,7 +111,9 @@ import Testing
     var text = try UserFileText(bytes("alice:\(Stored.sha1):groups=a,keys=\(keys),note=1\n"))
     let issued = APIKey.issue(name: bytes("ci"), expires: nil).key
     let replacement = try text.replaceKey(bytes("ci"), of: bytes("alice"), by: issued, expires: expires, overlap: overlap, now: now)
-    #expect(String(decoding: text.bytes, as: UTF8.self).contains("groups=a,keys=") && String(decoding: text.bytes, as: UTF8.self).contains(",note=1"))
+    #expect(
+      String(decoding: text.bytes, as: UTF8.self).contains("groups=a,keys=")
+        && String(decoding: text.bytes, as: UTF8.self).contains(",note=1"))
     return (try UserTable(parsing: text.bytes), replacement, issued)
   }
 
@@ -118,7 +124,9 @@ import Testing
     #expect(keys.map { String(decoding: $0.name, as: UTF8.self) } == ["ci", "ci.old"])
     #expect(keys[0].digest == issued.digest && keys[0].lastFour == issued.lastFour && keys[0].expires == Timestamp(seconds: 1_814_313_600))
     #expect(keys[1].digest != issued.digest && keys[1].lastFour == bytes("x7Qa") && keys[1].expires == Timestamp(seconds: 1_800_003_600))
-    for key in keys { #expect(key.scope == keys[0].scope && !key.scope.isUnlimited && key.networks == keys[0].networks && key.networks.count == 1) }
+    for key in keys {
+      #expect(key.scope == keys[0].scope && !key.scope.isUnlimited && key.networks == keys[0].networks && key.networks.count == 1)
+    }
     #expect(replacement == .init(key: keys[0], old: keys[1]))
     // What we can't read is not ours to lose.
     #expect(table.problems.map(\.isWarning) == [false, true], "the key, and an attribute")

@@ -16,7 +16,10 @@ extension EndToEnd {
     private func bearer(_ token: String) -> String { "Authorization: Bearer \(token)" }
 
     private func forms(_ token: String, of user: String) -> [String] {
-      [bearer(token), "Authorization: " + Secrets.basic(token, "x-oauth"), "Authorization: " + Secrets.basic(user, token), "X-API-Key: \(token)"]
+      [
+        bearer(token), "Authorization: " + Secrets.basic(token, "x-oauth"), "Authorization: " + Secrets.basic(user, token),
+        "X-API-Key: \(token)",
+      ]
     }
 
     private let keyed = Setup(top: "api_key_header X-API-Key")
@@ -78,7 +81,8 @@ extension EndToEnd {
           while try conversation.request() != nil { try conversation.send(Answer.text("x")) }
         } catch is Truncated {}
       }
-      let more = "route /open/ { upstream legacy; require nobody }\nroute /pass/ { upstream legacy; require valid-user; authorization pass }"
+      let more =
+        "route /open/ { upstream legacy; require nobody }\nroute /pass/ { upstream legacy; require valid-user; authorization pass }"
       try House.with(Setup(top: "api_key_header X-API-Key", more: more), script) { house throws in
         let token = try issue(house, "bob", "--name", "ci")
         try eventually("the token works") { try house.ask("GET", "/", ["X-API-Key: \(token)"]).status == 200 }
@@ -109,7 +113,8 @@ extension EndToEnd {
         try eventually("the token works") { try house.ask("GET", "/", [key]).status == 200 }
         let before = house.upstream.requests.count
         for fields in [
-          [key, People.alice.authorization], [People.alice.authorization, key], [key, key], [key, bearer(token)], ["X-API-Key:", bearer(token)],
+          [key, People.alice.authorization], [People.alice.authorization, key], [key, key], [key, bearer(token)],
+          ["X-API-Key:", bearer(token)],
           ["X-API-Key: wrong", People.alice.authorization],
         ] {
           #expect(try house.ask("GET", "/", fields).status == 400)
@@ -172,7 +177,8 @@ extension EndToEnd {
         try eventually("the first is void") { try house.ask("GET", "/", [bearer(one)]).status == 401 }
         #expect(try house.ask("GET", "/", [bearer(two)]).status == 200)
         let check = try Gatehouse.run(["check", "--config", "proxy.conf"], in: house.scratch)
-        #expect(check.code == 0 && check.text.contains("users:3") && check.text.contains("user \"bob\": key 1 can't be used"), "\(check.text)")
+        #expect(
+          check.code == 0 && check.text.contains("users:3") && check.text.contains("user \"bob\": key 1 can't be used"), "\(check.text)")
       }
     }
 

@@ -20,7 +20,8 @@ extension EndToEnd {
       try House.with(setup) { house throws in
         let ticket = try ticket(house)
         for (query, forwarded) in [
-          ("?ticket=\(ticket)", ""), ("?a=1&ticket=\(ticket)&b=%20%2f", "?a=1&b=%20%2f"), ("?ticket=\(ticket)&a", "?a"), ("?a&ticket=\(ticket)", "?a"),
+          ("?ticket=\(ticket)", ""), ("?a=1&ticket=\(ticket)&b=%20%2f", "?a=1&b=%20%2f"), ("?ticket=\(ticket)&a", "?a"),
+          ("?a&ticket=\(ticket)", "?a"),
           ("?%74icket=\(ticket)", ""),
         ] {
           #expect(try house.ask("GET", "/downloads/x" + query).status == 200)
@@ -28,7 +29,9 @@ extension EndToEnd {
           #expect(seen.target == "/downloads/x" + forwarded && seen["X-Forwarded-User"] == "bob")
         }
         let before = house.upstream.requests.count
-        for (method, path) in [("POST", "/downloads/x"), ("GET", "/"), ("GET", "/downloadsx"), ("GET", "/downloads/../x"), ("DELETE", "/downloads/")] {
+        for (method, path) in [
+          ("POST", "/downloads/x"), ("GET", "/"), ("GET", "/downloadsx"), ("GET", "/downloads/../x"), ("DELETE", "/downloads/"),
+        ] {
           #expect(try house.ask(method, "\(path)?ticket=\(ticket)").status == 403, "\(method) \(path)")
         }
         #expect(house.upstream.requests.count == before)
@@ -49,7 +52,8 @@ extension EndToEnd {
           #expect(try house.ask("GET", "/downloads/x?ticket=\(Secrets.keep(value))").status == 401)
         }
         for query in [
-          "ticket=\(ticket)&ticket=\(ticket)", "ticket=\(ticket)&a&TICKET=", "ticket=\(ticket);a", "a;ticket=\(ticket)", "ticket=&%74icket=\(ticket)",
+          "ticket=\(ticket)&ticket=\(ticket)", "ticket=\(ticket)&a&TICKET=", "ticket=\(ticket);a", "a;ticket=\(ticket)",
+          "ticket=&%74icket=\(ticket)",
         ] {
           #expect(try house.ask("GET", "/downloads/x?\(query)").status == 400)
         }
@@ -57,7 +61,9 @@ extension EndToEnd {
         // Beside credentials a ticket is nothing: they are what counts.
         #expect(try house.ask("GET", "/x?ticket=\(ticket)", [People.alice.authorization]).status == 200)
         #expect(house.upstream.requests.last?["X-Forwarded-User"] == "alice" && house.upstream.requests.last?.target == "/x")
-        #expect(try house.ask("GET", "/downloads/x?ticket=\(ticket)", ["Authorization: " + Secrets.basic("alice", "wrong-guess-7")]).status == 401)
+        #expect(
+          try house.ask("GET", "/downloads/x?ticket=\(ticket)", ["Authorization: " + Secrets.basic("alice", "wrong-guess-7")]).status == 401
+        )
       }
     }
 
@@ -90,7 +96,8 @@ extension EndToEnd {
           #expect(try house.ask("GET", "/downloads/x?ticket=\(try forge(house, ticket, claims))").status == 401, "\(claims)")
         }
         for (arguments, code) in [
-          (["--ticket"], 2), (["--ticket", "--scope", "GET /a", "--duration", "301s"], 1), (["--ticket", "--scope", "GET /a", "--name", "x"], 2),
+          (["--ticket"], 2), (["--ticket", "--scope", "GET /a", "--duration", "301s"], 1),
+          (["--ticket", "--scope", "GET /a", "--name", "x"], 2),
         ] as [([String], Int32)] {
           let outcome = try Gatehouse.run(["token", "issue", "bob"] + arguments + ["--config", "proxy.conf"], in: house.scratch)
           #expect(outcome.code == code && outcome.output.isEmpty, "\(outcome.errors)")

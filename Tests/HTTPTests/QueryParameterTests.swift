@@ -32,7 +32,10 @@ import Testing
     #expect(without(query) == rest)
   }
 
-  @Test(arguments: ["", "a", "a=ticket", "a=ticket=x", "tickets=x", "xticket=x", "ticke=x", "ticke", "%7=x", "%", "tick%65", "ticket%3Dx", "a&b;c", "&", "&&"])
+  @Test(arguments: [
+    "", "a", "a=ticket", "a=ticket=x", "tickets=x", "xticket=x", "ticke=x", "ticke", "%7=x", "%", "tick%65", "ticket%3Dx", "a&b;c", "&",
+    "&&",
+  ])
   func whatIsNotItStaysAsItIs(_ query: String) {
     #expect(find(query) == nil)
     #expect(without(query) == (query.isEmpty ? "" : "?" + query))
@@ -50,7 +53,8 @@ import Testing
   @Test func urlsAreSearchedBehindTheirPath() {
     let name = Array("ticket".utf8)
     for (url, isIn) in [
-      ("http://a/?ticket=x", true), ("http://a/b?c&%74icket=x#d", true), ("/?a#ticket=x", true), ("/?a?ticket=x", true), ("/ticket=x", false),
+      ("http://a/?ticket=x", true), ("http://a/b?c&%74icket=x#d", true), ("/?a#ticket=x", true), ("/?a?ticket=x", true),
+      ("/ticket=x", false),
       ("", false), ("http://a/?", false), ("http://a/#", false), ("/?q=ticket", false),
     ] {
       let bytes = Array(url.utf8)
