@@ -77,7 +77,7 @@ import Testing
   @Test func theIssuerIsComparedByteByByte() throws {
     func iss(_ text: String) throws -> String { try outcome(#"{"iss":\#(text),"aud":"svc","sub":"alice","exp":1800000600}"#) }
     #expect(try iss(#""example""#) == "alice [staff]")
-    for text in [#""Example""#, #""example ""#, #""example/""#, #""""#, #""*""#, #""exampl""#] {
+    for text in [#""Example""#, #""example ""#, #""example/""#, "\"\"", #""*""#, #""exampl""#] {
       #expect(try iss(text) == "token's issuer is unknown", "\(text)")
     }
     #expect(try outcome(#"{"aud":"svc","sub":"alice","exp":1800000600}"#) == "token's issuer is unknown")
@@ -92,7 +92,7 @@ import Testing
       try outcome(#"{"iss":"example","aud":\#(text),"sub":"alice","exp":1800000600}"#, change)
     }
     for text in [#""svc""#, #"["svc"]"#, #"["other","svc"]"#] { #expect(try aud(text) == "alice [staff]", "\(text)") }
-    for text in [#""Svc""#, #""svc ""#, #""other""#, "[]", #"["other","svcs"]"#, #""""#] {
+    for text in [#""Svc""#, #""svc ""#, #""other""#, "[]", #"["other","svcs"]"#, "\"\""] {
       #expect(try aud(text) == "token is for another audience", "\(text)")
     }
     for text in ["null", "1", "{}", #"["svc",1]"#, #"[["svc"]]"#, "true"] {
@@ -155,7 +155,7 @@ import Testing
     }
     #expect(try sub(#""al\u0069ce""#) == "alice []")
     for text in [
-      "null", "1", "true", #"["alice"]"#, #"{"name":"alice"}"#, #""""#, #"" alice""#, #""alice ""#, #""a:b""#, #""a\nb""#, #""a\u0000b""#,
+      "null", "1", "true", #"["alice"]"#, #"{"name":"alice"}"#, "\"\"", #"" alice""#, #""alice ""#, #""a:b""#, #""a\nb""#, #""a\u0000b""#,
       #""a\u0085b""#, #""ghk_x""#, "\"#x\"", #""eyJa.b.c""#, "\"\(String(repeating: "x", count: 256))\"",
     ] {
       #expect(try sub(text) == "token names no user", "\(text)")
