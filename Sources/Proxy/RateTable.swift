@@ -41,8 +41,8 @@ final class RateTable: Sendable {
   private static func makeRoom(in table: inout [UInt64: Instant], _ now: Instant, keeping count: Int) {
     table = table.filter { $0.value > now }
     if table.count <= count { return }
-    let limit = table.values.sorted()[table.count - count]
-    table = table.filter { $0.value >= limit }
-    if table.count > count { table = [:] }
+    // Of those who have it back at the same moment none stays, so that there is room however many these are.
+    let limit = table.values.sorted()[table.count - count - 1]
+    table = table.filter { $0.value > limit }
   }
 }

@@ -91,7 +91,7 @@ import Testing
     let long = bytes("eyJ." + String(repeating: "a", count: 8000) + ".")
     #expect(name(long + bytes(String(repeating: "b", count: JWSParts.longest - long.count))) == .challenged(.invalidToken))
     #expect(name(long + bytes(String(repeating: "b", count: JWSParts.longest + 1 - long.count))) == .challenged(.malformed))
-    #expect(scene.bearer("eyJ." + String(repeating: "a", count: 9000) + ".b").outcome == .challenged(.unknownToken))
+    #expect(scene.bearer("eyJ." + String(repeating: "a", count: 9000) + ".b").outcome == .challenged(.malformedToken))
     #expect(UserName.fault(bytes("eyJhbGciOiJIUzI1NiJ9.e30.x").span) != nil)
     #expect(UserName.fault(bytes("eyJude").span) == nil)
   }

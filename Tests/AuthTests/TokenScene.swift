@@ -62,13 +62,18 @@ struct TokenScene {
     isTicket: Bool = false
   ) throws -> String {
     let issued = try authority.issue(
-      to: user(name), at: now, lifetime: lifetime, scope: scope, firstLogin: firstLogin, isTicket: isTicket)
+      to: user(name), at: now, lifetime: lifetime, scope: isTicket && scope.isUnlimited ? everywhere() : scope, firstLogin: firstLogin,
+      isTicket: isTicket)
     return ASCII.string(issued.text.span)
   }
 
+  /// A ticket has to have a scope, were it this one.
+  private func everywhere() throws -> TokenScope { try TokenScope(items: [bytes("/")]) }
+
   /// Seconds that a token of alice's is given.
   func duration(_ lifetime: Interval? = nil, isTicket: Bool = false) throws -> Int64 {
-    let issued = try authority.issue(to: user("alice"), at: now, lifetime: lifetime, isTicket: isTicket)
+    let issued = try authority.issue(
+      to: user("alice"), at: now, lifetime: lifetime, scope: isTicket ? everywhere() : .unlimited, isTicket: isTicket)
     return issued.duration
   }
 

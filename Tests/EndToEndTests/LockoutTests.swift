@@ -112,7 +112,8 @@ extension EndToEnd {
         try failTenTimes(house, as: "carol")
         #expect(try ask(house, "\(token):x").status == 200)
         #expect(try ask(house, "bob:\(token)").status == 200)
-        let other = Secrets.keep(String(token.dropLast() + (token.hasSuffix("A") ? "B" : "A")))
+        // Of the form that tokens had before they got a checksum: one that was never issued, and no slip of the hand.
+        let other = Secrets.keep(String(token.prefix(47)))
         #expect(try house.ask("GET", "/", ["Authorization: Bearer \(other)"]).status == 429)
       }
     }

@@ -341,7 +341,7 @@ extension EndToEnd {
 
     @Test func othersAreNotToldFromNobody() throws {
       try House.with(setup("policy open; admins admin")) { house throws in
-        func fields(_ message: Message) -> [String] { message.fields.filter { $0.name != "Date" }.map { "\($0.name): \($0.value)" } }
+        let fields = { (message: Message) in message.fields.filter { $0.name != "Date" }.map { "\($0.name): \($0.value)" } }
         let other = try house.ask("GET", "/api/users/bob", [People.alice.authorization])
         let nobody = try house.ask("GET", "/api/users/nobody", [People.alice.authorization])
         #expect(other.status == 403 && nobody.status == 403 && other.body == nobody.body && fields(other) == fields(nobody))

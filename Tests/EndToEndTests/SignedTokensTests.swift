@@ -59,7 +59,7 @@ extension EndToEnd {
       try House.with(Self.setup) { house throws in
         try keepKeys(house.scratch)
         let token = try Self.issue(house.scratch, "bob")
-        let ticket = try Self.issue(house.scratch, "bob", "--ticket")
+        let ticket = try Self.issue(house.scratch, "bob", "--ticket", "--scope", "/")
         let parts = token.split(separator: ".").map(String.init)
         let other = token.dropLast() + (token.hasSuffix("A") ? "B" : "A")
         func password(_ name: String) -> String { "Authorization: " + Secrets.basic(name, token) }

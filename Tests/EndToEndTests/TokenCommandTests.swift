@@ -28,7 +28,7 @@ extension EndToEnd {
       let scratch = try folder()
       let wrong: [([String], Int32)] = [
         (["nobody-we-know"], 1), (["mallory"], 1), (["erin"], 1), (["bob", "--duration", "25h"], 1), (["bob", "--duration", "10"], 2),
-        (["bob", "--scope", "reports"], 1), (["bob", "--scope", "GET /a/../b"], 1), (["bob", "--name", "x", "--ticket"], 2),
+        (["bob", "--scope", "reports"], 2), (["bob", "--scope", "GET /a/../b"], 2), (["bob", "--ticket"], 2), (["bob", "--name", "x", "--ticket"], 2),
         (["bob", "--expires", "2030-01-01"], 2), (["bob", "--file", "users"], 2), ([], 2), (["bob", "--config", "none.conf"], 1),
       ]
       for (arguments, code) in wrong {
@@ -40,7 +40,7 @@ extension EndToEnd {
     @Test func inspectSaysWhatATokenIsAndNeverShowsIt() throws {
       let scratch = try folder()
       let token = try SignedTokens.issue(scratch, "bob", "--scope", "GET /x")
-      let ticket = try SignedTokens.issue(scratch, "bob", "--ticket")
+      let ticket = try SignedTokens.issue(scratch, "bob", "--ticket", "--scope", "/")
       let key = Secrets.keep(
         try SignedTokens.run(scratch, "issue", "bob", "--name", "ci").text.trimmingCharacters(in: .newlines))
       func inspect(_ text: String) throws -> (code: Int32, text: String) {
