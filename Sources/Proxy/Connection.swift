@@ -37,6 +37,8 @@ final class Connection {
   var sentBearer = false
   /// Who asks: the peer, or whom a trusted proxy names. Set with the route.
   var client = ClientAddress.unix
+  /// An answer that waits: what it will be, and when.
+  var heldRefusal: (status: Int, due: Instant)?
   /// Seconds that a 429 tells the client to wait.
   var retryAfter: UInt64 = 0
   /// Requests wait in the input until some of the output is written.

@@ -203,15 +203,29 @@ extension Connection {
       refused(refusal, status: 403)
     case .tooManyFailures(let refusal, let seconds):
       retryAfter = seconds
-      refused(refusal, status: 429)
+      note(refusal)
+      refuseLater(429)
     case .pending(let check):
       let waiter = HashPool.Waiter(mailbox: worker.mailbox, connection: token, serial: serial, attempt: check.attempt)
       pendingCheck = worker.shared.pool.submit(check, address: client.networkKey, waiter, now: worker.now)
       if pendingCheck == nil {
         record.reason = "too many password checks are waiting"
-        perform(exchange.refused(status: 503))
+        refuseLater(503)
       }
     }
+  }
+
+  /// Refuses after `Limits.refusalPause`. Until then the connection takes no other request, and costs nothing but its place.
+  private func refuseLater(_ status: Int) {
+    guard exchange.phase == .judging else { return }
+    heldRefusal = (status, worker.now.advanced(by: Limits.refusalPause))
+    arm()
+  }
+
+  func giveHeldRefusal() {
+    guard let held = heldRefusal else { return }
+    heldRefusal = nil
+    perform(exchange.refused(status: held.status))
   }
 
   /// Nobody is there to be told any more.
@@ -228,7 +242,7 @@ extension Connection {
     switch outcome {
     case .displaced:
       record.reason = "too many password checks are waiting"
-      perform(exchange.refused(status: 503))
+      refuseLater(503)
     case .tooLate:
       record.reason = "the password check waited too long"
       perform(exchange.refused(status: 503))
@@ -253,6 +267,12 @@ extension Connection {
   }
 
   func refused(_ refusal: Refusal, status: Int) {
+    note(refusal)
+    perform(exchange.refused(status: status))
+  }
+
+  /// For the log, and for the challenge.
+  private func note(_ refusal: Refusal) {
     if refusal.isGuess { worker.shared.failures.failed(refusal, from: client, at: worker.now) }
     record.reason = "\(refusal.reason.label)"
     if refusal.reason == .notPermitted || refusal.reason == .outOfScope {
@@ -265,7 +285,6 @@ extension Connection {
     }
     record.authentication = worker.now.since(record.began)
     sentBearer = refusal.sentBearer
-    perform(exchange.refused(status: status))
   }
 
   func granted(_ grant: consuming Grant) {
@@ -389,6 +408,7 @@ extension Connection {
   /// Ready for the next request of the connection.
   func reset() {
     exchange = Exchange()
+    heldRefusal = nil
     own = nil
     parser.reset()
     head.reset()

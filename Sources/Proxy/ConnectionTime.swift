@@ -17,7 +17,9 @@ extension Connection {
       if parser.hasStarted { return record.began.advanced(by: limits.headerTimeout) }
       if let drainingSince { return max(lastRead, drainingSince).advanced(by: Limits.drainGrace) }
       return lastRead.advanced(by: requests == 0 ? limits.headerTimeout : limits.keepAliveTimeout)
-    case .judging, .answering, .finished:
+    case .judging:
+      return heldRefusal?.due ?? .distantFuture
+    case .answering, .finished:
       return .distantFuture
     case .collecting:
       // As a whole too: there is little to send, and nobody need have proved who he is.
@@ -61,6 +63,8 @@ extension Connection {
       // Nothing was asked, so nothing is answered.
       close()
       return
+    case .judging where blockedSince == nil && heldRefusal != nil:
+      giveHeldRefusal()
     case .waiting where blockedSince == nil && (exchange.isRequestComplete || transfer?.uploadRoom == 0):
       failed(
         UpstreamFailure(

@@ -44,6 +44,9 @@ public struct Limits: Equatable, Sendable {
   public static let lingerTimeout = Interval.seconds(5)
   /// A refused request whose body is no longer than this is read to its end, and its connection is used again.
   public static let drainBytes: UInt64 = 64 << 10
+  /// How long a refusal is held back that costs nothing to give, 429 and 503 for guesses: who guesses as fast as he is answered would take
+  /// the workers' time from everybody.
+  public static let refusalPause = Interval.seconds(1)
   /// Largest body of a request that we answer ourselves.
   static let ownBodyBytes: UInt64 = 16 << 10
   /// At the limit of connections: how long one must have been idle to be closed for another, and how many are closed at once.
