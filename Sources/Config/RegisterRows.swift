@@ -15,7 +15,8 @@ extension Table {
     },
     Row(
       "register", in: .top, takes: "", 0...0, block: .required,
-      doc: "Answers POST on its endpoint with a new user, GET on `…/NAME` and PUT on `…/NAME/password`; without it these are paths like others."
+      doc:
+        "Answers POST on its endpoint with a new user, GET on `…/NAME` and PUT on `…/NAME/password`; without it these are paths like others."
     ) { reading, directive in reading.register(directive) },
     Row(
       "endpoint", in: .register, takes: "PATH", 1...1, standard: "/api/users",
@@ -33,7 +34,8 @@ extension Table {
         + "whoever has a code of FILE (one a line, used up by it); members of a group."
     ) { reading, directive in reading.policy(directive) },
     Row(
-      "min_password", in: .register, takes: "NUMBER", 1...1, standard: "6", doc: "Least number of characters of a password that is set over HTTP."
+      "min_password", in: .register, takes: "NUMBER", 1...1, standard: "6",
+      doc: "Least number of characters of a password that is set over HTTP."
     ) { reading, directive in
       reading.count(directive.arguments[0], 1...128).map { reading.settings.registration?.minimumPassword = $0 }
     },
@@ -45,7 +47,8 @@ extension Table {
     },
     Row(
       "rate", in: .register, takes: "NUMBER/DURATION|off", 1...1, standard: "5/1h", elsewhere: ["limit_req"],
-      doc: "Registrations that one client address (IPv6: one network of 64 bits) may try in such a time; 429 beyond (not for `policy group`)."
+      doc:
+        "Registrations that one client address (IPv6: one network of 64 bits) may try in such a time; 429 beyond (not for `policy group`)."
     ) { reading, directive in
       reading.rate(directive.arguments[0]).map { reading.settings.registration?.rate = $0 }
     },

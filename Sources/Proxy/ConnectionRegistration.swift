@@ -8,8 +8,13 @@ import Primitives
 extension Connection {
   /// Makes a user, if the policy lets whoever asks.
   func register(_ own: OwnRequest) {
-    guard let options = snapshot.settings.registration, let rules = snapshot.passwords, let path = snapshot.settings.usersPath else { return }
-    guard isJSON else { answer(.problem(415, "The content has to be application/json")); return }
+    guard let options = snapshot.settings.registration, let rules = snapshot.passwords, let path = snapshot.settings.usersPath else {
+      return
+    }
+    guard isJSON else {
+      answer(.problem(415, "The content has to be application/json"))
+      return
+    }
     let invites: String? = if case .invite(let path) = options.policy { path } else { nil }
     let form: RegistrationForm
     do throws(FormFault) {
@@ -19,9 +24,15 @@ extension Connection {
       return
     }
     let name = form.name
-    if let fault = RegistrationName.fault(name.span) { answer(.problem(400, fault)); return }
+    if let fault = RegistrationName.fault(name.span) {
+      answer(.problem(400, fault))
+      return
+    }
     record.claimedUser = own.user == nil ? name : []
-    if let fault = rules.fault(form.password.bytes, for: name.span) { answer(.problem(400, fault)); return }
+    if let fault = rules.fault(form.password.bytes, for: name.span) {
+      answer(.problem(400, fault))
+      return
+    }
     if own.user == nil, let rate = options.rate, let seconds = worker.shared.registrations.take(client.networkKey, rate, now: worker.now) {
       var reply = OwnReply.problem(429, "Too many registrations from this address")
       reply.retryAfter = seconds
@@ -32,7 +43,10 @@ extension Connection {
     let users = worker.gatekeeper.users
     let isReserved = options.reserved.contains(name.map { ASCII.lowercased($0) }) || users.isMemberByGroupFile(name)
     // Who has no invitation learns of no name. With one, the clerk says it.
-    if invites == nil, isReserved || users.user(named: name.span) != nil { answer(RegistrationReplies.taken); return }
+    if invites == nil, isReserved || users.user(named: name.span) != nil {
+      answer(RegistrationReplies.taken)
+      return
+    }
 
     let location = options.path + [0x2F] + Endpoints.encoded(name)
     let (answerer, clerk, created, isLocked) = (answerer, worker.shared.clerk, worker.wallNow, options.policy == .approval)
@@ -68,7 +82,10 @@ extension Connection {
       answer(.problem(403, "A password is changed with the password, not with a token", reason: "not by password"))
       return
     }
-    guard isJSON else { answer(.problem(415, "The content has to be application/json")); return }
+    guard isJSON else {
+      answer(.problem(415, "The content has to be application/json"))
+      return
+    }
     let form: PasswordForm
     do throws(FormFault) {
       form = try PasswordForm(own.body)
@@ -82,8 +99,14 @@ extension Connection {
       return
     }
     let name = user.name
-    if let fault = rules.fault(form.new.bytes, for: name.span) { answer(.problem(400, fault)); return }
-    if PresentedPassword.equal(form.old.bytes, form.new.bytes) { answer(.problem(400, "password is the one before")); return }
+    if let fault = rules.fault(form.new.bytes, for: name.span) {
+      answer(.problem(400, fault))
+      return
+    }
+    if PresentedPassword.equal(form.old.bytes, form.new.bytes) {
+      answer(.problem(400, "password is the one before"))
+      return
+    }
     let (answerer, clerk) = (answerer, worker.shared.clerk)
     submit { isLate in
       if isLate { return answerer.tell(RegistrationReplies.busy) }

@@ -8,8 +8,14 @@ import Primitives
 extension Connection {
   /// Gives out a token to whoever has just given his password, or, within `renew_within` of that, to whoever has a token.
   func giveToken(_ own: OwnRequest) {
-    guard let tokens = worker.gatekeeper.tokens, let user = own.user else { answer(.problem(404, "There is nothing here")); return }
-    guard own.body.isEmpty else { answer(.problem(400, "duration and scope stand in the query, and nothing in the content")); return }
+    guard let tokens = worker.gatekeeper.tokens, let user = own.user else {
+      answer(.problem(404, "There is nothing here"))
+      return
+    }
+    guard own.body.isEmpty else {
+      answer(.problem(400, "duration and scope stand in the query, and nothing in the content"))
+      return
+    }
     let query: TokenQuery
     do throws(FormFault) {
       query = try TokenQuery(head.bytes[head.target.query])
@@ -60,14 +66,18 @@ extension Connection {
 
   /// Takes back the token that came as the credential.
   func takeTokenBack(_ own: OwnRequest) {
-    guard let tokens = worker.gatekeeper.tokens else { answer(.problem(404, "There is nothing here")); return }
+    guard let tokens = worker.gatekeeper.tokens else {
+      answer(.problem(404, "There is nothing here"))
+      return
+    }
     guard case .token(let token) = own.credential, case .own = token.kind else {
       answer(.problem(403, "The token that is to be revoked has to be the credential", reason: "not by a token"))
       return
     }
     let answerer = answerer
     let revocation = Clerk.Revoking(
-      revocation: .token(identifier: token.identifier, until: token.expires), path: tokens.options.revokedPath, revocations: tokens.revocations
+      revocation: .token(identifier: token.identifier, until: token.expires), path: tokens.options.revokedPath,
+      revocations: tokens.revocations
     ) { outcome in
       answerer.tell(outcome == .done ? OwnReply(204) : RegistrationReplies.failed)
     }
@@ -77,7 +87,8 @@ extension Connection {
   /// A token speaks for the hash that its user has: one that is due to be replaced is replaced before the token is made, or the token would end
   /// with it. True when the answer has to wait for that.
   private func rehashFirst(_ own: OwnRequest, _ user: User) -> Bool {
-    guard snapshot.settings.rehashes, let path = snapshot.settings.usersPath, user.isHashWeaker(than: .standard), let i = head.authorization,
+    guard snapshot.settings.rehashes, let path = snapshot.settings.usersPath, user.isHashWeaker(than: .standard),
+      let i = head.authorization,
       let password = PresentedPassword.read(head.bytes[head.fields[i].value])
     else { return false }
     let answerer = answerer

@@ -19,7 +19,8 @@ struct TokenQuery: Equatable {
       let value = parts.count == 2 ? try Self.decoded(parts[1]) : []
       if ASCII.equals(name.span, "duration") {
         guard duration == nil else { throw FormFault("duration stands twice") }
-        guard (1...10).contains(value.count), value.allSatisfy({ ASCII.isDigit($0) }), let seconds = UInt64(String(decoding: value, as: UTF8.self)),
+        guard (1...10).contains(value.count), value.allSatisfy({ ASCII.isDigit($0) }),
+          let seconds = UInt64(String(decoding: value, as: UTF8.self)),
           seconds > 0
         else { throw FormFault("duration is a number of seconds") }
         duration = seconds

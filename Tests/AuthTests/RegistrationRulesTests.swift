@@ -10,9 +10,12 @@ import Testing
   private func fault(_ name: String) -> String? { RegistrationName.fault(bytes(name).span) }
 
   @Test func namesAreNarrow() {
-    for name in ["a", "Z9", "_x", "a.b", "a@b.example", "a+b-c_d", String(repeating: "x", count: 64)] { #expect(fault(name) == nil, "\(name)") }
+    for name in ["a", "Z9", "_x", "a.b", "a@b.example", "a+b-c_d", String(repeating: "x", count: 64)] {
+      #expect(fault(name) == nil, "\(name)")
+    }
     for name in [
-      "", ".", "..", "-a", "@a", "+a", "a b", "a:b", "a/b", "a\\b", "a\0", "a\n", "é", "a\u{202E}b", "ghk_a", "#a", "a%62", "a,b", "a;b", "a=b",
+      "", ".", "..", "-a", "@a", "+a", "a b", "a:b", "a/b", "a\\b", "a\0", "a\n", "é", "a\u{202E}b", "ghk_a", "#a", "a%62", "a,b", "a;b",
+      "a=b",
       String(repeating: "x", count: 65),
     ] {
       #expect(fault(name) != nil, "\(name)")
@@ -38,13 +41,18 @@ import Testing
     for password in ["secret\0xx", "secret\nxx", "secret\u{7F}xx"] { #expect(fault(password, rules()) != nil) }
     #expect(fault(String(repeating: "x", count: 512), rules()) != nil && fault(String(repeating: "x", count: 511), rules()) == nil)
     let bcrypt = PasswordMaker(named: "bcrypt") ?? .standard
-    #expect(fault(String(repeating: "x", count: 73), rules(bcrypt)) != nil && fault(String(repeating: "x", count: 72), rules(bcrypt)) == nil)
+    #expect(
+      fault(String(repeating: "x", count: 73), rules(bcrypt)) != nil && fault(String(repeating: "x", count: 72), rules(bcrypt)) == nil)
   }
 
   @Test func theListIsReadInAnyCaseAndWithAnyLineEnds() {
     let list = rules(.standard, "password1\r\nQwerty123\n\nÜBERGANG1\nlast-one", minimum: 1)
-    for password in ["password1", "PASSWORD1", "qwerty123", "übergang1", "last-one"] { #expect(fault(password, list) != nil, "\(password)") }
-    for password in ["password", "password12", "\r", "last-on"] { #expect(fault(password, list) != "password is one of those that are guessed first") }
+    for password in ["password1", "PASSWORD1", "qwerty123", "übergang1", "last-one"] {
+      #expect(fault(password, list) != nil, "\(password)")
+    }
+    for password in ["password", "password12", "\r", "last-on"] {
+      #expect(fault(password, list) != "password is one of those that are guessed first")
+    }
     #expect(fault("ALICE", list) == "password is the username")
   }
 
@@ -55,7 +63,13 @@ import Testing
     let folder = unsafe template.withUnsafeMutableBufferPointer { unsafe String(cString: mkdtemp($0.baseAddress.unsafelyUnwrapped)) }
     let path = folder + "/invites"
     try? DurableFile(path: path).edit(createIfMissing: true) { $0 = bytes(text) }
-    return (path, { unsafe unlink(path); unsafe rmdir(folder) })
+    return (
+      path,
+      {
+        unsafe unlink(path)
+        unsafe rmdir(folder)
+      }
+    )
   }
 
   @Test func aCodeIsGoodAsOftenAsItStands() throws {
@@ -112,7 +126,9 @@ import Testing
   @Test func aUserOfTwoLinesIsNotChanged() throws {
     let (path, remove) = scratch("alice:\(hash)\nalice:\(other)\n")
     defer { remove() }
-    let applied = try UserFile(path: path).apply([UserChange(bytes("alice"), .replaceHash(old: bytes(hash), new: bytes(other))), add("alice")])
+    let applied = try UserFile(path: path).apply([
+      UserChange(bytes("alice"), .replaceHash(old: bytes(hash), new: bytes(other))), add("alice"),
+    ])
     #expect(applied.failures.allSatisfy { $0 != nil })
     #expect(try UserFile(path: path).read().bytes == bytes("alice:\(hash)\nalice:\(other)\n"))
   }

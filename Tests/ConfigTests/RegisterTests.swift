@@ -8,7 +8,9 @@ import Testing
 @testable import Config
 
 @Suite struct RegisterTests {
-  private func load(_ register: String, routes: String = "route / { upstream a; require valid-user }", users: Bool = true) throws -> Configuration {
+  private func load(_ register: String, routes: String = "route / { upstream a; require valid-user }", users: Bool = true) throws
+    -> Configuration
+  {
     let scratch = try Scratch()
     try scratch.write("users", "alice:{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=:groups=admin\n")
     try scratch.write("invites", "code-1\n")
@@ -46,11 +48,14 @@ import Testing
 
   @Test(arguments: [
     ("policy opne", "did you mean 'open'?"), ("policy open now", "takes nothing else"), ("policy invite", "takes the file of codes"),
-    ("policy invite nowhere", "there is no such file"), ("policy group", "takes the group's name"), ("policy group a,b", "can't be the name"),
+    ("policy invite nowhere", "there is no such file"), ("policy group", "takes the group's name"),
+    ("policy group a,b", "can't be the name"),
     ("endpoint users", "is no path"), ("endpoint /", "is no path"), ("endpoint /a/", "in other ways"), ("endpoint /a//b", "in other ways"),
-    ("endpoint /%61", "in other ways"), ("endpoint \"/a;b\"", "in other ways"), ("endpoint /a?b", "is no path"), ("endpoint /a/../b", "in other ways"),
+    ("endpoint /%61", "in other ways"), ("endpoint \"/a;b\"", "in other ways"), ("endpoint /a?b", "is no path"),
+    ("endpoint /a/../b", "in other ways"),
     ("endpoint /a%2Fb", "would be refused"), ("rate 5", "is no rate"), ("rate 0/1h", "out of range"), ("rate 5/1ms", "out of range"),
-    ("rate 5/1h/2", "is no rate"), ("hash md5", "is none of"), ("min_password 0", "out of range"), ("refused_passwords nowhere", "no such file"),
+    ("rate 5/1h/2", "is no rate"), ("hash md5", "is none of"), ("min_password 0", "out of range"),
+    ("refused_passwords nowhere", "no such file"),
     ("captcha on", "unknown directive"),
   ])
   func whatIsWrongIsSaid(_ register: String, _ words: String) throws {
@@ -67,7 +72,8 @@ import Testing
   }
 
   @Test func aRouteAroundItIsNoClash() throws {
-    let configuration = try load("", routes: "route /api { upstream a; require valid-user }\nroute /api/usersx { upstream a; require nobody }")
+    let configuration = try load(
+      "", routes: "route /api { upstream a; require valid-user }\nroute /api/usersx { upstream a; require nobody }")
     #expect(configuration.diagnostics.rendered == "")
   }
 

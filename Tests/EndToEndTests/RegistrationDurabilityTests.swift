@@ -61,19 +61,21 @@ extension EndToEnd {
     @Test func whoHasA201IsThereAfterAKill() throws {
       let scratch = try Scratch()
       try scratch.write("", to: "users", mode: 0o600)
-      try scratch.write("listen 127.0.0.1:0\nworkers 2\nusers users\nlog off\n\(register)\nupstream a { server http://127.0.0.1:9 }\n"
-        + "route / { upstream a; require valid-user }\n", to: "proxy.conf")
+      try scratch.write(
+        "listen 127.0.0.1:0\nworkers 2\nusers users\nlog off\n\(register)\nupstream a { server http://127.0.0.1:9 }\n"
+          + "route / { upstream a; require valid-user }\n", to: "proxy.conf")
       var promised: Set<String> = []
       for round in 0..<12 {
         let gate = try Gatehouse(in: scratch)
-        let program = "base = \"http://127.0.0.1:\(gate.port)\"\n" + Self.burst + """
-          import sys
-          def one(name):
-              if ask(name) == 201:
-                  print(name, flush=True)
-          with concurrent.futures.ThreadPoolExecutor(8) as pool:
-              list(pool.map(one, [f"r\(round)n{i}" for i in range(200)]))
-          """
+        let program =
+          "base = \"http://127.0.0.1:\(gate.port)\"\n" + Self.burst + """
+            import sys
+            def one(name):
+                if ask(name) == 201:
+                    print(name, flush=True)
+            with concurrent.futures.ThreadPoolExecutor(8) as pool:
+                list(pool.map(one, [f"r\(round)n{i}" for i in range(200)]))
+            """
         let clients = try Child("/usr/bin/python3", ["-I", "-c", program], folder: scratch.path)
         // After as many answers as the round has: in the midst of further ones.
         let wanted = 1 + round * 2
@@ -93,6 +95,49 @@ extension EndToEnd {
       let answer = try Client(to: gate.port).exchange(
         request("POST", "/api/users", ["Content-Type: application/json", "Content-Length: \(body.utf8.count)"], body: body))
       #expect(answer.status == 201)
+      try gate.stop()
+      #expect(Secrets.found(in: gate.logs).isEmpty)
+    }
+
+    @Test func aKillWhileHashesAreReplacedLeavesEveryUserHisPassword() throws {
+      let scratch = try Scratch()
+      let password = Secrets.keep(People.alice.password)
+      // alice's hash for everybody: weak, so that every login has it replaced.
+      let weak = "{SHA}ZrcDwahtmvqX2+fQOseI84f5MVM="
+      let people = (0..<24).map { "user\($0)" }
+      try scratch.write(people.map { "\($0):\(weak):groups=staff\n" }.joined(), to: "users")
+      try scratch.write(
+        "listen 127.0.0.1:0\nworkers 2\nusers users\nlog off\nrehash on\nregister { }\nupstream a { server http://127.0.0.1:9 }\n"
+          + "route / { upstream a; require valid-user }\n", to: "proxy.conf")
+      let known = Set(scratch.names + [".users.lock"])
+      for round in 0..<4 {
+        let before = try scratch.text("users")
+        let gate = try Gatehouse(in: scratch)
+        for name in people.dropFirst(round * 6).prefix(6) {
+          let fields = ["Authorization: " + Secrets.basic(name, password)]
+          #expect(try Client(to: gate.port).exchange(request("GET", "/api/users/\(name)", fields)).status == 200)
+        }
+        // In the very act: when its temporary file shows, and a little later each time.
+        // (Or, where it was too quick for us, right after.)
+        let patience = ContinuousClock.now + .seconds(60)
+        while try Set(scratch.names).isSubset(of: known) && scratch.text("users") == before {
+          if ContinuousClock.now > patience { throw Failure("no hash was replaced") }
+        }
+        let until = ContinuousClock.now + .microseconds(round * 300)
+        while ContinuousClock.now < until {}
+        gate.child.signal(SIGKILL)
+        _ = try gate.child.wait()
+        let lines = try scratch.text("users").split(separator: "\n", omittingEmptySubsequences: false)
+        #expect(lines.count == people.count + 1 && lines.last == "")
+        for (line, name) in zip(lines, people) {
+          #expect(line == "\(name):\(weak):groups=staff" || line.hasPrefix("\(name):$y$") && line.hasSuffix(":groups=staff"), "\(line)")
+        }
+      }
+      let gate = try Gatehouse(in: scratch)
+      for name in people {
+        let fields = ["Authorization: " + Secrets.basic(name, password)]
+        #expect(try Client(to: gate.port).exchange(request("GET", "/api/users/\(name)", fields)).status == 200, "\(name)")
+      }
       try gate.stop()
       #expect(Secrets.found(in: gate.logs).isEmpty)
     }
@@ -150,7 +195,8 @@ extension EndToEnd {
       func post(_ name: String, _ code: String) throws -> Int {
         let body = #"{"username":"\#(name)","password":"\#(Secrets.keep("Blocked-pass-2"))","invite":"\#(code)"}"#
         return try Client(to: gate.port).exchange(
-          request("POST", "/api/users", ["Content-Type: application/json", "Content-Length: \(body.utf8.count)"], body: body)).status
+          request("POST", "/api/users", ["Content-Type: application/json", "Content-Length: \(body.utf8.count)"], body: body)
+        ).status
       }
       // Not a page is left.
       _ = try Child.run("/bin/dd", ["if=/dev/zero", "of=\(disk)/filler", "bs=4096", "count=64"])

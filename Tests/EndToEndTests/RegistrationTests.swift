@@ -163,7 +163,8 @@ extension EndToEnd {
       try House.with(setup("policy open; rate off")) { house throws in
         let password = Secrets.keep("Form-pass-1")
         let bodies = [
-          "", "{}", "[]", "null", #""x""#, "{", #"{"username":"a"}"#, #"{"password":"\#(password)"}"#, #"{"username":"","password":"\#(password)"}"#,
+          "", "{}", "[]", "null", #""x""#, "{", #"{"username":"a"}"#, #"{"password":"\#(password)"}"#,
+          #"{"username":"","password":"\#(password)"}"#,
           #"{"username":"a","password":""}"#, #"{"username":1,"password":"\#(password)"}"#, #"{"username":"a","password":null}"#,
           #"{"username":"a","password":["\#(password)"]}"#, #"{"username":"a","username":"b","password":"\#(password)"}"#,
           #"{"username":"a","password":"\#(password)","groups":"admin"}"#, #"{"username":"a","password":"\#(password)"} {}"#,
@@ -193,7 +194,8 @@ extension EndToEnd {
       setup.requirement = "user ceo"
       try House.with(setup) { house throws in
         let names = [
-          "a:b", "a b", " a", "a ", "#a", "a,b", "a/b", "..", ".", "-rf", "a\\u000ab", "a\\r\\nX-Evil: 1", "ghk_abc", "\\u00e9t\\u00e9", "a%00",
+          "a:b", "a b", " a", "a ", "#a", "a,b", "a/b", "..", ".", "-rf", "a\\u000ab", "a\\r\\nX-Evil: 1", "ghk_abc", "\\u00e9t\\u00e9",
+          "a%00",
           String(repeating: "a", count: 65), "a=b", "a\\\"b", "a;b", "\\u202eevil",
           // Others by another spelling, which a service may not tell apart.
           "alice", "ALICE", "Alice",
@@ -227,7 +229,8 @@ extension EndToEnd {
         #expect(try detail(register(house, same)) == "password is the username")
         let refused = [
           ("Shorty1", "password has fewer than 8 characters"), ("correct-horse-1", "password is one of those that are guessed first"),
-          ("PASSW\u{d6}RTER", "password is one of those that are guessed first"), (String(repeating: "p", count: 73), "password has more than 72 bytes"),
+          ("PASSW\u{d6}RTER", "password is one of those that are guessed first"),
+          (String(repeating: "p", count: 73), "password has more than 72 bytes"),
         ]
         for (password, reason) in refused {
           let answer = try register(house, form("new-person", password))
@@ -244,9 +247,13 @@ extension EndToEnd {
       try House.with(setup("policy open; rate off")) { house throws in
         let evil = "GET /evil HTTP/1.1\r\nHost: legacy.test\r\n\(People.alice.authorization)\r\n\r\n"
         // Answered without the body being looked at: refused by method, by path, by policy, by type.
-        for (method, target) in [("PUT", "/api/users"), ("POST", "/api/users/"), ("POST", "/api/users/alice"), ("PUT", "/api/users/a/password")] {
+        for (method, target) in [
+          ("PUT", "/api/users"), ("POST", "/api/users/"), ("POST", "/api/users/alice"), ("PUT", "/api/users/a/password"),
+        ] {
           let client = try house.client()
-          try client.send(request(method, target, ["Content-Length: \(evil.utf8.count)"], body: evil) + request("GET", "/good", [People.alice.authorization]))
+          try client.send(
+            request(method, target, ["Content-Length: \(evil.utf8.count)"], body: evil)
+              + request("GET", "/good", [People.alice.authorization]))
           let first = try #require(try client.response(to: method))
           #expect([401, 404, 405].contains(first.status))
           #expect(try client.response()?.status == 200)
@@ -256,12 +263,14 @@ extension EndToEnd {
         let body = form("piper", "Piper-pass-1")
         let client = try house.client()
         try client.send(
-          request("POST", "/api/users", [Self.json, "Content-Length: \(body.utf8.count)"], body: body) + request("GET", "/next", [People.alice.authorization]))
+          request("POST", "/api/users", [Self.json, "Content-Length: \(body.utf8.count)"], body: body)
+            + request("GET", "/next", [People.alice.authorization]))
         #expect(try client.response(to: "POST")?.status == 201)
         #expect(try client.response()?.status == 200)
         // In chunks too.
         let other = form("piper2", "Piper-pass-2")
-        let chunks = String(other.utf8.count / 2, radix: 16) + "\r\n" + other.prefix(other.utf8.count / 2) + "\r\n"
+        let chunks =
+          String(other.utf8.count / 2, radix: 16) + "\r\n" + other.prefix(other.utf8.count / 2) + "\r\n"
           + String(other.utf8.count - other.utf8.count / 2, radix: 16) + "\r\n" + other.dropFirst(other.utf8.count / 2) + "\r\n0\r\n\r\n"
         #expect(try house.ask("POST", "/api/users", [Self.json, "Transfer-Encoding: chunked"], body: chunks).status == 201)
         #expect(house.upstream.requests.allSatisfy { $0.target != "/evil" })
@@ -318,7 +327,9 @@ extension EndToEnd {
         for target in ["/api/%75sers", "/x/../api/users", "/api/./users", "http://legacy.test/api/users", "/api/users?policy=open"] {
           #expect(try house.ask("POST", target, [People.alice.authorization, "Content-Length: 0"]).status == 403, "\(target)")
         }
-        for target in ["/api/users;x", "/api//users", "//api/users", "/api%2fusers", "/api\\users", "/api/users/%2e%2e%2fusers", "/api/;x/users"] {
+        for target in [
+          "/api/users;x", "/api//users", "//api/users", "/api%2fusers", "/api\\users", "/api/users/%2e%2e%2fusers", "/api/;x/users",
+        ] {
           #expect(try house.ask("POST", target, [People.alice.authorization, "Content-Length: 0"]).status == 400, "\(target)")
         }
         #expect(house.upstream.connections.isEmpty)

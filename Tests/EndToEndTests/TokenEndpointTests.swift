@@ -14,7 +14,8 @@ extension EndToEnd {
       return (Secrets.keep(try #require(object?["token"] as? String)), try #require(object?["duration"] as? Int))
     }
 
-    private func ask(_ house: House, _ query: String = "", _ authorization: String = People.alice.authorization, _ method: String = "GET") throws
+    private func ask(_ house: House, _ query: String = "", _ authorization: String = People.alice.authorization, _ method: String = "GET")
+      throws
       -> Message
     {
       try house.ask(method, "/api/token" + query, [authorization])
@@ -41,7 +42,8 @@ extension EndToEnd {
       try House.with(setup()) { house throws in
         let reference = try house.ask("GET", "/", ["Authorization: " + Secrets.basic("alice", "wrong-guess-21")])
         let strangers = [
-          Secrets.basic("alice", "wrong-guess-21"), Secrets.basic("nobody", "wrong-guess-22"), Secrets.basic("mallory", People.mallory.password),
+          Secrets.basic("alice", "wrong-guess-21"), Secrets.basic("nobody", "wrong-guess-22"),
+          Secrets.basic("mallory", People.mallory.password),
           Secrets.basic("erin", People.erin.password),
         ]
         for stranger in strangers {
@@ -60,7 +62,8 @@ extension EndToEnd {
       try House.with(setup("longest_lifetime 1h")) { house throws in
         #expect(try token(ask(house, "?duration=3600")).duration == 3600)
         for query in [
-          "?duration=3601", "?duration=0", "?duration=-1", "?duration=", "?duration=5&duration=6", "?duration=1h", "?duration=99999999999999999999",
+          "?duration=3601", "?duration=0", "?duration=-1", "?duration=", "?duration=5&duration=6", "?duration=1h",
+          "?duration=99999999999999999999",
           "?durations=5", "?scope=reports", "?scope=", "?scope=/a/../b", "?duration=%", "?Duration=5",
         ] {
           let answer = try ask(house, query)
@@ -69,7 +72,8 @@ extension EndToEnd {
         // What was meant to narrow it must not be passed over.
         let form = "scope=/nothing"
         let answer = try house.ask(
-          "POST", "/api/token", [People.alice.authorization, "Content-Length: \(form.utf8.count)", "Content-Type: application/x-www-form-urlencoded"],
+          "POST", "/api/token",
+          [People.alice.authorization, "Content-Length: \(form.utf8.count)", "Content-Type: application/x-www-form-urlencoded"],
           body: form)
         #expect(answer.status == 400)
         let narrow = try token(ask(house, "?scope=GET%20/reports/&scope=GET+/files/")).text
@@ -86,7 +90,8 @@ extension EndToEnd {
         for method in ["GET", "POST"] { #expect(try ask(house, "", bearer(text), method).status == 403) }
         #expect(try ask(house, "", "Authorization: " + Secrets.basic(text, "unused-word")).status == 403)
         let issued = try Gatehouse.run(["token", "issue", "alice", "--name", "ci", "--file", "users"], in: house.scratch)
-        let key = Secrets.keep(try #require(issued.text.split(whereSeparator: \.isWhitespace).first { $0.hasPrefix("ghk_") }.map(String.init), "\(issued)"))
+        let key = Secrets.keep(
+          try #require(issued.text.split(whereSeparator: \.isWhitespace).first { $0.hasPrefix("ghk_") }.map(String.init), "\(issued)"))
         try eventually("the key is known") { try house.ask("GET", "/", [bearer(key)]).status == 200 }
         #expect(try ask(house, "", bearer(key)).status == 403)
       }
@@ -162,9 +167,11 @@ extension EndToEnd {
     // MARK: Passwords that change
 
     private func change(_ house: House, _ old: String, _ new: String, _ authorization: String, name: String = "alice") throws -> Message {
-      let body = String(decoding: try JSONSerialization.data(withJSONObject: ["old": Secrets.keep(old), "new": Secrets.keep(new)]), as: UTF8.self)
+      let body = String(
+        decoding: try JSONSerialization.data(withJSONObject: ["old": Secrets.keep(old), "new": Secrets.keep(new)]), as: UTF8.self)
       return try house.ask(
-        "PUT", "/api/users/\(name)/password", ["Content-Type: application/json", "Content-Length: \(body.utf8.count)", authorization], body: body)
+        "PUT", "/api/users/\(name)/password", ["Content-Type: application/json", "Content-Length: \(body.utf8.count)", authorization],
+        body: body)
     }
 
     @Test func aPasswordIsChangedByThePasswordAlone() throws {

@@ -156,7 +156,8 @@ import Testing
     let router = Router([Route(path: bytes("/"), requirement: .nobody, upstream: 0, label: "/")])
     var target = ByteBuffer()
     for path in ["/api/users", "/api/%75sers", "/x/../api/users", "/%61pi/./users", "/api/users?x=1", "/api/users/../users"] {
-      guard case .endpoint(.users) = RequestRouting.find(try head("POST \(path) HTTP/1.1", "Host: a"), in: router, endpoints, target: &target)
+      guard
+        case .endpoint(.users) = RequestRouting.find(try head("POST \(path) HTTP/1.1", "Host: a"), in: router, endpoints, target: &target)
       else {
         Issue.record("\(path) is not ours")
         continue
@@ -175,7 +176,8 @@ import Testing
     route.isRaw = true
     var target = ByteBuffer()
     for path in ["/api%2Fusers", "/api%5cusers", "/api/users%2Fa", "/%61pi%2Fusers"] {
-      guard case .refused = RequestRouting.find(try head("POST \(path) HTTP/1.1", "Host: a"), in: Router([route]), endpoints, target: &target)
+      guard
+        case .refused = RequestRouting.find(try head("POST \(path) HTTP/1.1", "Host: a"), in: Router([route]), endpoints, target: &target)
       else {
         Issue.record("\(path) is not refused")
         continue

@@ -16,7 +16,8 @@ import Testing
   }
 
   @Test(arguments: [
-    "duration", "duration=", "duration=0", "duration=-1", "duration=+5", "duration=5s", "duration=1e3", "duration=0x10", "duration=99999999999",
+    "duration", "duration=", "duration=0", "duration=-1", "duration=+5", "duration=5s", "duration=1e3", "duration=0x10",
+    "duration=99999999999",
     "duration=5&duration=5", "duration=%", "duration=%3", "duration=%zz", "scopes=GET%20/", "Scope=/", "duration%20=5", "foo=bar", "scope=",
     "scope=reports", "scope=GET%20reports", "scope=/a/../b", "scope=/a%253", "scope=/a%3Fb", "scope=/a%00", "scope=G%20E%20/", "=5",
   ])
