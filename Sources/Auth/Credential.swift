@@ -41,14 +41,18 @@ public final class VerifiedToken: Sendable {
   public let expires: Timestamp
   /// When its owner last proved himself by password: what renewal is measured from. Equal to `issued` for foreign tokens.
   public let firstLogin: Timestamp
+  /// Which of our keys signed it; empty where another issuer did.
+  public let key: [UInt8]
+  /// From this moment on that key verifies nothing; nil without an end.
+  public let keyEnds: Timestamp?
   /// What it is good for (methods and paths).
   public let scope: TokenScope
   /// Words of an OAuth scope (RFC 8693 section 4.2) that `require scope` asks for; foreign tokens have them.
   public let scopeWords: [[UInt8]]
 
   public init(
-    kind: Kind, user: User, identifier: [UInt8], issued: Timestamp, expires: Timestamp, firstLogin: Timestamp,
-    scope: TokenScope = .unlimited, scopeWords: [[UInt8]] = []
+    kind: Kind, user: User, identifier: [UInt8], issued: Timestamp, expires: Timestamp, firstLogin: Timestamp, key: [UInt8] = [],
+    keyEnds: Timestamp? = nil, scope: TokenScope = .unlimited, scopeWords: [[UInt8]] = []
   ) {
     self.kind = kind
     self.user = user
@@ -56,6 +60,8 @@ public final class VerifiedToken: Sendable {
     self.issued = issued
     self.expires = expires
     self.firstLogin = firstLogin
+    self.key = key
+    self.keyEnds = keyEnds
     self.scope = scope
     self.scopeWords = scopeWords
   }

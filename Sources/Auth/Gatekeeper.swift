@@ -320,7 +320,7 @@ public final class Gatekeeper: Sendable {
     let circumstances = VerifiedTokens.Circumstances(generation: generation, epoch: tokens?.revocations.epoch ?? 0)
     let code = cache.tokens.code(text)
     if let known = cache.tokens.token(code, circumstances, at: context.instant, lifetime: options.cacheLifetime),
-      context.now < known.expires, known.isTicket == ticket
+      known.isGood(at: context.now), known.isTicket == ticket
     {
       if let refusal = refusal(of: known.user, at: context.now) { return .refused(refusal) }
       return .user(known.user, .token(known))

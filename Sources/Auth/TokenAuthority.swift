@@ -74,10 +74,14 @@ public final class TokenAuthority: Sendable {
 
   /// What a token that is exchanged for `token` counts its renewals from, or nil when it may not be exchanged: only one of our own, never a
   /// ticket, and within `renew_within` of the password. The new one's scope has to be within the old one's (`TokenScope.isWithin`).
+  ///
+  /// The token is looked at again: it was verified when the request began, and who lets the request wait for its end must not carry the token
+  /// past its revocation, its end or that of its key into one that none of these is about.
   public func renewedFirstLogin(for token: VerifiedToken, at now: Timestamp) -> Timestamp? {
-    guard case .own = token.kind, options.renewWithin.nanoseconds > 0, now < token.firstLogin.advanced(by: options.renewWithin) else {
-      return nil
-    }
+    guard case .own = token.kind, options.renewWithin.nanoseconds > 0, now < token.firstLogin.advanced(by: options.renewWithin),
+      token.isGood(at: now), let key = keys.key(named: token.key), key.verifies(at: now),
+      !revocations.cover(identifier: token.identifier, user: token.user.name, issued: token.issued)
+    else { return nil }
     return token.firstLogin
   }
 
@@ -121,7 +125,7 @@ public final class TokenAuthority: Sendable {
     return .valid(
       VerifiedToken(
         kind: ticket ? .ticket : .own, user: user, identifier: token.identifier, issued: issued, expires: expires,
-        firstLogin: Timestamp(seconds: token.firstLogin), scope: token.scope))
+        firstLogin: Timestamp(seconds: token.firstLogin), key: key.identifier, keyEnds: key.until, scope: token.scope))
   }
 
   /// Whether the key that the header names signed it; nil when that is none of ours. For who wants to know more than `verify` says.
@@ -136,6 +140,12 @@ public final class TokenAuthority: Sendable {
 }
 
 extension VerifiedToken {
+  /// Whether neither it nor the key that signed it has come to its end.
+  func isGood(at now: Timestamp) -> Bool {
+    if let keyEnds, now >= keyEnds { return false }
+    return now < expires
+  }
+
   /// Whether it is one that is sent in the query.
   var isTicket: Bool {
     if case .ticket = kind { true } else { false }

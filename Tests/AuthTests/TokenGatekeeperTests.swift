@@ -187,6 +187,19 @@ import Testing
     #expect(off.count == 0)
   }
 
+  @Test func aRememberedTokenEndsWhenItsKeyDoes() throws {
+    var scene = try TokenScene()
+    let token = try scene.issue()
+    try scene.reload(
+      keys: TokenScene.line("k1", TokenScene.secret, " until=2027-01-15T08:01:00Z") + TokenScene.line("k2", TokenScene.otherSecret))
+    #expect(scene.bearer(token).outcome == .granted("alice"))
+    scene.now = Timestamp(seconds: 1_800_000_059)
+    #expect(scene.bearer(token).outcome == .granted("alice") && scene.house.cache.tokens.count == 1)
+    // Nothing was reloaded.
+    scene.now = Timestamp(seconds: 1_800_000_060)
+    #expect(scene.bearer(token).outcome == .challenged(.invalidToken))
+  }
+
   @Test func aCachedTicketIsNoBearer() throws {
     let scene = try TokenScene()
     let ticket = try scene.issue(isTicket: true)

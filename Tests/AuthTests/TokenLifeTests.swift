@@ -130,6 +130,31 @@ import Testing
     }
   }
 
+  @Test func aRenewalThatWaitsIsNoWayPastARevocation() throws {
+    for revocation in ["token", "user", "all", "end", "key's end", "key"] {
+      var scene = try TokenScene()
+      var options = scene.options
+      options.renewWithin = .seconds(3600)
+      try scene.reload(options: options)
+      // Verified when the request began.
+      let old = try #require(scene.verified(try scene.issue()))
+      #expect(scene.authority.renewedFirstLogin(for: old, at: scene.now) == scene.now)
+      scene.now = scene.now.advanced(by: .seconds(2))
+      switch revocation {
+      case "token": try scene.revocations.insert(.token(identifier: old.identifier, until: old.expires), at: scene.house.instant)
+      case "user": try scene.revocations.insert(.user(bytes("alice"), before: scene.now), at: scene.house.instant)
+      case "all": try scene.revocations.insert(.all(before: scene.now), at: scene.house.instant)
+      case "end": scene.now = old.expires
+      case "key's end":
+        try scene.reload(
+          keys: TokenScene.line("k1", TokenScene.secret, " until=2027-01-15T08:00:01Z") + TokenScene.line("k2", TokenScene.otherSecret))
+      default: try scene.reload(keys: TokenScene.line("k2", TokenScene.otherSecret))
+      }
+      // Its last byte came after that.
+      #expect(scene.authority.renewedFirstLogin(for: old, at: scene.now) == nil, "\(revocation)")
+    }
+  }
+
   @Test func aTokenThatWasRenewedInTheSecondOfItsRevocationIsOut() throws {
     var scene = try TokenScene()
     var options = scene.options
