@@ -90,9 +90,10 @@ public final class Gatekeeper: Sendable {
       // Beside Authorization it is not looked at: browsers add what they remember of the site to a link that has a ticket.
       if head.authorizationCount > 0 { break }
       if !requirement.asksWho, requirement.permitsNobody(from: context.client) { return .grant(Grant(nil, by: .none)) }
-      return conclude(
-        signedToken(head.bytes[value], context, ticket: true), head.bytes[head.methodRange], target.span.extracting(0..<pathLength),
-        requirement, context)
+      let proof = signedToken(head.bytes[value], context, ticket: true)
+      // Never counted as a guess: any page can make its visitors' browsers ask for a link, and others have parameters of that name.
+      if case .refused(let refusal) = proof { return .challenge(refusal) }
+      return conclude(proof, head.bytes[head.methodRange], target.span.extracting(0..<pathLength), requirement, context)
     }
     let value = head.authorization.map { head.fields[$0].value } ?? ByteRange()
     return decide(

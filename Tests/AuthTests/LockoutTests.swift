@@ -1,5 +1,6 @@
 // Who is shut out, for how long, and who is not: attacks on the lockout, and by means of it.
 
+import HTTP
 import Primitives
 import Testing
 
@@ -181,6 +182,32 @@ import Testing
       #expect(house.ask("bob", "secret", .anyOf(users: [bytes("alice")], groups: [])).outcome == .denied(.notPermitted))
     }
     #expect(house.ask("alice", "secret").outcome == .granted("alice"))
+  }
+
+  @Test func aLinkOfAnotherPageBansNobodyWhoFollowsIt() throws {
+    let lockout = Lockout(LockoutOptions(), start: Instant(nanoseconds: 0))
+    let scene = try TokenScene()
+    let gatekeeper = Gatekeeper(users: scene.users, cache: scene.house.cache, tokens: scene.authority, lockout: lockout)
+    let context = RequestContext(client: Self.here, now: scene.now, instant: scene.house.instant)
+    // One that a page makes up, and one of a service that has a parameter of that name.
+    let forged = TokenScene.forge(#"{"alg":"HS256","typ":"ticket+jwt","kid":"k1"}"#, "{}", TokenScene.otherSecret)
+    for ticket in [forged, forged.replacing("a", with: "b"), "ST-1856339-aA5Yuvrxzpv8Tau1cYQ7", ""] {
+      for _ in 0..<20 {
+        var head = RequestHead()
+        var parser = HeadParser(limits: HeadLimits())
+        let text = bytes("GET /x?ticket=\(ticket) HTTP/1.1\r\nHost: a\r\n\r\n")
+        try #require(parser.parse(text.span, into: &head) == .complete(consumed: text.count))
+        var target = ByteBuffer()
+        target.append("/x")
+        var scratch = Secret()
+        let result = House.read(gatekeeper.decide(head, target: target, pathLength: 2, .validUser, context, scratch: &scratch)).result
+        guard case .challenged = result.outcome, let refusal = result.refusal, !refusal.isGuess else {
+          Issue.record("\(ticket): \(result.outcome)")
+          break
+        }
+      }
+    }
+    #expect(lockout.bans(at: scene.house.instant).isEmpty)
   }
 
   @Test func localClientsDoNotLockEachOtherOut() throws {
