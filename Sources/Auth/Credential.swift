@@ -18,6 +18,9 @@ public enum Credential: Sendable {
     case .token(let token): token.scope
     }
   }
+
+  /// Whether it is good for some methods and not for others: the service must then not be told another one than was judged.
+  public var judgesMethod: Bool { scope?.items.contains { !$0.methods.isEmpty } ?? false }
 }
 
 /// A signed token whose signature, times and user were found good. Immutable: shared by the cache and by every request that it speaks for.

@@ -66,11 +66,25 @@ extension Connection {
       record.reason = "TRACE is not allowed"
       return perform(exchange.refused(status: 403))
     }
+    // The server in front sends it on, which we would not.
+    if inquiry.overridesMethod, isMethodJudged(of: inquiry, index, grant.credential) {
+      record.reason = "the field asks for another method than was judged"
+      return perform(exchange.refused(status: 403))
+    }
     let fields: [OwnReply.Field] = [
       .init(snapshot.rules.userField, grant.user?.name ?? []), .init(snapshot.rules.groupsField, grant.user?.joinedGroups ?? []),
       .init("X-Request-Id", requestID),
     ]
     answer(OwnReply(200, fields, reason: "asked for by another server"))
+  }
+}
+
+extension Connection {
+  private func isMethodJudged(of inquiry: Inquiry, _ index: Int, _ credential: Credential) -> Bool {
+    let router = snapshot.router
+    return !router.routes[index].methods.isEmpty || credential.judgesMethod
+      || router.judgesMethod(
+        before: index, inquiry.head, target: worker.targetBuffer, pathLength: inquiry.pathLength(of: worker.targetBuffer))
   }
 }
 

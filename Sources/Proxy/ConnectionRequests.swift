@@ -316,7 +316,12 @@ extension Connection {
 
   func forward(_ grant: consuming Grant, _ route: Route) {
     let client = worker.client
-    let context = Forwarding.Context(rules: snapshot.rules, route: route, peer: peer, localPort: localPort, requestID: requestID)
+    var methodIsJudged = false
+    if let index = record.route {
+      methodIsJudged = snapshot.router.judgesMethod(before: index, head, target: worker.targetBuffer, pathLength: targetPathLength)
+    }
+    let context = Forwarding.Context(
+      rules: snapshot.rules, route: route, peer: peer, localPort: localPort, requestID: requestID, methodIsJudged: methodIsJudged)
     let request = Forwarding.compose(
       head, target: worker.targetBuffer, context, grant, storage: client.takeStorage(), dropped: &worker.fieldScratch)
     do {

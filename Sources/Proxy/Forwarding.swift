@@ -98,6 +98,8 @@ enum Forwarding {
     let localPort: UInt16
     /// 32 hexadecimal digits.
     let requestID: [UInt8]
+    /// Whether by another method the request would have been another route's.
+    var methodIsJudged = false
   }
 
   /// Composes the upstream's request in product order: hop-by-hop fields go first, then every identity field, then ours are added.
@@ -111,6 +113,7 @@ enum Forwarding {
     dropped: inout FieldSet
   ) -> UpstreamRequest {
     let user = grant.user
+    let methodIsJudged = context.methodIsJudged || !context.route.methods.isEmpty || grant.credential.judgesMethod
     var request = UpstreamRequest(
       grant, storage: storage, method: head.bytes[head.methodRange], target: target.span, framing: head.framing,
       isHead: head.method == .head,
@@ -136,7 +139,7 @@ enum Forwarding {
         // A link that was opened by a ticket tells it to all that is opened from there.
         if context.rules.holdsTicket(head.bytes[field.value], inFieldCalled: name) { continue }
         // Where the method was judged, the service must not be told another one.
-        if !context.route.methods.isEmpty && MethodOverride.isName(name) { continue }
+        if methodIsJudged && MethodOverride.isName(name) { continue }
       }
       request.add(name, head.bytes[field.value])
     }

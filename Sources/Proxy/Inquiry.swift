@@ -16,6 +16,8 @@ final class Inquiry {
 
   /// Of the request that is asked about.
   private(set) var head = RequestHead()
+  /// Whether the client asks the service to take the request for one of another method.
+  private(set) var overridesMethod = false
   private var text = ByteBuffer()
 
   /// How much of `target`, as it would be forwarded, is its path.
@@ -28,6 +30,7 @@ final class Inquiry {
   /// client sent under the names of the other. So one family has to be whole, and whatever there is of the other has to say the same.
   func read(_ asking: borrowing RequestHead, limits: HeadLimits, rules: ForwardingRules) -> Failure? {
     head.reset()
+    overridesMethod = false
     var said = Said()
     for i in asking.fields.indices {
       let field = asking.fields[i]
@@ -37,6 +40,8 @@ final class Inquiry {
       } else if rules.imitatesIdentity(name) {
         // In another spelling than the one that the server in front sets or deletes: it might pass it on beside ours.
         return .refused("a field that resembles an identity field")
+      } else if MethodOverride.isName(name) {
+        overridesMethod = true
       }
     }
     let host: ByteRange

@@ -19,6 +19,8 @@ public struct Router: Sendable {
   public let routes: [Route]
   /// The routes' paths as the most liberal service reads them: what the second reading of a request's path is compared with.
   private let readings: [[UInt8]]
+  /// The routes that are for some methods only.
+  private let methodical: [Int]
 
   public init(_ routes: [Route]) {
     self.routes = routes.enumerated().sorted { a, b in
@@ -29,6 +31,7 @@ public struct Router: Sendable {
       var reading = ByteBuffer()
       return PathPrefix.read(route.path.span, as: &reading) ? reading.array() : route.path
     }
+    methodical = self.routes.indices.filter { [routes = self.routes] in !routes[$0].methods.isEmpty }
   }
 
   /// Smaller is more specific.
@@ -69,6 +72,25 @@ public struct Router: Sendable {
       }
     }
     return nil
+  }
+
+  /// Whether a request that belongs to the route at `index` would, by another method, belong to one that comes before it.
+  ///
+  /// - Parameter target: as it is forwarded.
+  func judgesMethod(before index: Int, _ head: borrowing RequestHead, target: borrowing ByteBuffer, pathLength: Int) -> Bool {
+    judgesMethod(before: index, host: head.bytes[head.host], path: target.span.extracting(0..<pathLength))
+  }
+
+  func judgesMethod(before index: Int, host: Span<UInt8>, path: Span<UInt8>) -> Bool {
+    if methodical.isEmpty { return false }
+    var reading = ByteBuffer()
+    let isReadTwice = PathPrefix.hasSecondReading(path) && PathPrefix.read(path, as: &reading)
+    for i in methodical where i < index && Self.covers(routes[i].host, host) {
+      let (own, second, isExact) = (routes[i].path, readings[i], routes[i].isExact)
+      if PathPrefix.covers(own.span, isExact: isExact, path) { return true }
+      if isReadTwice && PathPrefix.covers(second.span, isExact: isExact, reading.span) { return true }
+    }
+    return false
   }
 
   private static func covers(_ pattern: Route.Host, _ host: Span<UInt8>) -> Bool {

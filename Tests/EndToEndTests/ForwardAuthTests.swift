@@ -161,6 +161,19 @@ extension EndToEnd {
       }
     }
 
+    @Test func aMethodThatIsJudgedIsNotOverriddenBehindTheOtherServer() throws {
+      try House.with(Self.setup()) { house throws in
+        for name in ["X-HTTP-Method-Override", "x_http_method"] {
+          let fields = ["\(name): DELETE", People.alice.authorization]
+          #expect(try house.ask("GET", "/auth", forwarded("/files/x", "POST") + fields).status == 403)
+          #expect(try house.ask("GET", "/auth", original("/files/x", "POST") + fields).status == 403)
+          // There no method is judged.
+          #expect(try house.ask("GET", "/auth", forwarded("/x", "POST") + fields).status == 200)
+        }
+        #expect(try house.ask("GET", "/auth", forwarded("/files/x", "POST") + [People.alice.authorization]).status == 200)
+      }
+    }
+
     @Test func severalAuthorizationsOfAQuestionAreRefused() throws {
       try House.with(Self.setup()) { house throws in
         let twice = [People.bob.authorization, People.alice.authorization]

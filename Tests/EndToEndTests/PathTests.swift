@@ -76,6 +76,16 @@ extension EndToEnd {
       }
     }
 
+    @Test func aMethodThatIsAnotherRoutesIsNotReachedByAField() throws {
+      try House.with(Setup(more: "route DELETE /files/ { upstream legacy; require group admin }")) { house throws in
+        for (path, passes) in [("/files/x", false), ("/x", true)] {
+          #expect(try house.ask("POST", path, ["X-HTTP-Method-Override: DELETE", People.alice.authorization]).status == 200)
+          #expect((house.upstream.requests.last?["X-HTTP-Method-Override"] != nil) == passes, "\(path)")
+        }
+        #expect(try house.ask("DELETE", "/files/x", [People.alice.authorization]).status == 403)
+      }
+    }
+
     @Test func strangersDoNotChooseWhatIsJudged() throws {
       try House.with(Setup(more: "route = /healthz { upstream legacy; require nobody }")) { house throws in
         for name in ["X-Forwarded-Uri", "X-Original-URI", "X-Original-URL", "X-Rewrite-URL", "X-Forwarded-Path", "X-Auth-Request-Redirect"]

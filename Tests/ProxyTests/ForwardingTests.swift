@@ -32,6 +32,24 @@ struct Composed: Equatable {
     var port: UInt16 = 8080
     var trusted: [String] = []
     var methods: [[UInt8]] = []
+    var methodIsJudged = false
+    /// Of the API key that the user comes with in place of his password.
+    var scope: String?
+  }
+
+  /// For alice with a key of that scope.
+  private func grant(scope: String) throws -> Grant {
+    // The SHA-256 of `ghk_` and 43 A.
+    let digest = "6b84e85b3932cb5c7b0519bda0f22003310950ea313fd54f1d73420d6a273b96"
+    let line = "alice:*:keys=ci/\(digest)/never/scope=\(scope)\n"
+    let gatekeeper = Gatekeeper(users: try UserTable(parsing: bytes(line)), cache: VerifiedCache(entries: 0))
+    var scratch = Secret()
+    let value = bytes("Bearer ghk_" + String(repeating: "A", count: 43))
+    let decision = gatekeeper.decide(
+      authorization: value.span, count: 1, method: bytes("POST").span, path: bytes("/x").span, .validUser, People.context,
+      scratch: &scratch)
+    guard case .grant(let grant) = consume decision else { throw Missing("a grant for the key") }
+    return grant
   }
 
   private func compose(_ head: RequestHead, _ scene: Scene = Scene(), target: String = "/target") throws -> Composed {
@@ -42,12 +60,14 @@ struct Composed: Equatable {
     rule.authorization = scene.authorization
     let peer = Peer(try SocketAddress(parsing: scene.address), trusted: options.trustedProxies)
     let context = Forwarding.Context(
-      rules: ForwardingRules(options), route: rule, peer: peer, localPort: scene.port, requestID: bytes("0123456789abcdef0123456789abcdef"))
+      rules: ForwardingRules(options), route: rule, peer: peer, localPort: scene.port, requestID: bytes("0123456789abcdef0123456789abcdef"),
+      methodIsJudged: scene.methodIsJudged)
     var buffer = ByteBuffer()
     buffer.append(utf8: target)
     var dropped = FieldSet()
+    let grant = if let scope = scene.scope { try grant(scope: scope) } else { try People.grant(scene.user) }
     let request = Forwarding.compose(
-      head, target: buffer, context, try People.grant(scene.user), storage: RequestStorage(), dropped: &dropped)
+      head, target: buffer, context, grant, storage: RequestStorage(), dropped: &dropped)
     let all = request.storage.texts.array()
     func line(at offset: Int) -> String { String(decoding: all[offset...].prefix { $0 != 0 }, as: UTF8.self) }
     return Composed(method: line(at: 0), target: line(at: request.targetOffset), lines: request.storage.fieldOffsets.map(line))
@@ -107,6 +127,16 @@ struct Composed: Equatable {
     #expect(try compose(head("GET / HTTP/1.1", "Host: a.example", "\(name): DELETE"), scene).has(name))
     scene.methods = [bytes("GET")]
     #expect(try !compose(head("GET / HTTP/1.1", "Host: a.example", "\(name): DELETE"), scene).has(name))
+    // By a route that is another method's,
+    scene.methods = []
+    scene.methodIsJudged = true
+    #expect(try !compose(head("POST / HTTP/1.1", "Host: a.example", "\(name): DELETE"), scene).has(name))
+    // and by what a token is good for.
+    scene.methodIsJudged = false
+    for (scope, passes) in [("POST%3A%2Fx", false), ("%2Fy%20POST%3A%2Fx", false), ("%2Fx", true)] {
+      scene.scope = scope
+      #expect(try compose(head("POST /x HTTP/1.1", "Host: a.example", "\(name): DELETE"), scene).has(name) == passes, "\(scope)")
+    }
   }
 
   @Test func likeNamesThatClaimNothingPass() throws {

@@ -135,6 +135,24 @@ func route(_ text: String, _ change: (inout Route) -> Void = { _ in }) -> Route 
     #expect(router.route(method: bytes("GET").span, host: bytes("[::2]").span, path: bytes("/").span) == .none)
   }
 
+  @Test func whereAnotherMethodWouldBeAnotherRoutesTheMethodIsJudged() {
+    let router = Router(
+      ["/", "/x", "DELETE /x", "GET /healthz", "DELETE b.example /", "PUT = /y/z", "/my%20files/", "DELETE /my%20files/", "GET /x/deep"].map {
+        route($0)
+      })
+    func judges(_ path: String, host: String = "a.example") -> Bool? {
+      guard case .route(let i) = router.route(method: bytes("POST").span, host: bytes(host).span, path: bytes(path).span) else { return nil }
+      return router.judgesMethod(before: i, host: bytes(host).span, path: bytes(path).span)
+    }
+    for path in ["/x", "/x/y", "/healthz", "/y/z", "/my%20files/a", "/x/deep/er"] { #expect(judges(path) == true, "\(path)") }
+    for path in ["/", "/xy", "/y", "/y/z/a", "*"] { #expect(judges(path) == false, "\(path)") }
+    #expect(judges("/y", host: "b.example:8080") == true)
+    // What is less specific is no other route for this request.
+    let root = Router([route("/x"), route("DELETE /")])
+    let isJudged = root.judgesMethod(before: 0, host: bytes("a").span, path: bytes("/x").span)
+    #expect(!isJudged)
+  }
+
   @Test func methodsAreCaseSensitiveTokens() {
     #expect(label(["GET,HEAD /"], "/", method: "HEAD") == "GET,HEAD /")
     #expect(label(["GET,HEAD /"], "/", method: "get") == "none")

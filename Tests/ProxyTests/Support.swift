@@ -42,7 +42,7 @@ enum People {
     "Basic " + String(decoding: Base64.encode(bytes("\(name):\(password)").span), as: UTF8.self)
   }
 
-  private static let context = RequestContext(now: Timestamp(seconds: 1_800_000_000), instant: Instant(nanoseconds: 1))
+  static let context = RequestContext(now: Timestamp(seconds: 1_800_000_000), instant: Instant(nanoseconds: 1))
 
   /// The right to forward as `name`, or as nobody.
   static func grant(_ name: String?) throws -> Grant {
