@@ -140,9 +140,9 @@ struct Answerer: Sendable {
     mailbox.post(.answered(connection, serial: serial, reply))
   }
 
-  /// What the answer waited for is done: it can be made.
-  func goOn() {
-    mailbox.post(.goOn(connection, serial: serial))
+  /// What the answer waited for is done, or could not be: it can be made.
+  func goOn(isRehashed: Bool) {
+    mailbox.post(.goOn(connection, serial: serial, isRehashed: isRehashed))
   }
 }
 

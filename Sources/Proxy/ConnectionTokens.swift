@@ -96,16 +96,19 @@ extension Connection {
       user, KeptSecret(password.span), path: path, address: client.networkKey, now: worker.now
     ) { outcome in
       // Where nothing was changed the old hash is still the one that counts.
-      if outcome == .changed { answerer.tell(RegistrationReplies.busy) } else { answerer.goOn() }
+      if outcome == .changed { answerer.tell(RegistrationReplies.busy) } else { answerer.goOn(isRehashed: outcome == .done) }
     }
   }
 
   /// What had to be done first is done, or could not be.
-  func goOn(serial: UInt64) {
+  func goOn(serial: UInt64, isRehashed: Bool) {
     guard !isClosed, serial == self.serial, exchange.phase == .answering, let own, let user = own.user else { return }
     own.isRehashed = true
-    let name = user.name
-    own.user = worker.gatekeeper.users.user(named: name.span)
+    // Otherwise he stays who gave the password: the hash of now may be of another one, which nobody has given.
+    if isRehashed {
+      let name = user.name
+      own.user = worker.gatekeeper.users.user(named: name.span)
+    }
     answerRequest()
     advance()
   }
