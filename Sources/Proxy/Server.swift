@@ -49,6 +49,8 @@ public final class Server {
   /// Those before, until no worker has them any more: letting a million users go takes a while, which is this thread's to take.
   var retired: [Gatekeeper] = []
   private(set) var workers: [(mailbox: Mailbox<WorkerMessage>, thread: Thread, counters: WorkerCounters)] = []
+  /// Indices of the workers that have ended: nothing that they are told is done any more.
+  private(set) var gone: Set<Int> = []
   private var watcher: FileWatcher?
   private let ended: Mailbox<Int>
   /// From the clerk: user files that it wrote.
@@ -310,7 +312,10 @@ public final class Server {
             admin?.answer(question, answer, poller, now: Instant.now())
           }
         default:
-          running -= ended.drain().count
+          for index in ended.drain() {
+            running -= 1
+            left(index)
+          }
         }
       }
       if Instant.now() >= glance {
@@ -329,6 +334,14 @@ public final class Server {
       errors.warning("drain_timeout passed: unfinished requests were cut")
     }
     return 0
+  }
+
+  /// A worker has ended, the others may go on for a while. What it was to sign goes by without it: it serves nobody by anything older.
+  private func left(_ index: Int) {
+    gone.insert(index)
+    for message in workers[index].mailbox.drain() {
+      if case .sign(let adoption) = message { adoption.sign() }
+    }
   }
 
   func watch(_ poller: borrowing Poller) -> Int32? {

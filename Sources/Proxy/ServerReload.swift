@@ -80,8 +80,10 @@ extension Server {
   private func settleOwed() {
     guard let ticket = owed else { return }
     owed = nil
-    let adoption = Adoption(by: workers.count) { [clerk] in clerk.adopted(ticket) }
-    for worker in workers { worker.mailbox.post(.sign(adoption)) }
+    // One that has ended without our having heard of it signs when we do.
+    let present = workers.indices.filter { !gone.contains($0) }
+    let adoption = Adoption(by: present.count) { [clerk] in clerk.adopted(ticket) }
+    for index in present { workers[index].mailbox.post(.sign(adoption)) }
   }
 
   enum Taking { case now, later }

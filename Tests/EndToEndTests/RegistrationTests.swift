@@ -71,6 +71,23 @@ extension EndToEnd {
       }
     }
 
+    @Test func whoRegistersWhileTheServerDrainsIsAnsweredAtOnce() throws {
+      try House.with(setup("policy open", users: "", workers: 2)) { house throws in
+        let client = try house.client()
+        let body = form("late", "Late-pass-77")
+        try client.send(request("POST", "/api/users", [Self.json, "Content-Length: \(body.utf8.count)", "Expect: 100-continue"]))
+        #expect(try client.wire.head(.usual) != nil)
+        house.gate.child.signal(SIGTERM)
+        try house.gate.child.errors.waitForLine(containing: "draining")
+        // The other worker has nobody and ends: it is not waited for.
+        Thread.sleep(forTimeInterval: 0.5)
+        try client.send(body)
+        #expect(try client.response(to: "POST", .after(.seconds(5)))?.status == 201)
+        #expect(try house.gate.child.wait().code == 0)
+        #expect(try house.scratch.text("users").hasPrefix("late:"))
+      }
+    }
+
     // MARK: Policies
 
     @Test func withoutAPolicyNobodyRegisters() throws {
