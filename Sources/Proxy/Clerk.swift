@@ -51,6 +51,8 @@ final class Clerk: Sendable {
     var edits: [Edit] = []
     var lazy: [Edit] = []
     var lazySince: Instant?
+    /// Somebody waits for one of the lazy ones after all.
+    var isHastened = false
     var revokings: [Revoking] = []
     var adopted: [UInt64] = []
     var ends = false
@@ -112,6 +114,15 @@ final class Clerk: Sendable {
     return isTaken
   }
 
+  /// What nobody waited for is waited for by now: it keeps for company no longer.
+  func hasten() {
+    let isWanted = state.withLock { state in
+      state.isHastened = !state.lazy.isEmpty
+      return state.isHastened
+    }
+    if isWanted { work.signal() }
+  }
+
   /// Every worker goes by what was written. From any thread.
   func adopted(_ ticket: UInt64) {
     state.withLock { $0.adopted.append(ticket) }
@@ -160,10 +171,11 @@ final class Clerk: Sendable {
   private static func take(_ state: inout State, _ now: Instant) -> [Edit] {
     var taken = state.edits
     state.edits = []
-    if let since = state.lazySince, !taken.isEmpty || since.advanced(by: laziness) <= now {
+    if let since = state.lazySince, !taken.isEmpty || state.isHastened || since.advanced(by: laziness) <= now {
       taken += state.lazy
       state.lazy = []
       state.lazySince = nil
+      state.isHastened = false
     }
     return taken
   }

@@ -141,8 +141,8 @@ struct Answerer: Sendable {
   }
 
   /// What the answer waited for is done, or could not be: it can be made.
-  func goOn(isRehashed: Bool) {
-    mailbox.post(.goOn(connection, serial: serial, isRehashed: isRehashed))
+  func goOn(isDone: Bool) {
+    mailbox.post(.goOn(connection, serial: serial, isDone: isDone))
   }
 }
 

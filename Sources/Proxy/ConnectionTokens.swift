@@ -96,20 +96,22 @@ extension Connection {
       user, KeptSecret(password.span), path: path, address: client.networkKey, now: worker.now
     ) { outcome in
       // Where nothing was changed the old hash is still the one that counts.
-      if outcome == .changed { answerer.tell(RegistrationReplies.busy) } else { answerer.goOn(isRehashed: outcome == .done) }
+      if outcome == .changed { answerer.tell(RegistrationReplies.busy) } else { answerer.goOn(isDone: outcome == .done) }
     }
   }
 
-  /// What had to be done first is done, or could not be.
-  func goOn(serial: UInt64, isRehashed: Bool) {
+  /// What had to be done first is done, or could not be. Then the password that was checked is not that of a hash which came otherwise.
+  func goOn(serial: UInt64, isDone: Bool) {
     guard !isClosed, serial == self.serial, exchange.phase == .answering, let own, let user = own.user else { return }
     own.isRehashed = true
-    // Otherwise he stays who gave the password: the hash of now may be of another one, which nobody has given.
-    if isRehashed {
-      let name = user.name
-      own.user = worker.gatekeeper.users.user(named: name.span)
+    let name = user.name
+    let fresh = worker.gatekeeper.users.user(named: name.span)
+    if let fresh, isDone || fresh.storedHash == user.storedHash {
+      own.user = fresh
+      answerRequest()
+    } else {
+      answer(RegistrationReplies.busy)
     }
-    answerRequest()
     advance()
   }
 

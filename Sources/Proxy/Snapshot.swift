@@ -47,9 +47,8 @@ enum WorkerMessage: Sendable {
   case checked(SlotToken, serial: UInt64, PasswordCheck, CheckOutcome)
   /// The answer that one of its exchanges waits for.
   case answered(SlotToken, serial: UInt64, OwnReply)
-  /// What the answer to one of its exchanges waited for has been done, or could not be: whether its user has another hash now, of the same
-  /// password.
-  case goOn(SlotToken, serial: UInt64, isRehashed: Bool)
+  /// What the answer to one of its exchanges waited for has been done, or could not be.
+  case goOn(SlotToken, serial: UInt64, isDone: Bool)
   /// From now on serve by this. Who posts it keeps the gatekeeper before until no worker has it, so that no worker is the one that takes a
   /// million users apart.
   case adopt(Snapshot, Gatekeeper)

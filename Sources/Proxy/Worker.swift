@@ -356,8 +356,8 @@ final class Worker {
       connections[slot]?.checked(serial: serial, check, outcome)
     case .answered(let slot, let serial, let reply):
       connections[slot]?.answered(serial: serial, reply)
-    case .goOn(let slot, let serial, let isRehashed):
-      connections[slot]?.goOn(serial: serial, isRehashed: isRehashed)
+    case .goOn(let slot, let serial, let isDone):
+      connections[slot]?.goOn(serial: serial, isDone: isDone)
     case .adopt(let fresh, let gatekeeper):
       self.gatekeeper = gatekeeper
       if fresh !== snapshot { adopt(fresh) }

@@ -228,6 +228,18 @@ extension EndToEnd {
       }
     }
 
+    @Test func aTokenOutlivesTheHashThatAnEarlierLoginIsReplacing() throws {
+      try House.with(setup(more: "rehash on", workers: 2)) { house throws in
+        // The article's session: the resource first, and then the token, while the new hash waits to be written.
+        #expect(try house.curl("-u", People.alice.pair, "/").status == 200)
+        let (port, asked) = (house.port, request("GET", "/api/token", [People.alice.authorization]))
+        let asking = (0..<4).map { _ in Worker { try Client(to: port).exchange(asked) } }
+        let texts = try asking.map { try token($0.join()).text }
+        #expect(try house.scratch.text("users").contains("alice:$y$"))
+        for text in texts { #expect(try house.ask("GET", "/", [bearer(text)]).status == 200) }
+      }
+    }
+
     @Test func withoutTheDirectiveHashesStay() throws {
       try House.with(setup()) { house throws in
         #expect(try house.curl("-u", People.alice.pair, "/").status == 200)

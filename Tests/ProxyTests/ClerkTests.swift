@@ -99,6 +99,21 @@ import Testing
     office.end()
   }
 
+  @Test func whatIsWaitedForAfterAllKeepsForCompanyNoLonger() throws {
+    let scratch = Scratch()
+    write("alice:\(hash)\n", to: scratch.file("users"))
+    let office = try Office(scratch.file("users"))
+    try office.start()
+    let began = Instant.now()
+    #expect(office.edit(0, "alice", .replaceHash(old: bytes(hash), new: bytes("{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=")), isLazy: true))
+    office.clerk.hasten()
+    #expect(try office.nextWritten().count == 1)
+    #expect(Instant.now().since(began) < Clerk.laziness.nanoseconds / 2)
+    office.clerk.adopted(1)
+    #expect(office.outcomes(1) == [.done])
+    office.end()
+  }
+
   @Test func aWritingThatFailsChangesNothingAndUsesUpNoInvitation() throws {
     let scratch = Scratch()
     write("alice:\(hash)\nbob:\(hash)", to: scratch.file("users"))  // torn: not to be edited
