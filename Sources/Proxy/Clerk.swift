@@ -187,7 +187,7 @@ final class Clerk: Sendable {
     var claims = Claims(edits)
     let applied: AppliedChanges
     do {
-      applied = try UserFile(path: path).apply(edits.map(\.change)) { try claims.claim($0) }
+      applied = try UserFile(path: path).apply(edits.map(\.change)) { claims.claim($0) }
     } catch {
       errors.error("users: \(edits.count == 1 ? "a change" : "\(edits.count) changes") could not be written: \(error)")
       giveBack(claims.used)
@@ -198,7 +198,7 @@ final class Clerk: Sendable {
     var unused: [(path: String, code: [UInt8])] = []
     for (i, edit) in edits.enumerated() {
       if applied.refused.contains(i) {
-        edit.answer(.badInvite)
+        edit.answer(claims.failures[i] == nil ? .badInvite : .failed)
       } else if let failure = applied.failures[i] {
         if claims.isClaimed(i), let invite = edit.invite { unused.append(invite) }
         edit.answer(outcome(failure, edit))
@@ -207,6 +207,7 @@ final class Clerk: Sendable {
       }
     }
     giveBack(unused)
+    for failure in Set(claims.failures.values) { errors.error("invitations: registrations could not be written: \(failure)") }
     for edit in done.prefix(Self.mostNamed) { errors.notice("users: \(Self.words(edit.change))") }
     if done.count > Self.mostNamed { errors.notice("users: \(done.count - Self.mostNamed) further changes") }
     return (done, applied.bytes)
@@ -259,6 +260,8 @@ final class Clerk: Sendable {
   private struct Claims {
     private let edits: [Edit]
     private var claimed: Set<Int> = []
+    /// Why it could not be found out whether an edit has the right.
+    private(set) var failures: [Int: String] = [:]
 
     init(_ edits: [Edit]) { self.edits = edits }
 
@@ -266,14 +269,20 @@ final class Clerk: Sendable {
 
     var used: [(path: String, code: [UInt8])] { claimed.compactMap { edits[$0].invite } }
 
-    /// Those of `possible` that have no right.
-    mutating func claim(_ possible: [Int]) throws -> [Int] {
+    /// Those of `possible` that have no right, or whose right can't be looked up: what others want does not depend on that file.
+    mutating func claim(_ possible: [Int]) -> [Int] {
       var refused: [Int] = []
       let asked = possible.filter { edits[$0].invite != nil && !claimed.contains($0) }
       for (path, group) in Dictionary(grouping: asked, by: { edits[$0].invite?.path ?? "" }) {
-        let answers = try InviteFile(path: path).claim(group.map { edits[$0].invite?.code ?? [] })
-        for (i, isThere) in zip(group, answers) {
-          if isThere { claimed.insert(i) } else { refused.append(i) }
+        do {
+          let answers = try InviteFile(path: path).claim(group.map { edits[$0].invite?.code ?? [] })
+          for (i, isThere) in zip(group, answers) {
+            failures[i] = nil
+            if isThere { claimed.insert(i) } else { refused.append(i) }
+          }
+        } catch {
+          for i in group { failures[i] = "\(error)" }
+          refused += group
         }
       }
       return refused

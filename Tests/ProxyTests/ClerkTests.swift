@@ -127,6 +127,20 @@ import Testing
     office.end()
   }
 
+  @Test func invitationsThatCannotBeUsedUpFailNobodyElse() throws {
+    let scratch = Scratch()
+    write("alice:\(hash)\n", to: scratch.file("users"))
+    let office = try Office(scratch.file("users"))
+    #expect(office.edit(0, "bob", invite: (scratch.file("missing"), bytes("code-1"))))
+    #expect(office.edit(1, "alice", .replaceHash(old: bytes(hash), new: bytes("{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M="))))
+    try office.start()
+    #expect(try office.nextWritten().count == 1)
+    office.clerk.adopted(1)
+    #expect(office.outcomes(2) == [.failed, .done])
+    #expect(try text(of: office.path) == "alice:{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=\n")
+    office.end()
+  }
+
   @Test func anInvitationIsUsedUpByWhoIsAdded() throws {
     let scratch = Scratch()
     write("alice:\(hash)\n", to: scratch.file("users"))
