@@ -181,9 +181,16 @@ extension Reading {
       if settings.issuers.contains(where: \.acceptsAnyUser) {
         diagnostics.error(
           draft.place, "whoever registers by the name of a user whom a 'jwt' block lets in by 'users any' would be taken for him",
-          hint: "policy group or approval; or 'users file' there")
+          hint: "policy group; or 'users file' there")
       }
-    case .closed, .group, .approval: break
+    case .approval:
+      // Who is locked here is locked, whoever else vouches for him.
+      if settings.issuers.contains(where: \.acceptsAnyUser) {
+        diagnostics.error(
+          draft.place, "whoever registers by the name of a user whom a 'jwt' block lets in by 'users any' would lock him out",
+          hint: "policy group; or 'users file' there")
+      }
+    case .closed, .group: break
     }
     // A stranger who registers by a name that is let through somewhere would be let through.
     settings.registration?.reserved = Set(routes.flatMap(\.users).map { $0.text.utf8.map { ASCII.lowercased($0) } })

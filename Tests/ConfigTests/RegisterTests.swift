@@ -14,6 +14,7 @@ import Testing
     let scratch = try Scratch()
     try scratch.write("users", "alice:{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=:groups=admin\n")
     try scratch.write("invites", "code-1\n")
+    try scratch.write("secret", String(repeating: "0123456789abcdef", count: 4), mode: 0o600)
     let text =
       "listen 127.0.0.1:1\n\(users ? "users users\n" : "")upstream a { server http://127.0.0.1:2 }\n\(routes)\nregister {\n\(register)\n}\n"
     return Configuration.load(path: try scratch.write("proxy.conf", text))
@@ -80,6 +81,15 @@ import Testing
   @Test func withoutAUserFileThereIsNowhereToRegister() throws {
     let configuration = try load("", routes: "route / { upstream a; require nobody }", users: false)
     #expect(configuration.diagnostics.rendered.contains("no user file to register in"))
+  }
+
+  @Test(arguments: [("open", "be taken for him"), ("invite invites", "be taken for him"), ("approval", "lock him out")])
+  func whoIsLetInWithoutBeingInTheFileIsNotToBeRegisteredByStrangers(_ policy: String, _ words: String) throws {
+    let issuer = "jwt { issuer me; audience svc; algorithms HS256; key secret; users any }"
+    let route = "route / { upstream a; require valid-user }\n"
+    #expect(try load("policy \(policy)", routes: route + issuer).diagnostics.rendered.contains(words))
+    #expect(try load("policy \(policy)", routes: route + issuer.replacing("any", with: "file")).diagnostics.rendered == "")
+    #expect(try load("policy group admin", routes: route + issuer).diagnostics.rendered == "")
   }
 
   @Test func namesThatARuleLetsThroughAreReserved() throws {
