@@ -27,6 +27,8 @@ extension Reading {
     if let users = settings.registration?.path, PathPrefix.covers(users.span, isExact: false, path.span) {
       wrong(word, "lies beneath the path of the registration")
     }
+    // Whose every answer of 200, to whomever it gives a token, would be taken for a permission.
+    if tokensInHand?.options.endpoint == path { wrong(word, "is the path at which tokens are given out") }
   }
 
   func readGroups() -> GroupFile? {

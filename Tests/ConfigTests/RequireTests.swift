@@ -173,6 +173,12 @@ import Testing
     }
     #expect(complaints("forward_auth /auth; trusted_proxies ::1") == [])
     #expect(complaints("forward_auth /auth") == ["3:14: nobody may ask here"])
+    // Whoever is given a token there would be let through everywhere.
+    #expect(
+      complaints("trusted_proxies ::1; forward_auth /api/token; tokens { keys token.keys }").contains {
+        $0.hasSuffix("is the path at which tokens are given out")
+      })
+    #expect(complaints("trusted_proxies ::1; forward_auth /api/token; tokens { keys token.keys; endpoint off }") == [])
     for path in ["auth", "/", "/a/../b", "/a?b", "/a;b", "/a%20b", "//a"] {
       #expect(complaints("trusted_proxies ::1; forward_auth \(path)").count == 1, "\(path)")
     }
