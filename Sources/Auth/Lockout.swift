@@ -29,8 +29,8 @@ public struct LockoutOptions: Equatable, Sendable {
 ///
 /// Two things are counted, both up to `failures`: each address (an IPv6 network of 64 bits is one), and each user name at an address. While an
 /// address is banned, no password from there is looked at, except one that has let its user in from there within the last day: a guesser
-/// does not shut out his neighbours behind a shared address, and can't tell from what he is answered, or from how soon, who they are. Such
-/// users' failures count for their pair alone. Unix sockets have no address that could be banned.
+/// does not shut out his neighbours behind a shared address. Such users' failures count for their pair alone: whoever fails ten times as one and is
+/// not banned as a whole knows that that user logged in from there, which is the price of it. Unix sockets have no address that could be banned.
 public final class Lockout: Sendable {
   public let options: LockoutOptions
   private let key: SipHash

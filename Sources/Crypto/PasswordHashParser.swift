@@ -135,10 +135,46 @@ enum PasswordHashParser {
     guard logN >= 2, r >= 1, p >= 1, p <= 64, r * p < 1 << 30 else { throw PasswordHashFailure("has damaged scrypt parameters") }
     let digestStart = try lastPart(text, from: 14, digest: longDigest, .scrypt7)
     let salt = text.extracting(14..<digestStart - 1)
-    guard salt.count >= 1, salt.count <= 86, CryptAlphabet.holds(salt) else { throw PasswordHashFailure("has a damaged scrypt salt") }
+    guard salt.count >= 1, salt.count <= 86 else { throw PasswordHashFailure("has a damaged scrypt salt") }
+    if !CryptAlphabet.holds(salt) { return try scrypt7OfPasslib(text, logN: logN, r: r, p: p, salt: salt, digestStart: digestStart) }
     return PasswordHash(
       cost: .init(kind: .scrypt7, parameter: PasswordHash.pack(text.extracting(3..<14))),
       expense: .scrypt7(logN: UInt64(logN), r: r, p: p), text: ASCII.array(text), digestStart: digestStart)
+  }
+
+  /// The same with a salt of the usual Base64, whose `+` libcrypt does not take: passlib writes every third hash so. The salt counts as it
+  /// stands, so scrypt itself can be asked.
+  private static func scrypt7OfPasslib(
+    _ text: Span<UInt8>, logN: UInt8, r: UInt64, p: UInt64, salt: Span<UInt8>, digestStart: Int
+  ) throws(PasswordHashFailure) -> PasswordHash {
+    for i in salt.indices where !CryptAlphabet.holds(salt.extracting(i..<i + 1)) && salt[i] != 0x2B {
+      throw PasswordHashFailure("has a damaged scrypt salt")
+    }
+    guard UInt64(logN) < 16 * r, let digest = bytes(text.extracting(digestStart..<text.count)), digest.count == 32 else {
+      throw PasswordHashFailure("is a damaged scrypt hash")
+    }
+    let parameters = Scrypt.Parameters(logN: logN, blockSize: UInt32(r), parallelism: UInt32(p), digestLength: 32)
+    return PasswordHash(
+      cost: .init(kind: .scrypt, parameter: parameters.packed), expense: .scrypt(parameters), text: ASCII.array(text),
+      decoded: digest + ASCII.array(salt))
+  }
+
+  /// Characters of six bits each, lowest first, as bytes; nil where bits are left over.
+  private static func bytes(_ text: Span<UInt8>) -> [UInt8]? {
+    var bytes: [UInt8] = []
+    var bits: UInt32 = 0
+    var count: UInt32 = 0
+    for i in text.indices {
+      guard let value = CryptAlphabet.value(text[i]) else { return nil }
+      bits |= UInt32(value) << count
+      count += 6
+      if count >= 8 {
+        bytes.append(UInt8(truncatingIfNeeded: bits))
+        bits >>= 8
+        count -= 8
+      }
+    }
+    return bits == 0 ? bytes : nil
   }
 
   /// `$1$salt$digest` and `$apr1$salt$digest`, salt of up to eight characters.
