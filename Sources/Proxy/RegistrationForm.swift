@@ -47,10 +47,13 @@ struct PasswordForm {
 private struct Members {
   private let object: JSON
 
+  /// More than any form has. Names are compared with all before them, which strangers can have done without end.
+  private static let mostMembers = 8
+
   init(_ body: borrowing Secret, _ names: [StaticString]) throws(FormFault) {
     if body.isEmpty { throw FormFault("the request has no content; wanted is a JSON object") }
     do throws(JSONFailure) {
-      object = try JSON.parse(body.span, depth: 2)
+      object = try JSON.parse(body.span, depth: 2, mostMembers: Self.mostMembers)
     } catch {
       throw FormFault("the content is not JSON that is taken here: \(error)")
     }

@@ -196,6 +196,9 @@ extension EndToEnd {
           #expect(answer.status == 400 && answer["Content-Type"] == "application/problem+json", "\(body.prefix(60))")
           #expect(try !detail(answer).isEmpty)
         }
+        // Refused before all of them are compared with each other.
+        let many = "{" + (0..<1000).map { "\"m\($0)\":\"\"" }.joined(separator: ",") + "}"
+        #expect(try detail(register(house, many)).contains("too many members"))
         let plain = try house.ask("POST", "/api/users", ["Content-Type: text/plain", "Content-Length: 2"], body: "{}")
         #expect(plain.status == 415)
         #expect(try house.scratch.text("users") == People.file)
