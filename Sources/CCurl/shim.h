@@ -32,6 +32,7 @@ static inline CURLcode gh_easy_set_trailer(CURL *e, gh_trailer_callback v) { ret
 
 static inline CURLcode gh_easy_get_long(CURL *e, CURLINFO i, long *v) { return curl_easy_getinfo(e, i, v); }
 static inline CURLcode gh_easy_get_offset(CURL *e, CURLINFO i, curl_off_t *v) { return curl_easy_getinfo(e, i, v); }
+static inline CURLcode gh_easy_get_socket(CURL *e, curl_socket_t *v) { return curl_easy_getinfo(e, CURLINFO_ACTIVESOCKET, v); }
 static inline CURLcode gh_easy_get_pointer(CURL *e, CURLINFO i, char **v) { return curl_easy_getinfo(e, i, v); }
 
 static inline CURLMcode gh_multi_set_long(CURLM *m, CURLMoption o, long v) { return curl_multi_setopt(m, o, v); }

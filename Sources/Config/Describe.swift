@@ -89,6 +89,7 @@ struct Description {
     let (connect, response, idle) = (options.connectTimeout, options.responseTimeout, options.idleTimeout)
     notes.append("connect \(Value.text(connect)), response \(Value.text(response)), idle \(Value.text(idle))")
     notes.append("kept \(Value.text(options.reuseWithin)), \(options.maxConnections) connections a worker")
+    if options.engine == .libcurl { notes.append("spoken to by libcurl") }
     if options.scheme == .https {
       var tls = options.tls.verify ? "TLS verified" : "TLS NOT VERIFIED"
       if options.tls.verify { tls += options.tls.certificateAuthority.map { " by \($0)" } ?? " by the system's authorities" }

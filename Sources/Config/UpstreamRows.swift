@@ -33,6 +33,13 @@ extension Table {
       reading.count(directive.arguments[0], 1...1_000_000).map { reading.upstreamInHand?.options.maxConnections = $0 }
     },
     Row(
+      "engine", in: .upstream, takes: "auto|http1|libcurl", 1...1, standard: "auto",
+      doc: "Who speaks HTTP to it: Gatehouse itself on connections that libcurl makes (`http1`, what `auto` chooses), or libcurl."
+    ) { reading, directive in
+      reading.choice(directive.arguments[0], [("auto", UpstreamOptions.Engine.automatic), ("http1", .http1), ("libcurl", .libcurl)])
+        .map { reading.upstreamInHand?.options.engine = $0 }
+    },
+    Row(
       "tls", in: .upstream, takes: "", 0...0, block: .required, elsewhere: ["proxy_ssl_verify", "SSLProxyEngine"],
       doc: "How an `https` service is verified, when not with its host name and the system's authorities."
     ) { reading, directive in

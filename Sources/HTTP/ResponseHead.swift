@@ -59,6 +59,11 @@ public struct ResponseHead: Sendable {
   /// Whether there is `Transfer-Encoding: chunked`.
   public private(set) var isChunked = false
 
+  /// Whether the upstream will take another request on the same connection (RFC 9112 section 9.3).
+  public var isPersistent: Bool { !saysClose && (version == .http11 || saysKeepAlive) }
+  private var saysClose = false
+  private var saysKeepAlive = false
+
   private var phase = Phase.status
   private var interimCount = 0
   private var connectionOptions = 0
@@ -113,6 +118,8 @@ public struct ResponseHead: Sendable {
     isChunked = false
     phase = .status
     connectionOptions = 0
+    saysClose = false
+    saysKeepAlive = false
   }
 
   /// RFC 9112 section 4: status-line = HTTP-version SP status-code SP [ reason-phrase ].
@@ -195,7 +202,13 @@ public struct ResponseHead: Sendable {
       isChunked = true
     case .connection:
       var members = ListMembers()
-      while members.next(in: bytes[valueRange]) != nil { connectionOptions += 1 }
+      while let member = members.next(in: bytes[valueRange]) {
+        connectionOptions += 1
+        let isClose = ASCII.equals(bytes[valueRange].extracting(member), ignoringCaseOf: "close")
+        let isKeepAlive = ASCII.equals(bytes[valueRange].extracting(member), ignoringCaseOf: "keep-alive")
+        saysClose = saysClose || isClose
+        saysKeepAlive = saysKeepAlive || isKeepAlive
+      }
       if connectionOptions > connectionOptionLimit { return .failed(.field(.tooManyConnectionOptions)) }
     default:
       break

@@ -57,7 +57,7 @@ final class Worker {
   private(set) var gatekeeper: Gatekeeper
   var poller: Poller
   let client: UpstreamClient
-  private(set) var pools: [HandlePool] = []
+  private(set) var pools: [UpstreamPool] = []
   private var listeners: [OpenListener] = []
   private var connections = SlotMap<Connection>()
   private var timers = TimerQueue()
@@ -123,6 +123,7 @@ final class Worker {
     while true {
       let count = poller.wait(until: sleepLimit(), now: now)
       tick()
+      client.hasLooked = count < poller.capacity
       // Upstreams first: what arrives on an idle connection condemns it, and must be seen before a request is put on that connection.
       for i in 0..<count where poller.event(i).token.kind == Kind.upstream { act(poller.event(i).token, poller.event(i).readiness) }
       for i in 0..<count where poller.event(i).token.kind != Kind.upstream { act(poller.event(i).token, poller.event(i).readiness) }
@@ -229,7 +230,7 @@ final class Worker {
   }
 
   /// The handles of an upstream of `other`, which is the snapshot that an exchange began with.
-  func pool(for upstream: Int, in other: Snapshot) -> HandlePool {
+  func pool(for upstream: Int, in other: Snapshot) -> UpstreamPool {
     if other === snapshot { return pools[upstream] }
     let options = other.settings.upstreams[upstream]
     for i in snapshot.settings.upstreams.indices where snapshot.settings.upstreams[i] == options { return pools[i] }

@@ -7,34 +7,71 @@ import Primitives
 
 /// What is set once on each easy handle, and what is set for each request.
 @safe enum CurlOptions {
-  /// Sets everything that does not change between the requests to one upstream.
-  static func prepare(_ easy: UnsafeMutableRawPointer, for options: UpstreamOptions, transfer: Transfer, client: UpstreamClient)
-    throws(UpstreamFailure)
-  {
-    let this = unsafe Unmanaged.passUnretained(transfer).toOpaque()
-    let that = unsafe Unmanaged.passUnretained(client).toOpaque()
+  /// Sets everything that does not change between the requests to one upstream, for libcurl to speak the protocol.
+  static func prepare(
+    _ easy: UnsafeMutableRawPointer, for options: UpstreamOptions, error: ErrorText, connectTo: StringList, client: UpstreamClient,
+    transfer: CurlTransfer
+  ) throws(UpstreamFailure) {
     var checked = unsafe Checked(easy: easy)
+    connecting(&checked, options, error, connectTo, client)
+    let this = unsafe Unmanaged<Transfer>.passUnretained(transfer).toOpaque()
+
+    // No help.
+    checked.long(CURLOPT_FOLLOWLOCATION, 0)  // redirects are the client's
+    checked.string(CURLOPT_REDIR_PROTOCOLS_STR, options.scheme == .https ? "https" : "http")  // the empty set is refused
+    checked.long(CURLOPT_HTTP_CONTENT_DECODING, 0)  // the body goes back as it came
+    checked.long(CURLOPT_HTTP09_ALLOWED, 0)  // a body without a head is no response
+    checked.long(CURLOPT_PATH_AS_IS, 1)  // no second opinion on dot segments
+    checked.long(CURLOPT_UNRESTRICTED_AUTH, 0)
+    // Whole seconds: rounded down, so that the operator's bound holds, but never to 0, which is "for ever" to libcurl.
+    checked.long(CURLOPT_MAXAGE_CONN, max(1, Int(clamping: options.reuseWithin.nanoseconds / 1_000_000_000)))
+    checked.long(CURLOPT_BUFFERSIZE, 64 << 10)
+    checked.long(CURLOPT_UPLOAD_BUFFERSIZE, 64 << 10)
+
+    // Our ears.
+    unsafe checked.pointer(CURLOPT_PRIVATE, this)
+    unsafe checked.data(CURLOPT_HEADERFUNCTION, Callbacks.header)
+    unsafe checked.pointer(CURLOPT_HEADERDATA, this)
+    unsafe checked.data(CURLOPT_WRITEFUNCTION, Callbacks.write)
+    unsafe checked.pointer(CURLOPT_WRITEDATA, this)
+    unsafe checked.data(CURLOPT_READFUNCTION, Callbacks.read)
+    unsafe checked.pointer(CURLOPT_READDATA, this)
+    unsafe checked.check(gh_easy_set_seek(easy, Callbacks.seek))  // a streamed body can't be rewound: the second proof against resending
+    unsafe checked.check(gh_easy_set_prereq(easy, Callbacks.prereq))  // counts sends: the first proof
+    unsafe checked.pointer(CURLOPT_PREREQDATA, this)
+    unsafe checked.pointer(CURLOPT_TRAILERDATA, this)
+    try checked.done(options)
+  }
+
+  /// Sets everything for libcurl to make a connection and leave the rest to us. CURLOPT_PRIVATE is set for each.
+  static func prepareConnecting(
+    _ easy: UnsafeMutableRawPointer, for options: UpstreamOptions, error: ErrorText, connectTo: StringList, client: UpstreamClient
+  ) throws(UpstreamFailure) {
+    var checked = unsafe Checked(easy: easy)
+    connecting(&checked, options, error, connectTo, client)
+    checked.long(CURLOPT_CONNECT_ONLY, 1)
+    try checked.done(options)
+  }
+
+  /// Where a connection goes, how it is made, and who is at the other end.
+  private static func connecting(
+    _ checked: inout Checked, _ options: UpstreamOptions, _ error: ErrorText, _ connectTo: StringList, _ client: UpstreamClient
+  ) {
+    let that = unsafe Unmanaged.passUnretained(client).toOpaque()
+    let easy = unsafe checked.easy
 
     // Where to. The path is always sent through REQUEST_TARGET.
     checked.string(CURLOPT_URL, url(options))
     checked.string(CURLOPT_PROTOCOLS_STR, options.scheme == .https ? "https" : "http")
     if case .unix(let path) = options.address { checked.string(CURLOPT_UNIX_SOCKET_PATH, path) }
-    if let name = options.tls.name, case .host(let host, let port) = options.address {
-      // The URL carries the name that the certificate must bear; the connection goes where the operator said.
-      checked.list(CURLOPT_CONNECT_TO, "\(bracketed(name)):\(port):\(bracketed(host)):\(port)", keptBy: transfer)
-    }
+    // libcurl keeps the list's pointer alone, so the caller keeps the list.
+    if let list = unsafe connectTo.first { unsafe checked.check(gh_easy_set_list(easy, CURLOPT_CONNECT_TO, list)) }
 
     // No help.
     checked.long(CURLOPT_NOSIGNAL, 1)  // alarm(2) has no business in a threaded process
-    checked.long(CURLOPT_FOLLOWLOCATION, 0)  // redirects are the client's
-    checked.string(CURLOPT_REDIR_PROTOCOLS_STR, options.scheme == .https ? "https" : "http")  // the empty set is refused
-    checked.long(CURLOPT_HTTP_CONTENT_DECODING, 0)  // the body goes back as it came
-    checked.long(CURLOPT_HTTP09_ALLOWED, 0)  // a body without a head is no response
     checked.string(CURLOPT_PROXY, "")  // not what the environment names
     checked.string(CURLOPT_NOPROXY, "*")  // which is otherwise asked for exceptions at every request
     checked.long(CURLOPT_NETRC, 0)  // no credentials of ours by surprise
-    checked.long(CURLOPT_PATH_AS_IS, 1)  // no second opinion on dot segments
-    checked.long(CURLOPT_UNRESTRICTED_AUTH, 0)
     checked.long(CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1)  // 7.88.1 lacks several HTTP/2 fixes
     checked.long(CURLOPT_HTTPAUTH, 0)
     checked.long(CURLOPT_NOPROGRESS, 1)
@@ -42,13 +79,9 @@ import Primitives
 
     // Connections.
     checked.long(CURLOPT_CONNECTTIMEOUT_MS, Int(clamping: options.connectTimeout.wholeMilliseconds))
-    // Whole seconds: rounded down, so that the operator's bound holds, but never to 0, which is "for ever" to libcurl.
-    checked.long(CURLOPT_MAXAGE_CONN, max(1, Int(clamping: options.reuseWithin.nanoseconds / 1_000_000_000)))
     checked.long(CURLOPT_TCP_NODELAY, 1)
     checked.long(CURLOPT_TCP_KEEPALIVE, 1)  // a silent NAT must not hold a stream for ever
     checked.long(CURLOPT_DNS_CACHE_TIMEOUT, 60)
-    checked.long(CURLOPT_BUFFERSIZE, 64 << 10)
-    checked.long(CURLOPT_UPLOAD_BUFFERSIZE, 64 << 10)
 
     // TLS.
     checked.long(CURLOPT_SSL_VERIFYPEER, options.tls.verify ? 1 : 0)
@@ -62,31 +95,16 @@ import Primitives
     if let file = options.tls.clientCertificate { checked.string(CURLOPT_SSLCERT, file) }
     if let file = options.tls.clientKey { checked.string(CURLOPT_SSLKEY, file) }
 
-    // Our ears.
-    unsafe checked.pointer(CURLOPT_PRIVATE, this)
-    unsafe checked.pointer(CURLOPT_ERRORBUFFER, transfer.errorText)
-    unsafe checked.data(CURLOPT_HEADERFUNCTION, Callbacks.header)
-    unsafe checked.pointer(CURLOPT_HEADERDATA, this)
-    unsafe checked.data(CURLOPT_WRITEFUNCTION, Callbacks.write)
-    unsafe checked.pointer(CURLOPT_WRITEDATA, this)
-    unsafe checked.data(CURLOPT_READFUNCTION, Callbacks.read)
-    unsafe checked.pointer(CURLOPT_READDATA, this)
-    unsafe checked.check(gh_easy_set_seek(easy, Callbacks.seek))  // a streamed body can't be rewound: the second proof against resending
-    unsafe checked.check(gh_easy_set_prereq(easy, Callbacks.prereq))  // counts sends: the first proof
-    unsafe checked.pointer(CURLOPT_PREREQDATA, this)
-    unsafe checked.pointer(CURLOPT_TRAILERDATA, this)
+    // Sockets are counted, watched and closed by us.
+    unsafe checked.pointer(CURLOPT_ERRORBUFFER, error.start)
     unsafe checked.check(gh_easy_set_opensocket(easy, Callbacks.open))
     unsafe checked.pointer(CURLOPT_OPENSOCKETDATA, that)
     unsafe checked.check(gh_easy_set_closesocket(easy, Callbacks.close))
     unsafe checked.pointer(CURLOPT_CLOSESOCKETDATA, that)
-    if let code = checked.firstFailure {
-      throw UpstreamFailure(
-        .unreachable, "libcurl refused an option of upstream \(options.name): \(unsafe String(cString: curl_easy_strerror(code)))")
-    }
   }
 
   /// Sets what differs from request to request. The texts stay in the transfer's storage until it ends.
-  static func apply(_ request: borrowing UpstreamRequest, to transfer: Transfer) {
+  static func apply(_ request: borrowing UpstreamRequest, to transfer: CurlTransfer) {
     let easy = unsafe transfer.easy
     // HTTPGET puts UPLOAD and NOBODY of the request before back; then the two that change what libcurl does, not only what it says.
     unsafe _ = gh_easy_set_long(easy, CURLOPT_HTTPGET, 1)
@@ -109,12 +127,20 @@ import Primitives
     unsafe _ = gh_easy_set_long(easy, CURLOPT_FRESH_CONNECT, isAlone ? 1 : 0)
     // And it ends with it. Kept, each of these would be one more idle connection that takes a place of the upstream's until that hangs up.
     unsafe _ = gh_easy_set_long(easy, CURLOPT_FORBID_REUSE, isAlone ? 1 : 0)
-    unsafe request.storage.texts.withUnsafeBytes { texts in
-      let start = unsafe texts.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: CChar.self)
-      unsafe _ = gh_easy_set_string(easy, CURLOPT_CUSTOMREQUEST, start)
-      unsafe _ = gh_easy_set_string(easy, CURLOPT_REQUEST_TARGET, start + request.targetOffset)
+    transfer.take(request.storage)
+    transfer.suppress("Expect:")
+    if !request.hasAccept { transfer.suppress("Accept:") }
+    unsafe transfer.withMethodAndTarget { method, target in
+      unsafe _ = gh_easy_set_string(easy, CURLOPT_CUSTOMREQUEST, method)
+      unsafe _ = gh_easy_set_string(easy, CURLOPT_REQUEST_TARGET, target)
     }
-    unsafe _ = gh_easy_set_list(easy, CURLOPT_HTTPHEADER, transfer.fieldList(request.storage))
+    unsafe _ = gh_easy_set_list(easy, CURLOPT_HTTPHEADER, transfer.fieldList())
+  }
+
+  /// The URL carries the name that the certificate must bear; the connection goes where the operator said.
+  static func connectTo(_ options: UpstreamOptions) -> StringList {
+    guard let name = options.tls.name, case .host(let host, let port) = options.address else { return StringList(nil) }
+    return StringList("\(bracketed(name)):\(port):\(bracketed(host)):\(port)")
   }
 
   private static func url(_ options: UpstreamOptions) -> String {
@@ -149,11 +175,10 @@ import Primitives
   mutating func pointer(_ option: CURLoption, _ value: UnsafeMutableRawPointer) { unsafe check(gh_easy_set_pointer(easy, option, value)) }
   mutating func data(_ option: CURLoption, _ value: @escaping gh_data_callback) { unsafe check(gh_easy_set_data(easy, option, value)) }
 
-  /// libcurl keeps the list's pointer, so the transfer keeps the list.
-  mutating func list(_ option: CURLoption, _ line: String, keptBy transfer: Transfer) {
-    let list = unsafe curl_slist_append(nil, line)
-    unsafe transfer.connectTo = list
-    unsafe check(gh_easy_set_list(easy, option, list))
+  func done(_ options: UpstreamOptions) throws(UpstreamFailure) {
+    guard let code = firstFailure else { return }
+    throw UpstreamFailure(
+      .unreachable, "libcurl refused an option of upstream \(options.name): \(unsafe String(cString: curl_easy_strerror(code)))")
   }
 }
 
@@ -197,12 +222,14 @@ private enum Callbacks {
   }
 
   static let close: gh_closesocket_callback = { pointer, fd in
-    unsafe client(pointer)?.closed(fd)
+    // A connection that was made for our own engine stays, and is that engine's to close.
+    if let client = unsafe client(pointer), !client.lets(go: fd) { return 0 }
     return Glibc.close(fd)
   }
 
-  private static func transfer(_ pointer: UnsafeMutableRawPointer?) -> Transfer? {
-    unsafe pointer.map { unsafe Unmanaged<Transfer>.fromOpaque($0).takeUnretainedValue() }
+  /// Its own callbacks are set on handles of `CurlTransfer` alone.
+  private static func transfer(_ pointer: UnsafeMutableRawPointer?) -> CurlTransfer? {
+    unsafe pointer.map { unsafe unsafeDowncast(Unmanaged<Transfer>.fromOpaque($0).takeUnretainedValue(), to: CurlTransfer.self) }
   }
 
   private static func client(_ pointer: UnsafeMutableRawPointer?) -> UpstreamClient? {

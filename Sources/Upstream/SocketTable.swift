@@ -13,6 +13,8 @@ struct SocketTable {
     /// A connection's socket, whose opening and closing we are told of. Others (the resolver's wake-up pair) come and go unannounced, so
     /// their registration follows libcurl's word exactly.
     var isConnection = false
+    /// A connection of our own engine: libcurl's word counts no longer, and `wanted` is exactly what epoll is to have.
+    var isOurs = false
     /// What libcurl wants now: bits of CURL_POLL_IN and CURL_POLL_OUT.
     var wanted: Int32 = 0
     /// What epoll has: the same bits, 0 when it is not registered.
@@ -26,6 +28,8 @@ struct SocketTable {
 
   private(set) var entries: [Entry] = []
   private var dirty: [Int32] = []
+  /// Whether the kernel is to be told something.
+  var hasChanges: Bool { !dirty.isEmpty }
   /// How often the kernel was told of a change: for tests, since this is what costs.
   private(set) var changes = 0
   private let remover: Poller.Remover
@@ -47,9 +51,25 @@ struct SocketTable {
     entries[Int(fd)] = Entry(generation: generation)
   }
 
+  /// A connection that libcurl made is our own engine's from now on, which reads it.
+  mutating func adopt(_ fd: Int32) {
+    entries[Int(fd)].isOurs = true
+    setInterest(fd, CURL_POLL_IN)
+  }
+
+  /// What our own engine wants to be told of its connection.
+  mutating func setInterest(_ fd: Int32, _ wanted: Int32) {
+    entries[Int(fd)].wanted = wanted
+    if entries[Int(fd)].registered != wanted && !entries[Int(fd)].isDirty {
+      entries[Int(fd)].isDirty = true
+      dirty.append(fd)
+    }
+  }
+
   /// libcurl's socket callback: `what` is CURL_POLL_NONE, IN, OUT, INOUT or REMOVE.
   mutating func want(_ fd: Int32, _ what: Int32, owner: SlotToken?) {
     while entries.count <= Int(fd) { entries.append(Entry()) }
+    if entries[Int(fd)].isOurs { return }
     entries[Int(fd)].isOpen = true
     entries[Int(fd)].wanted = what & 3
     if what & 3 != 0, let owner { entries[Int(fd)].owner = owner }
@@ -87,7 +107,7 @@ struct SocketTable {
       entries[i].isDirty = false
       guard entries[i].isOpen else { continue }
       // Keep IN beside nothing; never beside OUT alone, or unread bytes would wake us in circles.
-      let keepsReading = entries[i].wanted == 0 && entries[i].isConnection
+      let keepsReading = entries[i].wanted == 0 && entries[i].isConnection && !entries[i].isOurs
       let target = keepsReading ? entries[i].registered & CURL_POLL_IN : entries[i].wanted
       guard target != entries[i].registered else { continue }
       register(fd, target, poller, kind)

@@ -33,11 +33,22 @@ public struct UpstreamOptions: Equatable, Sendable {
     public init() {}
   }
 
+  /// Who speaks the protocol.
+  public enum Engine: Equatable, Sendable {
+    /// What is best for the scheme: at present our own for all.
+    case automatic
+    /// Our own HTTP/1.1, on connections that libcurl makes.
+    case http1
+    /// libcurl's.
+    case libcurl
+  }
+
   /// The name in proxy.conf, for routes and logs.
   public var name: String
   public var scheme: Scheme
   public var address: Address
   public var tls = TLS()
+  public var engine = Engine.automatic
 
   /// Resolving, connecting and the TLS handshake together. 504 beyond.
   public var connectTimeout = Interval.seconds(5)

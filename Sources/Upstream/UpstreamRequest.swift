@@ -1,21 +1,39 @@
 // One request on its way to an upstream: bytes that were parsed, judged and composed, and the grant that lets them go.
-// Knows nothing of libcurl; both the transfer engine and any later one read it.
+// Knows nothing of libcurl: its bytes stand as HTTP/1.1 has them on the wire, for our own engine to send and for libcurl's to take apart.
 
 public import Auth
 public import HTTP
 import Primitives
 
-/// The reusable memory of a request: NUL-terminated texts one after the other.
+/// The reusable memory of a request: its head as it goes onto the wire (RFC 9112 section 3), without framing fields and the empty line.
 public final class RequestStorage {
   var texts = ByteBuffer()
-  /// Where each field line begins in `texts`.
-  var fieldOffsets: [Int] = []
+  /// Where the target stands, behind the method and a space.
+  var target = ByteRange()
 
   init() {}
 
   func removeAll() {
     texts.removeAll()
-    fieldOffsets.removeAll(keepingCapacity: true)
+    target = ByteRange()
+  }
+
+  var method: ByteRange { ByteRange(0, Int(target.start) - 1) }
+
+  /// Where the field lines stand, without their CRLF. No value holds a CR or LF: the head parser saw to it.
+  var lines: [ByteRange] {
+    var lines: [ByteRange] = []
+    // Behind the request line.
+    var start = Int(target.end) + 11
+    var i = start
+    while i < texts.count {
+      if texts[i] == 0x0A {
+        lines.append(ByteRange(start, i - 1))
+        start = i + 1
+      }
+      i += 1
+    }
+    return lines
   }
 }
 
@@ -28,14 +46,12 @@ public struct UpstreamRequest: ~Copyable {
   /// Whether it may be sent once more when a reused connection died before a byte came back: idempotent (RFC 9110 section 9.2.2), no body.
   public let isReplayable: Bool
   let storage: RequestStorage
-  let targetOffset: Int
   private(set) var hasAccept = false
   /// Whether the connection must serve this request alone, because the request's credentials may become the connection's.
   private(set) var isIsolated = false
   // The storage's own, taken out of it while the request is composed: each write to a class's property is checked for overlap at run time,
   // and a request takes some fifty.
   private var texts = ByteBuffer()
-  private var fieldOffsets: [Int] = []
   private var isSealed = false
   /// Where the value begins that `begin` has opened.
   private var valueStart = 0
@@ -57,17 +73,16 @@ public struct UpstreamRequest: ~Copyable {
     self.storage = storage
     storage.removeAll()
     swap(&texts, &storage.texts)
-    swap(&fieldOffsets, &storage.fieldOffsets)
     texts.append(method)
-    texts.append(0)
-    targetOffset = texts.count
+    texts.append(0x20)
+    let start = texts.count
     texts.append(target)
-    texts.append(0)
+    storage.target = ByteRange(start, texts.count)
+    texts.append(" HTTP/1.1\r\n")
   }
 
   /// Adds a field after those added before. `name` must be a token and `value` free of controls: the head parser saw to it.
   public mutating func add(_ name: Span<UInt8>, _ value: Span<UInt8>) {
-    fieldOffsets.append(texts.count)
     texts.append(name)
     texts.append(": ")
     valueStart = texts.count
@@ -84,7 +99,6 @@ public struct UpstreamRequest: ~Copyable {
 
   /// Begins a field whose value is written in pieces: `append` each, then `end`.
   public mutating func begin(_ name: StaticString) {
-    fieldOffsets.append(texts.count)
     texts.append(name)
     texts.append(": ")
     valueStart = texts.count
@@ -101,12 +115,9 @@ public struct UpstreamRequest: ~Copyable {
 
   /// Ends the field that was begun.
   public mutating func end() {
-    if isValueEmpty {
-      // CURLOPT_HTTPHEADER(3): an empty value is sent by `Name;`, while `Name:` would delete the field.
-      texts.truncate(to: valueStart - 2)
-      texts.append(0x3B)
-    }
-    texts.append(0)
+    // `Name:`, without the space that would stand before a value.
+    if isValueEmpty { texts.truncate(to: valueStart - 1) }
+    texts.append("\r\n")
   }
 
   /// Says that the client sent an Accept field (so libcurl's own is not to be suppressed).
@@ -116,19 +127,11 @@ public struct UpstreamRequest: ~Copyable {
   /// else's request may go over it before or after.
   public mutating func isolate() { isIsolated = true }
 
-  /// Adds a line that tells libcurl not to send a field of its own (`Accept:`). After `seal`.
-  func suppress(_ line: StaticString) {
-    storage.fieldOffsets.append(storage.texts.count)
-    storage.texts.append(line)
-    storage.texts.append(0)
-  }
-
   /// Says that all fields were added: the texts go back into the storage, where they stay while libcurl reads them.
   /// `UpstreamClient.start` does it for whoever didn't.
   public mutating func seal() {
     if isSealed { return }
     isSealed = true
     swap(&texts, &storage.texts)
-    swap(&fieldOffsets, &storage.fieldOffsets)
   }
 }

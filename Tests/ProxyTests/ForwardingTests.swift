@@ -69,8 +69,9 @@ struct Composed: Equatable {
     let request = Forwarding.compose(
       head, target: buffer, context, grant, storage: RequestStorage(), dropped: &dropped)
     let all = request.storage.texts.array()
-    func line(at offset: Int) -> String { String(decoding: all[offset...].prefix { $0 != 0 }, as: UTF8.self) }
-    return Composed(method: line(at: 0), target: line(at: request.targetOffset), lines: request.storage.fieldOffsets.map(line))
+    func text(_ range: ByteRange) -> String { String(decoding: all[Int(range.start)..<Int(range.end)], as: UTF8.self) }
+    let storage = request.storage
+    return Composed(method: text(storage.method), target: text(storage.target), lines: storage.lines.map(text))
   }
 
   private let ours = [
@@ -83,7 +84,7 @@ struct Composed: Equatable {
       head("PROPFIND /x HTTP/1.1", "Host: a.example", "Accept: */*", "depth: 1", "X-Empty:", "Cookie: a=1", "cookie: b=2", "User-Agent: t"))
     #expect(composed.method == "PROPFIND" && composed.target == "/target")
     #expect(
-      composed.lines == ["Host: a.example", "Accept: */*", "depth: 1", "X-Empty;", "Cookie: a=1", "cookie: b=2", "User-Agent: t"] + ours)
+      composed.lines == ["Host: a.example", "Accept: */*", "depth: 1", "X-Empty:", "Cookie: a=1", "cookie: b=2", "User-Agent: t"] + ours)
   }
 
   @Test func nobodyIsNobody() throws {

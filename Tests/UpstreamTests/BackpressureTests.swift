@@ -8,7 +8,7 @@ import Testing
 
 @testable import Upstream
 
-@Suite struct BackpressureTests {
+@Suite(.byEachEngine) struct BackpressureTests {
   private static let size = 24 << 20
 
   @Test func clientThatDoesNotReadStopsTheUpstream() throws {

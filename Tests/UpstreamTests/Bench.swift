@@ -53,7 +53,7 @@ final class Bench {
   var poller: Poller
   let client: UpstreamClient
   var options: UpstreamOptions
-  let pool: HandlePool
+  let pool: UpstreamPool
   private var ready: [Transfer] = []
   private var serial: UInt32 = 0
 
@@ -62,6 +62,8 @@ final class Bench {
   init(_ options: UpstreamOptions, limits: HeadLimits = HeadLimits(requestLine: 8192, fields: 128 << 10, fieldCount: 256)) throws {
     poller = try Poller(capacity: 64)
     client = try UpstreamClient(eventKind: Self.kind, headLimits: limits, idleConnections: 16, poller: poller)
+    var options = options
+    if options.engine == .automatic { options.engine = Engines.current }
     self.options = options
     pool = client.makePool(options)
   }
@@ -87,7 +89,7 @@ final class Bench {
   }
 
   /// Starts a request and gives it its whole body.
-  func start(_ ask: Ask, at pool: HandlePool? = nil) throws -> Transfer {
+  func start(_ ask: Ask, at pool: UpstreamPool? = nil) throws -> Transfer {
     let transfer = try open(ask, at: pool)
     for piece in ask.body { transfer.send(piece.span) }
     for (name, value) in ask.trailers { transfer.addTrailer(bytes(name).span, bytes(value).span) }
@@ -97,7 +99,7 @@ final class Bench {
   }
 
   /// Starts a request whose body is still to come.
-  func open(_ ask: Ask, at pool: HandlePool? = nil) throws -> Transfer {
+  func open(_ ask: Ask, at pool: UpstreamPool? = nil) throws -> Transfer {
     client.now = Instant.now()
     let method = Method(bytes(ask.method).span)
     var request = UpstreamRequest(

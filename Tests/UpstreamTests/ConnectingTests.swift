@@ -8,7 +8,7 @@ import Testing
 
 @testable import Upstream
 
-@Suite struct ConnectingTests {
+@Suite(.byEachEngine) struct ConnectingTests {
   @Test func unixSocketIsAnUpstreamLikeAnother() throws {
     let scratch = Scratch()
     let path = scratch.file("service.sock")

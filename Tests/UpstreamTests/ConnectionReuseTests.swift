@@ -8,7 +8,7 @@ import Testing
 
 @testable import Upstream
 
-@Suite struct ConnectionReuseTests {
+@Suite(.byEachEngine) struct ConnectionReuseTests {
   @Test func requestsWithoutABodyShareOneConnection() throws {
     let server = try UpstreamRequestTests.answering()
     let bench = try Bench(server)
@@ -327,7 +327,7 @@ import Testing
     let server = try UpstreamRequestTests.answering()
     let bench = try Bench(server)
     weak var idle: Transfer?
-    weak var pool: HandlePool?
+    weak var pool: UpstreamPool?
     do {
       let old = bench.client.makePool(bench.options)
       pool = old

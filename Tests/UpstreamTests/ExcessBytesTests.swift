@@ -6,7 +6,7 @@ import Testing
 
 @testable import Upstream
 
-@Suite struct ExcessBytesTests {
+@Suite(.byEachEngine) struct ExcessBytesTests {
   private static let stray = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nstray"
 
   /// Each answer without a body, followed by more than libcurl reads at once: libcurl drops what is in its buffer, and what is in the socket stays.

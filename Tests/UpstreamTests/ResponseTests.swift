@@ -7,7 +7,7 @@ import Testing
 
 @testable import Upstream
 
-@Suite struct ResponseTests {
+@Suite(.byEachEngine) struct ResponseTests {
   /// What comes of one request that is answered by `bytes` and a close.
   private func answer(_ text: String, to ask: Ask = .get("/"), reset: Bool = false) throws -> Answer {
     let server = try ScriptedServer { talk in

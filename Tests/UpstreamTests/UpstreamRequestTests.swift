@@ -6,7 +6,7 @@ import Testing
 
 @testable import Upstream
 
-@Suite struct UpstreamRequestTests {
+@Suite(.byEachEngine) struct UpstreamRequestTests {
   /// Answers each request head with an empty 200 and reads bodies to the mark that ends them.
   static func answering(_ place: ScriptedServer.Place = .tcp, bodyMark: String? = nil) throws -> ScriptedServer {
     try ScriptedServer(place) { talk in

@@ -41,6 +41,7 @@ struct Setup: Sendable {
     \(top)
     upstream legacy {
         server \(server ?? "http://127.0.0.1:\(upstreamPort)")
+        engine \(Engines.current)
         \(upstream)
     }
     route \(path) {

@@ -1,0 +1,34 @@
+// Memory that libcurl keeps only the address of: whoever owns the handle owns one of these beside it.
+
+import CCurl
+
+/// What libcurl says about a failure (CURLOPT_ERRORBUFFER).
+@safe final class ErrorText {
+  let start: UnsafeMutablePointer<CChar>
+
+  init() {
+    unsafe start = .allocate(capacity: Int(CURL_ERROR_SIZE))
+    unsafe start.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
+  }
+
+  deinit {
+    unsafe start.deallocate()
+  }
+
+  func clear() { unsafe start[0] = 0 }
+
+  var text: String { unsafe String(cString: start) }
+}
+
+/// A list of one line or none.
+@safe final class StringList {
+  let first: UnsafeMutablePointer<curl_slist>?
+
+  init(_ line: String?) {
+    if let line { unsafe first = curl_slist_append(nil, line) } else { unsafe first = nil }
+  }
+
+  deinit {
+    unsafe curl_slist_free_all(first)
+  }
+}

@@ -1,0 +1,174 @@
+// One connection on which we speak HTTP/1.1 ourselves: moving bytes, in clear text on the socket, with TLS through libcurl.
+
+import CCurl
+import Glibc
+import Net
+import Primitives
+
+/// Made by libcurl, owned by us. Carries one transfer at a time; between two it waits in its pool.
+@safe final class HTTP1Connection {
+  let descriptor: Int32
+  /// Where it waits between two transfers. Not held: a pool that is left behind goes, and its idle connections with it.
+  private(set) weak var pool: UpstreamPool?
+  private unowned let client: UpstreamClient
+  /// With TLS, the handle whose connection this is. In clear text the socket is ours alone.
+  private let connector: Connector?
+  /// The transfer under way.
+  var transfer: HTTP1Transfer?
+  /// When it was put aside for the next request.
+  var idleSince = Instant(nanoseconds: 0)
+  private var isOpen = true
+  /// What the poller is asked for beside reading.
+  private var watchesWriting = false
+  private var watchesReading = true
+
+  init(_ descriptor: Int32, _ connector: Connector?, pool: UpstreamPool, client: UpstreamClient) {
+    self.descriptor = descriptor
+    self.connector = connector
+    self.pool = pool
+    self.client = client
+  }
+
+  deinit {
+    if isOpen && connector == nil { _ = Glibc.close(descriptor) }
+  }
+
+  var isEncrypted: Bool { connector != nil }
+
+  // MARK: Bytes
+
+  /// Appends up to `limit` bytes to `buffer`.
+  func read(into buffer: inout ByteBuffer, atMost limit: Int) -> IOResult {
+    if let connector { return readThroughLibcurl(connector, into: &buffer, atMost: limit) }
+    var n = 0
+    repeat {
+      n = unsafe buffer.withUnsafeFreeBytes(minimum: limit) { unsafe recv(descriptor, $0.baseAddress, min($0.count, limit), 0) }
+    } while n < 0 && errno == EINTR
+    if n > 0 { return .bytes(n) }
+    if n == 0 { return .closed }
+    return errno == EAGAIN ? .wouldBlock : .failed(errno)
+  }
+
+  /// Sends from `first`, without its first `start` bytes, then from `second`. After `.wouldBlock` the same bytes must be offered again, at the same place in memory: OpenSSL
+  /// goes on where it stopped (SSL_write(3)).
+  func write(_ first: borrowing ByteBuffer, from start: Int, _ second: borrowing ByteBuffer) -> IOResult {
+    write(first.span.extracting(start..<first.count), second.span)
+  }
+
+  func write(_ bytes: borrowing ByteBuffer) -> IOResult {
+    write(bytes.span, Span())
+  }
+
+  private func write(_ first: Span<UInt8>, _ second: Span<UInt8>) -> IOResult {
+    if let connector { return first.isEmpty ? writeThroughLibcurl(connector, second) : writeThroughLibcurl(connector, first) }
+    var n = 0
+    repeat {
+      n = unsafe first.withUnsafeBytes { first in
+        unsafe second.withUnsafeBytes { second in
+          if unsafe second.isEmpty { return unsafe Glibc.send(descriptor, first.baseAddress, first.count, Int32(MSG_NOSIGNAL)) }
+          if unsafe first.isEmpty { return unsafe Glibc.send(descriptor, second.baseAddress, second.count, Int32(MSG_NOSIGNAL)) }
+          return unsafe withUnsafeTemporaryAllocation(of: iovec.self, capacity: 2) { parts in
+            unsafe parts[0] = iovec(iov_base: UnsafeMutableRawPointer(mutating: first.baseAddress), iov_len: first.count)
+            unsafe parts[1] = iovec(iov_base: UnsafeMutableRawPointer(mutating: second.baseAddress), iov_len: second.count)
+            var message = unsafe msghdr()
+            unsafe message.msg_iov = parts.baseAddress
+            unsafe message.msg_iovlen = 2
+            return unsafe sendmsg(descriptor, &message, Int32(MSG_NOSIGNAL))
+          }
+        }
+      }
+    } while n < 0 && errno == EINTR
+    if n >= 0 { return .bytes(n) }
+    return errno == EAGAIN ? .wouldBlock : .failed(errno)
+  }
+
+  private func readThroughLibcurl(_ connector: Connector, into buffer: inout ByteBuffer, atMost limit: Int) -> IOResult {
+    var count = 0
+    var code = CURLE_OK
+    _ = unsafe buffer.withUnsafeFreeBytes(minimum: limit) { free in
+      unsafe code = curl_easy_recv(connector.easy, free.baseAddress, min(free.count, limit), &count)
+      return code == CURLE_OK ? count : 0
+    }
+    switch code {
+    case CURLE_OK: return count > 0 ? .bytes(count) : .closed
+    case CURLE_AGAIN: return .wouldBlock
+    default: return .failed(EPROTO)
+    }
+  }
+
+  private func writeThroughLibcurl(_ connector: Connector, _ bytes: Span<UInt8>) -> IOResult {
+    var count = 0
+    let code = unsafe bytes.withUnsafeBytes { unsafe curl_easy_send(connector.easy, $0.baseAddress, $0.count, &count) }
+    switch code {
+    case CURLE_OK: return .bytes(count)
+    case CURLE_AGAIN: return .wouldBlock
+    default: return .failed(EPROTO)
+    }
+  }
+
+  /// Whether the peer has neither said anything nor hung up. Asks the kernel.
+  var isQuiet: Bool {
+    var byte: UInt8 = 0
+    let n = unsafe recv(descriptor, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT))
+    if n < 0 && errno == EAGAIN { return true }
+    return isEncrypted && n > 0 && saysNothing
+  }
+
+  /// Whether bytes wait to be read.
+  var hasUnread: Bool {
+    var byte: UInt8 = 0
+    return unsafe recv(descriptor, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT)) > 0
+  }
+
+  /// Encrypted bytes may be a session ticket: reads them, and tells whether nothing came of it. It also ties libcurl's handle to its
+  /// connection, which libcurl (7.88.1) would otherwise take for an idle one and close when it grows old.
+  var saysNothing: Bool {
+    guard let connector else { return true }
+    var (byte, count): (UInt8, Int) = (0, 0)
+    return unsafe curl_easy_recv(connector.easy, &byte, 1, &count) == CURLE_AGAIN
+  }
+
+  // MARK: The poller
+
+  /// Asks to be told when there is room to write, or no longer.
+  func watchWriting(_ wanted: Bool) {
+    guard wanted != watchesWriting else { return }
+    watchesWriting = wanted
+    setInterest()
+  }
+
+  /// Asks to be told when there is something to read, or no longer.
+  func watchReading(_ wanted: Bool) {
+    guard wanted != watchesReading else { return }
+    watchesReading = wanted
+    setInterest()
+  }
+
+  private func setInterest() {
+    client.setInterest(descriptor, (watchesReading ? CURL_POLL_IN : 0) | (watchesWriting ? CURL_POLL_OUT : 0))
+  }
+
+  // MARK: The end
+
+  /// Closes it where it waits.
+  func closeIdle() {
+    if isOpen { client.idleConnections -= 1 }
+    close()
+  }
+
+  /// Closes it, whatever it is doing. Its transfer, if there is one, is told by whoever closes.
+  func close() {
+    guard isOpen else { return }
+    isOpen = false
+    transfer = nil
+    if let connector {
+      // libcurl says goodbye and closes the socket, which we hear of by its callback.
+      client.remove(connector)
+      client.forget(descriptor)
+    } else {
+      client.forget(descriptor)
+      client.socketClosed(descriptor)
+      _ = Glibc.close(descriptor)
+    }
+  }
+}

@@ -1,0 +1,148 @@
+// Our own HTTP/1.1 towards upstreams: which connection a request travels on, idle connections and their end, and what the poller says of them.
+// libcurl makes the connections, and leaves them to us.
+
+import CCurl
+import Net
+import Primitives
+
+extension UpstreamClient {
+  // MARK: Making connections
+
+  /// Has libcurl make a connection for `transfer`, whose `finished` is called when it stands or has failed.
+  func connect(_ transfer: HTTP1Transfer, to pool: UpstreamPool) throws(UpstreamFailure) {
+    let connector: Connector
+    if let idle = pool.connectors.popLast() { connector = idle } else { connector = try Connector(pool.options, client: self) }
+    connector.errorText.clear()
+    connector.belongs(to: transfer)
+    let code = unsafe curl_multi_add_handle(multi, connector.easy)
+    guard code == CURLM_OK else {
+      throw UpstreamFailure(.exhausted, "libcurl took no connection: \(unsafe String(cString: curl_multi_strerror(code)))")
+    }
+    transfer.connector = connector
+    transfers.insert { slot in
+      transfer.slot = slot
+      return transfer
+    }
+  }
+
+  /// Takes the connection over that libcurl has made. In clear text the socket alone, and the handle goes back.
+  func adopt(_ connector: Connector, for transfer: HTTP1Transfer, in pool: UpstreamPool) -> HTTP1Connection? {
+    transfers.remove(transfer.slot)
+    let socket = connector.socket
+    guard socket >= 0 else {
+      remove(connector)
+      return nil
+    }
+    connector.belongs(to: nil)
+    let isEncrypted = pool.options.scheme == .https
+    if !isEncrypted {
+      adopting = socket
+      remove(connector)
+      adopting = -1
+      keep(connector, in: pool)
+    }
+    sockets.adopt(socket)
+    let connection = HTTP1Connection(socket, isEncrypted ? connector : nil, pool: pool, client: self)
+    while connections.count <= Int(socket) { connections.append(nil) }
+    connections[Int(socket)] = connection
+    return connection
+  }
+
+  /// Ends an attempt to connect.
+  func abandon(_ connector: Connector, of transfer: HTTP1Transfer, in pool: UpstreamPool?) {
+    transfers.remove(transfer.slot)
+    connector.belongs(to: nil)
+    remove(connector)
+    if let pool { keep(connector, in: pool) }
+  }
+
+  func remove(_ connector: Connector) {
+    unsafe _ = curl_multi_remove_handle(multi, connector.easy)
+  }
+
+  private func keep(_ connector: Connector, in pool: UpstreamPool) {
+    // Some for the next burst; each holds some 10 KiB.
+    if !pool.isRetired && pool.connectors.count < 16 { pool.connectors.append(connector) }
+  }
+
+  // MARK: Idle connections
+
+  /// An idle connection that may carry the next request, the newest first.
+  func takeIdle(_ pool: UpstreamPool) -> HTTP1Connection? {
+    while let connection = pool.connections.popLast() {
+      idleConnections -= 1
+      // What arrived on it before this turn of the loop has closed it by now. Outside of a turn nobody has looked.
+      if now < connection.idleSince.advanced(by: pool.options.reuseWithin) && (hasLooked || connection.isQuiet) { return connection }
+      connection.close()
+    }
+    return nil
+  }
+
+  /// A connection that has done its work and may do more.
+  func putAside(_ connection: HTTP1Connection, in pool: UpstreamPool) {
+    guard !pool.isRetired, idleConnections < idleLimit else { return connection.close() }
+    connection.idleSince = now
+    pool.connections.append(connection)
+    idleConnections += 1
+    if pruneAt == nil { pruneAt = now.advanced(by: pool.options.reuseWithin) }
+  }
+
+  /// Closes the connections that have been idle for too long, and notes when the next one will have been.
+  func prune() {
+    guard let due = pruneAt, due <= now else { return }
+    pruneAt = nil
+    for connection in connections {
+      guard let connection, connection.transfer == nil, let pool = connection.pool else { continue }
+      let due = connection.idleSince.advanced(by: pool.options.reuseWithin)
+      if due <= now { drop(connection) } else { pruneAt = min(due, pruneAt ?? due) }
+    }
+  }
+
+  /// An idle connection that is closed for its age, or for what came on it.
+  private func drop(_ connection: HTTP1Connection) {
+    if let pool = connection.pool, let i = pool.connections.firstIndex(where: { $0 === connection }) {
+      pool.connections.remove(at: i)
+      idleConnections -= 1
+    }
+    connection.close()
+  }
+
+  // MARK: What the poller says
+
+  /// An event on a connection of ours.
+  func http1Ready(_ fd: Int32, _ readiness: Readiness) {
+    guard let connection = connections[Int(fd)] else { return }
+    guard let transfer = connection.transfer else {
+      // Idle: a goodbye, or an answer that nobody asked for. Either way the next request must not meet it.
+      if connection.isEncrypted && readiness.isDisjoint(with: [.error, .hangup]) && connection.saysNothing { return }
+      return drop(connection)
+    }
+    if readiness.contains(.writable) { transfer.writable(connection) }
+    guard !readiness.isDisjoint(with: [.readable, .hangup, .peerClosed, .error]), connection.transfer === transfer else { return }
+    if transfer.isReceivePaused {
+      // Its backlog, to be read later: until then it would wake us in circles.
+      connection.watchReading(false)
+    } else {
+      transfer.readable(connection)
+    }
+  }
+
+  /// Reads on where bytes may wait in OpenSSL's buffers, of which the poller knows nothing.
+  func readPending() {
+    guard !pendingReads.isEmpty else { return }
+    var list: [HTTP1Connection] = []
+    swap(&list, &pendingReads)
+    for connection in list {
+      if let transfer = connection.transfer, !transfer.isReceivePaused { transfer.readable(connection) }
+    }
+  }
+
+  func readLater(_ connection: HTTP1Connection) {
+    if !pendingReads.contains(where: { $0 === connection }) { pendingReads.append(connection) }
+  }
+
+  func setInterest(_ fd: Int32, _ wanted: Int32) { sockets.setInterest(fd, wanted) }
+
+  /// The connection on this descriptor is no more.
+  func forget(_ fd: Int32) { connections[Int(fd)] = nil }
+}
