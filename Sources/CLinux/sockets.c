@@ -2,6 +2,7 @@
 #include "clinux_sockets.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -154,4 +155,18 @@ int gh_socket_notify(const char *path, size_t path_length, const void *bytes, si
   int result = n < 0 ? -errno : 0;
   close(fd);
   return result;
+}
+
+int gh_pipe_create(int ends[2], int size) {
+  if (pipe2(ends, O_NONBLOCK | O_CLOEXEC) < 0) return -errno;
+  // Refused (EPERM, EBUSY) it is as large as it was, and does its work.
+  (void)fcntl(ends[1], F_SETPIPE_SZ, size);
+  return 0;
+}
+
+ssize_t gh_splice(int from, int to, size_t count) {
+  ssize_t n;
+  do n = splice(from, NULL, to, NULL, count, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+  while (n < 0 && errno == EINTR);
+  return n < 0 ? -errno : n;
 }

@@ -70,6 +70,9 @@ public struct ResponseBodyReader: Sendable {
     }
   }
 
+  /// How many bytes of a body of known length are still to come; nil of others.
+  public var bytesLeft: UInt64? { kind == .length ? left : nil }
+
   /// `n` bytes were read so. Answers how many of them are beyond the body's end, and whether that was reached.
   public mutating func took(_ n: Int) -> (excess: Int, isComplete: Bool) {
     guard kind == .length else { return (0, false) }

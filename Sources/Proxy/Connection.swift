@@ -104,7 +104,7 @@ final class Connection {
     }
     if readiness.contains(.writable) { worker.markDirty(self) }
     if readiness.contains(.readable) && wantsInput {
-      read()
+      if !pipeBody() { read() }
     } else if readiness.contains(.peerClosed) {
       // The end stands behind bytes that we don't want yet. It is met when they are read; until then don't be woken for it.
       interest.remove(.peerClosed)
@@ -173,25 +173,18 @@ final class Connection {
     if isClosed { return }
     while true {
       while !output.isEmpty {
-        switch stream.write(output.span) {
-        case .bytes(let n):
-          output.consume(n)
-          blockedSince = nil
-          continue
-        case .wouldBlock:
-          if blockedSince == nil { blockedSince = worker.now }
-          updateInterest()
-          arm()
-          return
-        case .closed, .failed:
-          perform(exchange.clientClosed())
-          close()
-          return
-        }
+        let result = stream.write(output.span)
+        guard case .bytes(let n) = result else { return stopped(result) }
+        output.consume(n)
+        blockedSince = nil
       }
-      guard let transfer, !transfer.body.isEmpty || transfer.outcome != nil, exchange.phase == .relaying else { break }
+      guard let transfer, !transfer.isBodyTaken || transfer.outcome != nil, exchange.phase == .relaying else { break }
+      if let result = drainPipe(transfer) {
+        guard case .bytes = result else { return stopped(result) }
+        blockedSince = nil
+      }
       pump()
-      if output.isEmpty { break }
+      if output.isEmpty && transfer.pipe?.isEmpty ?? true { break }
     }
     if case .finished = exchange.phase, closesWhenFlushed == nil { advance() }
     guard !isClosed else { return }
@@ -199,6 +192,17 @@ final class Connection {
     guard !isClosed else { return }
     updateInterest()
     // What we wait for may have changed with the last byte written, to something that comes sooner.
+    arm()
+  }
+
+  /// Nothing more can be written, now or ever.
+  private func stopped(_ result: IOResult) {
+    guard result == .wouldBlock else {
+      perform(exchange.clientClosed())
+      return close()
+    }
+    if blockedSince == nil { blockedSince = worker.now }
+    updateInterest()
     arm()
   }
 
@@ -239,7 +243,7 @@ final class Connection {
   func updateInterest() {
     var wanted: Interest = []
     if wantsInput { wanted.formUnion([.read, .peerClosed]) } else if interest.contains(.peerClosed) { wanted.insert(.peerClosed) }
-    if !output.isEmpty { wanted.insert(.write) }
+    if !output.isEmpty || blockedSince != nil { wanted.insert(.write) }
     if wanted != interest { applyInterest(wanted) }
   }
 

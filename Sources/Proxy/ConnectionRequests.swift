@@ -326,6 +326,7 @@ extension Connection {
       head, target: worker.targetBuffer, context, grant, storage: client.takeStorage(), dropped: &worker.fieldScratch)
     do {
       let started = try client.start(request, at: worker.pool(for: route.upstream, in: snapshot), owner: token)
+      started.allowsPipes = true
       if head.framing.hasBody == false { started.endUpload() }
       transfer = started
       lastUpstream = worker.now

@@ -1,6 +1,7 @@
 // How a connection and its transfer feed each other: the request's body up, the response down, each no faster than the other side takes it.
 
 import HTTP
+import Net
 import Primitives
 import Upstream
 
@@ -52,6 +53,44 @@ extension Connection {
     perform(exchange.requestCompleted())
   }
 
+  /// Moves body bytes on without reading them, where the transfer offers a pipe for it. False: they are to be read.
+  func pipeBody() -> Bool {
+    guard exchange.phase == .waiting || exchange.phase == .relaying, input.isEmpty, !exchange.isRequestComplete, let transfer,
+      let left = body.bytesLeft, left > 0, let pipe = transfer.pipeForUpload(left: left)
+    else { return false }
+    switch pipe.fill(from: stream.descriptor, atMost: Int(clamping: left)) {
+    case .bytes(let n):
+      lastRead = worker.now
+      body.took(n)
+      record.bytesIn += UInt64(n)
+      let action = exchange.received(body: n)
+      guard action == .none else {
+        record.reason = "the content is larger than the route's body_limit"
+        perform(action)
+        advance()
+        return true
+      }
+      if body.isComplete { completeRequest() }
+      worker.client.resume(transfer)
+      if pipe.isEmpty { lastUpstream = worker.now }
+      advance()
+      return true
+    case .wouldBlock:
+      return true
+    case .closed, .failed:
+      // The socket says the same again to whoever reads.
+      return false
+    }
+  }
+
+  /// Writes to the client what stands in the transfer's pipe. Answers what became of it; nil when there is none.
+  func drainPipe(_ transfer: Transfer) -> IOResult? {
+    guard exchange.phase == .relaying, transfer.body.isEmpty, let pipe = transfer.pipe, !pipe.isEmpty else { return nil }
+    let result = pipe.drain(to: stream.descriptor)
+    if case .bytes(let n) = result { record.bytesOut += UInt64(n) }
+    return result
+  }
+
   // MARK: The upstream
 
   /// Something happened to our transfer.
@@ -97,9 +136,9 @@ extension Connection {
       // While we did not read it was not the upstream that was idle.
       if worker.client.resume(transfer) { lastUpstream = worker.now }
     case .complete:
-      if transfer.body.isEmpty { perform(exchange.upstreamCompleted()) }
+      if transfer.isBodyTaken { perform(exchange.upstreamCompleted()) }
     case .failed(let failure):
-      if transfer.body.isEmpty || exchange.phase == .waiting { failed(failure) }
+      if transfer.isBodyTaken || exchange.phase == .waiting { failed(failure) }
     }
   }
 

@@ -32,6 +32,15 @@ struct RequestBodyReader {
     }
   }
 
+  /// How many bytes of a body of known length are still to come; nil of others.
+  var bytesLeft: UInt64? { isChunked ? nil : left }
+
+  /// `n` of them were taken without being read.
+  mutating func took(_ n: Int) {
+    left -= UInt64(n)
+    isComplete = left == 0
+  }
+
   /// What stands next in `input`, in the decoder's terms. Not to be asked when the body is complete.
   mutating func next(_ input: Span<UInt8>) -> ChunkEvent {
     if isChunked {

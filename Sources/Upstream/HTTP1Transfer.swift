@@ -28,6 +28,8 @@ final class HTTP1Transfer: Transfer {
   private var isDeaf = false
 
   // Reading.
+  /// Bytes read at first: the head and the beginning of the body, which is copied.
+  private static let firstRead = 16 << 10
   private enum Reading { case head, body }
   private var reading = Reading.head
   /// The beginning of a line whose end hasn't come yet.
@@ -105,6 +107,14 @@ final class HTTP1Transfer: Transfer {
     upload.append(bytes)
   }
 
+  override func pipeForUpload(left: UInt64) -> SplicePipe? {
+    guard allowsPipes, left >= UpstreamClient.pipeThreshold || uploadPipe != nil, let connection, !connection.isEncrypted, !isDeaf,
+      upload.isEmpty, sending.isEmpty, headSent == storage?.texts.count, case .length = framing
+    else { return nil }
+    if uploadPipe == nil { uploadPipe = client.takePipe() }
+    return uploadPipe.flatMap { $0.isEmpty ? $0 : nil }
+  }
+
   override func addTrailer(_ name: Span<UInt8>, _ value: Span<UInt8>) {
     uploadTrailers.append(name)
     uploadTrailers.append(": ")
@@ -142,7 +152,7 @@ final class HTTP1Transfer: Transfer {
   /// Whether the request is wholly with the kernel.
   private var isSent: Bool {
     guard let storage else { return true }
-    return headSent == storage.texts.count && upload.isEmpty && sending.isEmpty && isUploadEnded && (framing != .chunked || isEndQueued)
+    return headSent == storage.texts.count && upload.isEmpty && (uploadPipe?.isEmpty ?? true) && sending.isEmpty && isUploadEnded && (framing != .chunked || isEndQueued)
   }
 
   /// There is room to write again.
@@ -159,9 +169,12 @@ final class HTTP1Transfer: Transfer {
       prepareBody(connection)
       let headLeft = storage.texts.count - headSent
       let isFramed = !sending.isEmpty
-      guard headLeft > 0 || isFramed || !upload.isEmpty else { break }
+      let isPiped = headLeft == 0 && !isFramed && upload.isEmpty
       let result: IOResult
-      if headLeft > 0 {
+      if isPiped {
+        guard let uploadPipe, !uploadPipe.isEmpty else { break }
+        result = uploadPipe.drain(to: connection.descriptor)
+      } else if headLeft > 0 {
         result = isFramed ? connection.write(storage.texts, from: headSent, sending) : connection.write(storage.texts, from: headSent, upload)
       } else {
         result = isFramed ? connection.write(sending) : connection.write(upload)
@@ -172,6 +185,7 @@ final class HTTP1Transfer: Transfer {
         headSent += ofHead
         if n > ofHead {
           took = true
+          if isPiped { continue }
           if isFramed { sending.consume(n - ofHead) } else { upload.consume(n - ofHead) }
         }
         continue
@@ -180,16 +194,23 @@ final class HTTP1Transfer: Transfer {
       case .closed, .failed:
         // The upstream may have answered before it hung up, which is then read. If it hasn't, reading tells.
         isDeaf = true
-        upload.removeAll()
-        sending.removeAll()
+        dropUpload()
         readable(connection)
         return
       }
       break
     }
-    isSendPaused = upload.isEmpty && sending.isEmpty && !isUploadEnded
+    isSendPaused = upload.isEmpty && sending.isEmpty && (uploadPipe?.isEmpty ?? true) && !isUploadEnded
     // The caller has room again.
     if took { client.markReady(self) }
+  }
+
+  /// What is still handed over is of no use any more.
+  private func dropUpload() {
+    upload.removeAll()
+    sending.removeAll()
+    if let uploadPipe { client.giveBack(uploadPipe) }
+    uploadPipe = nil
   }
 
   // MARK: Reading
@@ -197,7 +218,7 @@ final class HTTP1Transfer: Transfer {
   override func resume() -> Bool {
     guard let connection else { return false }
     flush(connection)
-    guard self.connection === connection, isReceivePaused, body.count < Self.bodyLimit / 2 else { return false }
+    guard self.connection === connection, isReceivePaused, body.count < Self.bodyLimit / 2, pipe?.isEmpty ?? true else { return false }
     isReceivePaused = false
     connection.watchReading(true)
     if connection.isEncrypted { client.readLater(connection) }
@@ -210,7 +231,10 @@ final class HTTP1Transfer: Transfer {
     for _ in 0..<8 {
       let result: IOResult
       var isDrained = true
-      if reading == .body, let direct = bodyReader.directLimit {
+      if reading == .body, let pipe, let left = bodyReader.bytesLeft {
+        result = pipe.fill(from: connection.descriptor, atMost: Int(clamping: left))
+        if case .bytes(let n) = result { return tookPiped(n, connection) }
+      } else if reading == .body, let direct = bodyReader.directLimit {
         // Straight into the body. One byte more than is left of it, so that bytes beyond its end show themselves.
         let limit = max(1, min(direct, Self.bodyLimit - body.count))
         result = connection.read(into: &body, atMost: limit)
@@ -223,9 +247,10 @@ final class HTTP1Transfer: Transfer {
         swap(&input, &client.readBuffer)
         input.append(partial.span)
         partial.removeAll()
-        result = connection.read(into: &input, atMost: UpstreamClient.readSize)
+        let limit = reading == .head ? Self.firstRead : UpstreamClient.readSize
+        result = connection.read(into: &input, atMost: limit)
         if case .bytes(let n) = result {
-          isDrained = n < UpstreamClient.readSize
+          isDrained = n < limit
           take(&input, connection)
         }
         input.removeAll()
@@ -291,8 +316,9 @@ final class HTTP1Transfer: Transfer {
     // RFC 9112 section 9.5: who is told of a refusal in the middle of sending stops sending.
     if head.status >= 300 && !isUploadEnded {
       isDeaf = true
-      upload.removeAll()
+      dropUpload()
     }
+    if allowsPipes, let left = bodyReader.bytesLeft, left >= UpstreamClient.pipeThreshold, !connection.isEncrypted { pipe = client.takePipe() }
     return true
   }
 
@@ -302,6 +328,14 @@ final class HTTP1Transfer: Transfer {
     if excess > 0 { body.truncate(to: body.count - excess) }
     client.markReady(self)
     if isComplete { complete(connection, hasExcess: excess > 0) } else { pauseIfFull() }
+  }
+
+  /// `n` bytes went straight into the pipe, which the client empties before more is read.
+  private func tookPiped(_ n: Int, _ connection: HTTP1Connection) {
+    let (_, isComplete) = bodyReader.took(n)
+    client.markReady(self)
+    // Of bytes beyond the end none was taken: they show themselves here.
+    if isComplete { complete(connection, hasExcess: connection.hasUnread) } else { isReceivePaused = true }
   }
 
   private func pauseIfFull() {

@@ -2,6 +2,7 @@
 // (`CurlTransfer`) and our own HTTP/1.1 (`HTTP1Transfer`); nothing outside this room knows which.
 
 public import HTTP
+public import Net
 public import Primitives
 
 /// A transfer in progress. Belongs to one worker's `UpstreamClient`; `owner` is whoever asked for it. Used again for the next request.
@@ -20,6 +21,10 @@ public import Primitives
   public internal(set) final var isHeadComplete = false
   /// Body bytes not yet taken. At most `Transfer.bodyLimit` and one read.
   public final var body = ByteBuffer()
+  /// Behind the bytes of `body`: what goes on to the client's socket without being read. Nil where nothing does.
+  public internal(set) final var pipe: SplicePipe?
+  /// Whether the client takes clear text from its socket, so that bodies may go by way of pipes.
+  public final var allowsPipes = false
   public internal(set) final var trailers = Trailers()
   /// The end: nil while running.
   public internal(set) final var outcome: Outcome?
@@ -29,8 +34,13 @@ public import Primitives
     case failed(UpstreamFailure)
   }
 
+  /// Whether everything that has come of the body has been taken.
+  public final var isBodyTaken: Bool { body.isEmpty && (pipe?.isEmpty ?? true) }
+
   // What goes to the upstream.
 
+  /// Behind the bytes of `upload`: what comes from the client's socket without being read.
+  final var uploadPipe: SplicePipe?
   /// Request body bytes that the engine has not sent yet.
   final var upload = ByteBuffer()
   final var isUploadEnded = false
@@ -79,7 +89,7 @@ public import Primitives
   public final var idleTimeout: Interval { options.idleTimeout }
 
   /// How many body bytes the caller may still hand to `send`.
-  public final var uploadRoom: Int { max(0, Self.uploadLimit - upload.count) }
+  public final var uploadRoom: Int { uploadPipe.map { !$0.isEmpty } ?? false ? 0 : max(0, Self.uploadLimit - upload.count) }
 
   // MARK: What the caller does, by engine
 
@@ -87,6 +97,10 @@ public import Primitives
   public func send(_ bytes: Span<UInt8>) {
     preconditionFailure("each engine has its own")
   }
+
+  /// An empty pipe for the next bytes of a body of known length, to be filled from the client's socket instead of calling `send`, when all
+  /// that was sent before is with the kernel. Nil: read and `send`. `left` is what is still to come. Call `UpstreamClient.resume` afterwards.
+  public func pipeForUpload(left: UInt64) -> SplicePipe? { nil }
 
   /// Adds a field that goes after the request body, when that travels chunked. The caller saw to it that it may.
   public func addTrailer(_ name: Span<UInt8>, _ value: Span<UInt8>) {
@@ -141,6 +155,11 @@ public import Primitives
     isReceivePaused = false
     isSendPaused = false
     attempts = 0
+    allowsPipes = false
+    if let pipe { client.giveBack(pipe) }
+    pipe = nil
+    if let uploadPipe { client.giveBack(uploadPipe) }
+    uploadPipe = nil
     if body.capacity > Self.keptCapacity { body.release() }
     if upload.capacity > Self.keptCapacity { upload.release() }
   }

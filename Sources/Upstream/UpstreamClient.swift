@@ -46,6 +46,12 @@ public import Primitives
   var readBuffer = ByteBuffer(capacity: UpstreamClient.readSize)
   /// Bytes read at once where they have to be looked at.
   static let readSize = 64 << 10
+  private var pipes: [SplicePipe] = []
+  private var pipesMade = 0
+  /// Pipes at once, of two descriptors each. Bodies beyond it are read and written.
+  static let pipeLimit = 32
+  /// Bodies of which less is to come are read and written: a pipe's calls cost more than copying them.
+  static let pipeThreshold: UInt64 = 64 << 10
   /// For finding hop-by-hop fields of interim responses.
   var scratch = FieldSet()
 
@@ -100,6 +106,19 @@ public import Primitives
   /// Memory that was taken and not used after all.
   public func giveStorage(_ storage: RequestStorage) {
     if storages.count < UpstreamPool.idleLimit { storages.append(storage) }
+  }
+
+  /// An empty pipe, while there are some.
+  func takePipe() -> SplicePipe? {
+    if let pipe = pipes.popLast() { return pipe }
+    guard pipesMade < Self.pipeLimit, let pipe = try? SplicePipe() else { return nil }
+    pipesMade += 1
+    return pipe
+  }
+
+  /// One in which something is left goes with it.
+  func giveBack(_ pipe: SplicePipe) {
+    if pipe.isEmpty { pipes.append(pipe) } else { pipesMade -= 1 }
   }
 
   // MARK: Doors

@@ -1,0 +1,48 @@
+// A pipe between two sockets: what goes through it is never copied into our memory (splice(2)). For large bodies in clear text.
+
+internal import CLinux
+internal import Glibc
+
+/// Belongs to one worker. Filled from one socket when it is empty, and emptied into another.
+public final class SplicePipe {
+  private let output: FileDescriptor
+  private let input: FileDescriptor
+  /// Bytes in it.
+  public private(set) var count = 0
+  /// Bytes that it is asked to hold. Kernel memory, and only while they are on their way.
+  public static let capacity = 512 << 10
+
+  /// Throws when there are no descriptors left.
+  public init() throws(NetError) {
+    var ends: (Int32, Int32) = (-1, -1)
+    let result = unsafe withUnsafeMutableBytes(of: &ends) {
+      unsafe gh_pipe_create($0.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: Int32.self), Int32(Self.capacity))
+    }
+    try NetError.check(result, "make a pipe")
+    output = FileDescriptor(owning: ends.0)
+    input = FileDescriptor(owning: ends.1)
+  }
+
+  public var isEmpty: Bool { count == 0 }
+
+  /// Takes up to `limit` (1 or more) bytes from `socket`. Only an empty pipe is filled: of one that isn't, "nothing there" and "no room"
+  /// could not be told apart.
+  public func fill(from socket: Int32, atMost limit: Int) -> IOResult {
+    precondition(count == 0 && limit > 0, "an empty pipe is filled with something")
+    let n = gh_splice(socket, input.raw, min(limit, Self.capacity))
+    if n > 0 { count = n }
+    return n == 0 ? .closed : Self.result(n)
+  }
+
+  /// Gives what it holds to `socket`, as far as that takes it.
+  public func drain(to socket: Int32) -> IOResult {
+    let n = gh_splice(output.raw, socket, count)
+    if n > 0 { count -= n }
+    return Self.result(n)
+  }
+
+  private static func result(_ n: Int) -> IOResult {
+    if n >= 0 { return .bytes(n) }
+    return n == -Int(EAGAIN) ? .wouldBlock : .failed(Int32(truncatingIfNeeded: -n))
+  }
+}
