@@ -11,8 +11,7 @@ enum AuthorizationValue {
 
   /// The scheme, its case folded, and where what follows its spaces begins.
   static func read(_ value: Span<UInt8>) -> (scheme: AuthorizationValue, start: Int) {
-    var end = 0
-    while end < value.count && ASCII.isToken(value[end]) { end += 1 }
+    let end = ASCII.endOfToken(in: value, from: 0, to: value.count)
     var start = end
     while start < value.count && value[start] == 0x20 { start += 1 }
     let name = value.extracting(0..<end)

@@ -14,15 +14,23 @@ enum BasicScheme {
   static func decode(_ text: Span<UInt8>, into pair: inout Secret) -> Int? {
     pair.removeAll()
     guard text.count > 0 && text.count <= longestEncoded, Base64.decode(text, into: &pair) else { return nil }
-    var colon: Int?
-    var allASCII = true
     let bytes = pair.span
-    for i in bytes.indices {
-      let byte = bytes[i]
-      if ASCII.isControl(byte) { return nil }
-      if byte >= 0x80 { allASCII = false }
-      if byte == 0x3A && colon == nil { colon = i }
+    var marks: UInt64 = 0
+    var allASCII = true
+    var i = 0
+    while i &+ 8 <= bytes.count {
+      let eight = EightBytes(bytes, at: i)
+      marks |= eight.controls
+      if eight.word & EightBytes.all != 0 { allASCII = false }
+      i &+= 8
     }
+    // What is added behind the last bytes must not look like NUL.
+    let rest = bytes.count &- i
+    let last = EightBytes(tailOf: bytes, from: i)
+    marks |= last.controls & ~(~0 << UInt64(8 &* rest))
+    if last.word & EightBytes.all != 0 { allASCII = false }
+    if marks != 0 { return nil }
+    let colon = ASCII.firstIndex(of: 0x3A, in: bytes)
     guard let colon, colon <= UserName.longest || isToken(bytes.extracting(0..<colon)), bytes.count - colon - 1 <= PasswordLimits.longest
     else { return nil }
     guard allASCII || UTF8Text.isWellFormed(bytes) else { return nil }

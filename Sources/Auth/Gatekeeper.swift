@@ -90,10 +90,11 @@ public final class Gatekeeper: Sendable {
       // Beside Authorization it is not looked at: browsers add what they remember of the site to a link that has a ticket.
       if head.authorizationCount > 0 { break }
       if !requirement.asksWho, requirement.permitsNobody(from: context.client) { return .grant(Grant(nil, by: .none)) }
-      let proof = signedToken(head.bytes[value], context, ticket: true)
+      switch signedToken(head.bytes[value], context, ticket: true) {
       // Never counted as a guess: any page can make its visitors' browsers ask for a link, and others have parameters of that name.
-      if case .refused(let refusal) = proof { return .challenge(refusal) }
-      return conclude(proof, head.bytes[head.methodRange], target.span.extracting(0..<pathLength), requirement, context)
+      case .refused(let refusal): return .challenge(refusal)
+      case let proof: return conclude(proof, head.bytes[head.methodRange], target.span.extracting(0..<pathLength), requirement, context)
+      }
     }
     let value = head.authorization.map { head.fields[$0].value } ?? ByteRange()
     return decide(
@@ -144,9 +145,9 @@ public final class Gatekeeper: Sendable {
   }
 
   private func conclude(
-    _ proof: Proof, _ method: Span<UInt8>, _ path: Span<UInt8>, _ requirement: Requirement, _ context: RequestContext
+    _ proof: consuming Proof, _ method: Span<UInt8>, _ path: Span<UInt8>, _ requirement: Requirement, _ context: RequestContext
   ) -> Decision {
-    switch proof {
+    switch consume proof {
     case .user(let user, let credential): admit(user, credential, method, path, requirement, context)
     case .refused(let refusal): refused(refusal, context)
     case .barred(let refusal, let seconds): .tooManyFailures(refusal, retryAfter: seconds)
@@ -193,7 +194,7 @@ public final class Gatekeeper: Sendable {
   // MARK: Who it is
 
   /// What the credentials prove.
-  private enum Proof {
+  private enum Proof: ~Copyable {
     case user(User, Credential)
     case refused(Refusal)
     /// Not looked at, for so many seconds.
@@ -214,12 +215,12 @@ public final class Gatekeeper: Sendable {
     let nameHash = users.hash(name)
     let decoy = users.decoyIndex(for: nameHash)
     let user = users.user(named: name, hash: nameHash)
-    let refusal = user.flatMap { self.refusal(of: $0, at: context.now) }
+    let isActive = user?.isActive(at: context.now) ?? true
     var keyDigest: SHA256.Digest?
     switch APIKey.form(of: password) {
     case .sound:
       let digest = SHA256.hash(password)
-      if refusal == nil, let user, let key = users.key(digest, of: user), self.refusal(of: key, user, context) == nil {
+      if isActive, let user, let key = users.key(digest, of: user), self.refusal(of: key, user, context) == nil {
         return use(key, of: user, context)
       }
       // Else it costs what any wrong password costs: a key that is not good here, or not his, must not be told from one that nobody has.
@@ -238,26 +239,33 @@ public final class Gatekeeper: Sendable {
       let text = hash.text
       let code = cache.code(name: name, password: password, hash: text.span)
       let isKnown = cache.contains(code, at: context.instant, lifetime: options.cacheLifetime)
-      if isKnown, refusal == nil, let user {
+      if isKnown, isActive, let user {
         attempt?.succeeded(at: context.instant)
         return .user(user, .password)
       }
       return .pending(PasswordCheck(key: code, name: name, password: password, hash: hash, keyDigest: keyDigest, attempt: attempt))
     }
     let matched = hash.verify(password)
-    if matched, refusal == nil, let user, user.hash != nil {
+    if matched, isActive, let user, user.hash != nil {
       attempt?.succeeded(at: context.instant)
       return .user(user, .password)
     }
+    return .refused(failed(name, user, keyDigest, attempt, context))
+  }
+
+  /// Counts a password that did not match, or that was its user's and no longer counts.
+  private func failed(
+    _ name: Span<UInt8>, _ user: User?, _ keyDigest: SHA256.Digest?, _ attempt: LoginAttempt?, _ context: RequestContext
+  ) -> Refusal {
     var failure = Refusal(.unknownUser, user: UserName.isLoggable(name) ? ASCII.array(name) : [])
-    if let refusal {
-      failure = refusal
-    } else if let user {
-      failure = self.refusal(ofKey: keyDigest, user, context) ?? Refusal(user.hash == nil ? .noPassword : .wrongPassword, user: user.name)
+    if let user {
+      failure =
+        refusal(of: user, at: context.now) ?? refusal(ofKey: keyDigest, user, context)
+        ?? Refusal(user.hash == nil ? .noPassword : .wrongPassword, user: user.name)
     }
     failure.isGuess = true
     failure.bans = attempt?.failed(user: failure.user, at: context.instant) ?? []
-    return .refused(failure)
+    return failure
   }
 
   /// The answer to what proved nothing. A password that failed has been counted by now; a token that nobody issued is here. One that is
@@ -276,12 +284,12 @@ public final class Gatekeeper: Sendable {
 
   /// A token by itself: as a bearer token or as a Basic name.
   private func token(_ text: Span<UInt8>, _ context: RequestContext, sentBearer: Bool) -> Proof {
-    var proof = JWSParts.hasForm(text) ? signedToken(text, context) : apiKey(text, context)
-    if case .refused(var refusal) = proof {
+    switch JWSParts.hasForm(text) ? signedToken(text, context) : apiKey(text, context) {
+    case .refused(var refusal):
       refusal.sentBearer = sentBearer
-      proof = .refused(refusal)
+      return .refused(refusal)
+    case let proof: return proof
     }
-    return proof
   }
 
   private func apiKey(_ text: Span<UInt8>, _ context: RequestContext) -> Proof {

@@ -88,7 +88,7 @@ public final class Lockout: Sendable {
 
   private func isExempt(_ client: ClientAddress) -> Bool {
     // Most often there are none.
-    options.exempt.contains { $0.contains(client) }
+    !options.exempt.isEmpty && options.exempt.contains { $0.contains(client) }
   }
 
   /// Hashed, so that nobody chooses where in the tables he stands.

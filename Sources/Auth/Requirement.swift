@@ -69,45 +69,71 @@ public struct Requirement: Sendable {
     var end: Int
   }
 
-  private(set) var nodes: [Node] = []
+  /// One reference to copy with every request, instead of one for each array.
+  private final class Tree: Sendable {
+    let nodes: [Node]
+    let sources: [Source?]
+
+    init(_ nodes: [Node], _ sources: [Source?]) {
+      self.nodes = nodes
+      self.sources = sources
+    }
+  }
+
+  private let tree: Tree
+  var nodes: [Node] { tree.nodes }
   /// Of each node.
-  private(set) var sources: [Source?] = []
+  var sources: [Source?] { tree.sources }
+  /// Whether any user who can prove it may pass, from anywhere: nothing is left to judge then.
+  let permitsAnyUser: Bool
   /// Whether `nobody` stands somewhere in it. Without, who has no credentials needs no judging.
-  public private(set) var mentionsNobody = false
+  public let mentionsNobody: Bool
   /// Whether some term is about who somebody is. Without, credentials need not be looked at to let somebody pass.
-  public private(set) var asksWho = false
+  public let asksWho: Bool
 
   /// One of `rules`. Without any, no one is let through. Nil when there are too many, or too deep.
   public init?(oneOf rules: [Rule]) {
-    guard append(rules.count == 1 ? rules[0] : .any(rules), depth: 0) else { return nil }
+    var building = Building()
+    guard building.append(rules.count == 1 ? rules[0] : .any(rules), depth: 0) else { return nil }
+    tree = Tree(building.nodes, building.sources)
+    mentionsNobody = building.mentionsNobody
+    asksWho = building.asksWho
+    permitsAnyUser = building.nodes == [Node(kind: .term(.validUser, isNegated: false), end: 1)]
   }
 
-  /// False when a bound is passed.
-  private mutating func append(_ rule: Rule, depth: Int) -> Bool {
-    guard nodes.count < Self.mostNodes, depth <= Self.deepest else { return false }
-    let position = nodes.count
-    let children: [Rule]
-    switch rule {
-    case .term(let term, let isNegated, let source):
-      if term == .nobody { mentionsNobody = true }
-      if term.asksWho { asksWho = true }
-      nodes.append(Node(kind: .term(term, isNegated: isNegated), end: position + 1))
-      sources.append(source)
+  private struct Building {
+    var nodes: [Node] = []
+    var sources: [Source?] = []
+    var mentionsNobody = false
+    var asksWho = false
+
+    /// False when a bound is passed.
+    mutating func append(_ rule: Rule, depth: Int) -> Bool {
+      guard nodes.count < mostNodes, depth <= deepest else { return false }
+      let position = nodes.count
+      let children: [Rule]
+      switch rule {
+      case .term(let term, let isNegated, let source):
+        if term == .nobody { mentionsNobody = true }
+        if term.asksWho { asksWho = true }
+        nodes.append(Node(kind: .term(term, isNegated: isNegated), end: position + 1))
+        sources.append(source)
+        return true
+      case .all(let rules, let source):
+        nodes.append(Node(kind: .all, end: position))
+        sources.append(source)
+        children = rules
+      case .any(let rules, let source):
+        nodes.append(Node(kind: .any, end: position))
+        sources.append(source)
+        children = rules
+      }
+      for child in children {
+        guard append(child, depth: depth + 1) else { return false }
+      }
+      nodes[position].end = nodes.count
       return true
-    case .all(let rules, let source):
-      nodes.append(Node(kind: .all, end: position))
-      sources.append(source)
-      children = rules
-    case .any(let rules, let source):
-      nodes.append(Node(kind: .any, end: position))
-      sources.append(source)
-      children = rules
     }
-    for child in children {
-      guard append(child, depth: depth + 1) else { return false }
-    }
-    nodes[position].end = nodes.count
-    return true
   }
 
   // MARK: Common ones

@@ -25,7 +25,7 @@ extension Requirement {
 
   /// Whether an authenticated `user` is let through.
   func permits(_ user: User, by credential: Credential, from client: ClientAddress) -> Bool {
-    answer(at: 0, .user(user, credential), client) != .no
+    permitsAnyUser || answer(at: 0, .user(user, credential), client) != .no
   }
 
   /// Whether somebody without credentials is let through.

@@ -37,8 +37,15 @@ public final class User: Sendable {
     self.line = line
   }
 
+  func isNamed(_ other: Span<UInt8>) -> Bool {
+    let name = name
+    return ASCII.equals(name.span, other)
+  }
+
   /// The hash as it stands in the file; nil for a user without one.
   public var storedHash: [UInt8]? { hash?.text }
+
+  func isActive(at now: Timestamp) -> Bool { standing(at: now) == .active }
 
   /// Whether anything of his may be accepted at `now`.
   func standing(at now: Timestamp) -> Standing {

@@ -90,9 +90,7 @@ public final class UserTable: Sendable {
   func user(named name: Span<UInt8>, hash: UInt64) -> User? {
     var probe = byName.probe(hash)
     while let i = byName.next(&probe) {
-      let user = users[i]
-      let known = user.name
-      if ASCII.equals(known.span, name) { return user }
+      if users[i].isNamed(name) { return users[i] }
     }
     return nil
   }

@@ -54,7 +54,7 @@ public struct PasswordHash: Sendable {
 
   /// The same for a password that stands inside a wider secret.
   public func verify(_ password: Span<UInt8>) -> Bool {
-    KDFTally.current?.count(cost)
+    KDFTally.note(cost)
     let matched: Bool
     switch kind.family {
     case .libcrypt:

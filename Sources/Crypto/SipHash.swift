@@ -33,19 +33,10 @@ public struct SipHash: Sendable {
     let whole = bytes.count & ~7
     var i = 0
     while i < whole {
-      var word: UInt64 = 0
-      for j in 0..<8 { word |= UInt64(bytes[i &+ j]) << UInt64(8 &* j) }
-      state.absorb(word)
+      state.absorb(EightBytes(bytes, at: i).word)
       i &+= 8
     }
-    var last = UInt64(truncatingIfNeeded: length) << 56
-    var shift: UInt64 = 0
-    while i < bytes.count {
-      last |= UInt64(bytes[i]) << shift
-      shift &+= 8
-      i &+= 1
-    }
-    state.absorb(last)
+    state.absorb(UInt64(truncatingIfNeeded: length) << 56 | EightBytes(tailOf: bytes, from: i).word)
     return state.finish()
   }
 

@@ -28,7 +28,7 @@ public enum Authority {
       guard i < text.count, colons >= 2, colons <= 8, i <= 46 else { return false }
       i += 1
     } else {
-      while i < text.count && isName(text[i]) { i += 1 }
+      i = ASCII.endOfUnreserved(in: text, from: 0)
       guard i > 0 else { return false }
     }
     if i == text.count { return true }
@@ -42,11 +42,6 @@ public enum Authority {
       i += 1
     }
     return port <= 65535
-  }
-
-  /// RFC 3986 section 2.3: the unreserved bytes.
-  private static func isName(_ byte: UInt8) -> Bool {
-    ASCII.isAlpha(byte) || ASCII.isDigit(byte) || byte == 0x2D || byte == 0x2E || byte == 0x5F || byte == 0x7E
   }
 
   /// Where the port's digits stand in a valid authority, or nil when it has no colon for them.

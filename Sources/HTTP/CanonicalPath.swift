@@ -41,6 +41,10 @@ public enum CanonicalPath {
   /// bytes: `/%61dmin` is `/admin` to the upstream.
   public static func canonicalize(_ path: Span<UInt8>, into out: inout ByteBuffer, raw: Bool) -> PathFailure? {
     if raw { return appendRaw(path, into: &out) }
+    if isPlain(path) {
+      out.append(path)
+      return nil
+    }
     return normalize(path, into: &out, as: .canonical)
   }
 
@@ -52,6 +56,38 @@ public enum CanonicalPath {
   public static func comparable(_ path: Span<UInt8>, decodingSlashes: Bool, into out: inout ByteBuffer) -> PathFailure? {
     if holdsDotSegment(path) { return .dotSegment }
     return normalize(path, into: &out, as: decodingSlashes ? .slashesDecoded : .slashesKept)
+  }
+
+  /// Whether `path` is its own canonical form and has no second reading (`PathPrefix.hasSecondReading`), as nearly all have none: no escape,
+  /// nothing that would become one, no semicolon or backslash, no `//`, and no segment that begins with a dot.
+  public static func isPlain(_ path: Span<UInt8>) -> Bool {
+    guard path.count > 0 && path[0] == 0x2F else { return false }
+    if path.count < 8 {
+      let eight = EightBytes(tailOf: path, from: 0)
+      return isPlain(eight, among: EightBytes.all &>> UInt64(8 &* (8 &- path.count)), isAfterSlash: false)
+    }
+    var i = 0
+    while i < path.count {
+      // The last eight may overlap those before.
+      let at = min(i, path.count &- 8)
+      guard isPlain(EightBytes(path, at: at), among: EightBytes.all, isAfterSlash: at > 0 && path[at &- 1] == 0x2F) else { return false }
+      i &+= 8
+    }
+    return true
+  }
+
+  /// - Parameter used: marks of the bytes that belong to the path.
+  @inline(__always) private static func isPlain(_ eight: EightBytes, among used: UInt64, isAfterSlash: Bool) -> Bool {
+    let afterSlash = eight.equal(to: 0x2F) << 8 | (isAfterSlash ? 0x80 : 0)
+    if afterSlash & eight.within(0x2E, 0x2F) != 0 { return false }
+    // Letters, and from the hyphen over dot and slash to the digits.
+    var others = ~(eight.letters | eight.within(0x2D, 0x39)) & used
+    while others != 0 {
+      let byte = UInt8(truncatingIfNeeded: eight.word &>> UInt64(8 &* EightBytes.first(others)))
+      guard isLiteral(byte) && byte != 0x25 && byte != 0x3B && byte != 0x5C else { return false }
+      others &= others &- 1
+    }
+    return true
   }
 
   private enum Form { case canonical, slashesKept, slashesDecoded }
@@ -105,7 +141,7 @@ public enum CanonicalPath {
         out.append(0x2F)
         continue
       }
-      if isEscaped ? isUnreserved(byte) : isLiteral(byte) {
+      if isEscaped ? ASCII.isUnreserved(byte) : isLiteral(byte) {
         out.append(byte)
       } else {
         out.append(0x25)
@@ -148,11 +184,6 @@ public enum CanonicalPath {
     case 0xF0: byte & 0xF0 == 0x80
     default: false
     }
-  }
-
-  /// RFC 3986 section 2.3.
-  private static func isUnreserved(_ byte: UInt8) -> Bool {
-    ASCII.isAlpha(byte) || ASCII.isDigit(byte) || byte == 0x2D || byte == 0x2E || byte == 0x5F || byte == 0x7E
   }
 
   /// Whether an unescaped byte stays as it is: all that is visible ASCII but `"`, `<`, `>`, `^`, the grave accent, `{`, `|`, `}`. (The

@@ -59,7 +59,7 @@ struct FieldScanner: Sendable {
       }
     }
     if state == .name {
-      while i < end && ASCII.isToken(bytes[i]) { i += 1 }
+      i = ASCII.endOfToken(in: bytes, from: i, to: end)
       guard i < end else { return suspend(i, limit) }
       // RFC 9112 section 5.1: no white space between name and colon; a server MUST reject it with 400.
       if bytes[i] == 0x20 || bytes[i] == 0x09 { return .failed(.spaceBeforeColon) }
@@ -75,7 +75,7 @@ struct FieldScanner: Sendable {
       state = .value
     }
     if state == .value {
-      while i < end && ASCII.isFieldValue(bytes[i]) { i += 1 }
+      i = ASCII.endOfFieldValue(in: bytes, from: i, to: end)
       guard i < end else { return suspend(i, limit) }
       // RFC 9110 section 5.5: NUL, CR and LF in a value are invalid and dangerous, the other controls invalid. All are refused.
       if bytes[i] == 0x0A { return .failed(.bareLineFeed) }

@@ -112,7 +112,7 @@ public struct HeadParser: Sendable {
     var i = position
     if case .method = phase {
       // RFC 9112 section 3.1: method = token, then a single SP.
-      while i < end && ASCII.isToken(bytes[i]) { i += 1 }
+      i = ASCII.endOfToken(in: bytes, from: i, to: end)
       guard i < end else { return suspend(i, limit) }
       guard bytes[i] == 0x20, i > start else { return .failed(.malformedRequestLine) }
       methodEnd = i
@@ -124,7 +124,7 @@ public struct HeadParser: Sendable {
       // RFC 9112 section 3.2: a target holds no white space and no control character; whoever splits elsewhere reads another request.
       // A fragment is never sent (RFC 9110 section 7.1); a reader that drops it after path rules were applied is CVE-2023-45539.
       // Bytes that RFC 3986 doesn't allow but that can't be mistaken (`|`, `{`, UTF-8) are let through: see CanonicalPath.
-      while i < end && bytes[i] > 0x20 && bytes[i] != 0x23 && bytes[i] != 0x7F { i += 1 }
+      i = HeadParser.endOfTarget(in: bytes, from: i, to: end)
       guard i < end else { return suspend(i, limit) }
       if bytes[i] == 0x23 { return .failed(.fragmentInTarget) }
       guard bytes[i] == 0x20, i > targetStart else { return .failed(.malformedRequestLine) }
@@ -150,13 +150,13 @@ public struct HeadParser: Sendable {
   /// The request line is complete: what do its parts say?
   private mutating func understandRequestLine(_ bytes: Span<UInt8>, into head: inout RequestHead) -> Step {
     // RFC 9112 section 2.3: HTTP-version = "HTTP" "/" DIGIT "." DIGIT, case-sensitive.
-    let version = bytes.extracting((targetEnd + 1)..<(position - 2))
-    guard version.count == 8, ASCII.equals(version.extracting(0..<5), "HTTP/"), version[6] == 0x2E,
-      ASCII.isDigit(version[5]), ASCII.isDigit(version[7])
-    else { return .failed(.malformedVersion) }
-    let isHTTP11 = version[5] == 0x31 && version[7] == 0x31
-    // RFC 9110 section 15.6.6. Also 1.2 to 1.9, which nobody has defined, and the HTTP/2 preface (RFC 9113 section 3.4).
-    guard isHTTP11 || (version[5] == 0x31 && version[7] == 0x30) else { return .failed(.unsupportedVersion) }
+    guard position - 2 - (targetEnd + 1) == 8 else { return .failed(.malformedVersion) }
+    let version = EightBytes(bytes, at: targetEnd + 1)
+    let isHTTP11 = version == HeadParser.http11
+    guard isHTTP11 || version == HeadParser.http10 else {
+      // RFC 9110 section 15.6.6. Also 1.2 to 1.9, which nobody has defined, and the HTTP/2 preface (RFC 9113 section 3.4).
+      return .failed(HeadParser.isVersion(bytes.extracting(targetEnd + 1..<position - 2)) ? .unsupportedVersion : .malformedVersion)
+    }
     let method = Method(bytes.extracting(start..<methodEnd))
     guard let target = RequestTarget(bytes.extracting(targetStart..<targetEnd), at: targetStart - start, method) else {
       return .failed(.invalidTarget)
@@ -170,6 +170,32 @@ public struct HeadParser: Sendable {
     fieldsLimit = position + limits.fields
     phase = .fields
     return .proceed
+  }
+
+  /// `HTTP/1.1` and `HTTP/1.0`, first byte lowest.
+  private static let http11 = EightBytes(word: 0x312E_312F_5054_5448)
+  private static let http10 = EightBytes(word: 0x302E_312F_5054_5448)
+
+  /// Whether eight bytes are of the form of a version.
+  private static func isVersion(_ text: Span<UInt8>) -> Bool {
+    ASCII.equals(text.extracting(0..<5), "HTTP/") && ASCII.isDigit(text[5]) && text[6] == 0x2E && ASCII.isDigit(text[7])
+  }
+
+  /// The index of the first byte from `start` on that is a control character, a space, `#` or DEL; `end` if that comes first.
+  private static func endOfTarget(in bytes: Span<UInt8>, from start: Int, to end: Int) -> Int {
+    var i = start
+    while i < end {
+      if i &+ 8 <= bytes.count {
+        let eight = EightBytes(bytes, at: i)
+        let marks = eight.below(0x21) | eight.equal(to: 0x23) | eight.equal(to: 0x7F)
+        i &+= EightBytes.first(marks)
+        if marks != 0 { break }
+      } else {
+        if bytes[i] <= 0x20 || bytes[i] == 0x23 || bytes[i] == 0x7F { break }
+        i &+= 1
+      }
+    }
+    return min(i, end)
   }
 
   /// Remembers where the bytes, or the room for them, ended.

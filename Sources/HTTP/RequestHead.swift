@@ -56,7 +56,7 @@ public struct RequestHead: Sendable {
   /// Empty again, memory kept.
   public mutating func reset() {
     bytes.removeAll()
-    fields.removeAll(keepingCapacity: true)
+    if !fields.isEmpty { fields.removeAll(keepingCapacity: true) }
     method = .other
     methodRange = ByteRange()
     target = RequestTarget()

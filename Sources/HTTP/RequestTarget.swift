@@ -85,8 +85,7 @@ public struct RequestTarget: Equatable, Sendable {
 
   /// Parts path and query, which begin at `start` of `target`.
   private mutating func split(_ target: Span<UInt8>, at offset: Int, from start: Int) {
-    var i = start
-    while i < target.count && target[i] != 0x3F { i += 1 }
+    let i = ASCII.firstIndex(of: 0x3F, in: target, from: start) ?? target.count
     path = ByteRange(offset + start, offset + i)
     hasQuery = i < target.count
     query = hasQuery ? ByteRange(offset + i + 1, offset + target.count) : ByteRange(offset + i, offset + i)

@@ -1,5 +1,7 @@
 // Byte classes and case folding of the ASCII that HTTP is written in. Tables are two machine words, not memory.
 
+internal import Glibc
+
 public enum ASCII {
   /// RFC 9110 section 5.6.2, tchar: the bytes of a token (a method or a field name).
   @inlinable public static func isToken(_ byte: UInt8) -> Bool {
@@ -44,54 +46,74 @@ public enum ASCII {
   @inlinable public static func upperHexDigit(_ value: UInt8) -> UInt8 { value < 10 ? value &+ 0x30 : value &+ 0x37 }
 
   /// Whether `bytes` are those of `text`, which is written in lower case, when ASCII case is folded.
-  public static func equals(_ bytes: Span<UInt8>, ignoringCaseOf text: StaticString) -> Bool {
-    guard bytes.count == text.utf8CodeUnitCount else { return false }
-    let other = unsafe text.utf8Start
-    for i in bytes.indices {
-      if unsafe lowercased(bytes[i]) != other[i] { return false }
-    }
-    return true
+  @inlinable public static func equals(_ bytes: Span<UInt8>, ignoringCaseOf text: StaticString) -> Bool {
+    // Most comparisons end here, without a call.
+    bytes.count == text.utf8CodeUnitCount && equalFolded(bytes, text)
+  }
+
+  @usableFromInline static func equalFolded(_ bytes: Span<UInt8>, _ text: StaticString) -> Bool {
+    let lower = unsafe Span(_unsafeElements: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    return equalFolded(bytes, lower)
   }
 
   /// Whether both are equal when ASCII case is folded. Not constant-time: for names, never for secrets.
-  public static func equals(_ a: Span<UInt8>, ignoringCaseOf b: Span<UInt8>) -> Bool {
-    guard a.count == b.count else { return false }
-    for i in a.indices where lowercased(a[i]) != lowercased(b[i]) { return false }
+  @inlinable public static func equals(_ a: Span<UInt8>, ignoringCaseOf b: Span<UInt8>) -> Bool {
+    a.count == b.count && equalFolded(a, b)
+  }
+
+  /// Of equal length.
+  @usableFromInline static func equalFolded(_ a: Span<UInt8>, _ b: Span<UInt8>) -> Bool {
+    let count = a.count
+    if count < 8 {
+      for i in 0..<count where lowercased(a[i]) != lowercased(b[i]) { return false }
+      return true
+    }
+    var i = 0
+    while i < count {
+      // The last eight may overlap those before.
+      let at = min(i, count &- 8)
+      if EightBytes(a, at: at).lowercased != EightBytes(b, at: at).lowercased { return false }
+      i &+= 8
+    }
     return true
   }
 
   /// Whether both hold the same bytes. Not constant-time: for names, never for secrets (see `Crypto`).
-  public static func equals(_ a: Span<UInt8>, _ b: Span<UInt8>) -> Bool {
-    guard a.count == b.count else { return false }
-    for i in a.indices where a[i] != b[i] { return false }
-    return true
+  @inlinable public static func equals(_ a: Span<UInt8>, _ b: Span<UInt8>) -> Bool {
+    a.count == b.count && same(a, b)
   }
 
   /// Whether `bytes` are exactly those of `text`.
-  public static func equals(_ bytes: Span<UInt8>, _ text: StaticString) -> Bool {
+  @inlinable public static func equals(_ bytes: Span<UInt8>, _ text: StaticString) -> Bool {
     guard bytes.count == text.utf8CodeUnitCount else { return false }
-    let other = unsafe text.utf8Start
-    for i in bytes.indices {
-      if unsafe bytes[i] != other[i] { return false }
-    }
-    return true
+    return same(bytes, unsafe Span(_unsafeElements: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount)))
   }
 
   /// Whether `bytes` begin with `prefix`.
-  public static func starts(_ bytes: Span<UInt8>, with prefix: Span<UInt8>) -> Bool {
-    guard bytes.count >= prefix.count else { return false }
-    for i in prefix.indices where bytes[i] != prefix[i] { return false }
-    return true
+  @inlinable public static func starts(_ bytes: Span<UInt8>, with prefix: Span<UInt8>) -> Bool {
+    bytes.count >= prefix.count && same(bytes, prefix)
+  }
+
+  /// Whether the first bytes of `a`, which is as long at least, are those of `b`.
+  @usableFromInline static func same(_ a: Span<UInt8>, _ b: Span<UInt8>) -> Bool {
+    unsafe a.withUnsafeBufferPointer { x in
+      unsafe b.withUnsafeBufferPointer { y in
+        guard y.count > 0 else { return true }
+        precondition(x.count >= y.count, "compared beyond the end")
+        return unsafe memcmp(x.baseAddress.unsafelyUnwrapped, y.baseAddress.unsafelyUnwrapped, y.count) == 0
+      }
+    }
   }
 
   /// The index of the first `byte` at or after `start`, or nil.
   public static func firstIndex(of byte: UInt8, in bytes: Span<UInt8>, from start: Int = 0) -> Int? {
-    var i = start
-    while i < bytes.count {
-      if bytes[i] == byte { return i }
-      i += 1
+    guard start < bytes.count else { return nil }
+    precondition(start >= 0, "an index is not negative")
+    return unsafe bytes.withUnsafeBytes { bytes in
+      let base = unsafe bytes.baseAddress.unsafelyUnwrapped
+      guard let found = unsafe memchr(base + start, Int32(byte), bytes.count - start) else { return nil }
+      return unsafe UnsafeRawPointer(found) - base
     }
-    return nil
   }
 
   /// An unsigned decimal number of 1 to 19 digits and nothing else, or nil. No sign, no white space, no overflow.

@@ -7,25 +7,64 @@ public enum Base64 {
   /// (RFC 4648 section 3.5), and nothing else, white space included, is skipped. False on anything else; `output` may then hold a part.
   public static func decode(_ text: Span<UInt8>, into output: inout Secret) -> Bool {
     guard text.count % 4 == 0 else { return false }
-    var i = 0
-    while i < text.count {
-      let last = i + 4 == text.count
-      guard let a = value(text[i]), let b = value(text[i + 1]) else { return false }
-      output.append(a << 2 | b >> 4)
-      if last && text[i + 2] == 0x3D {
-        return text[i + 3] == 0x3D && b & 0x0F == 0
+    if text.count == 0 { return true }
+    var isSound = true
+    unsafe output.extend(byAtMost: text.count / 4 * 3) { out in
+      let last = text.count &- 4
+      var written = 0
+      var i = 0
+      while i < last {
+        let (bits, sound) = group(text, i)
+        guard sound else {
+          isSound = false
+          return written
+        }
+        unsafe out[written] = UInt8(truncatingIfNeeded: bits >> 16)
+        unsafe out[written &+ 1] = UInt8(truncatingIfNeeded: bits >> 8)
+        unsafe out[written &+ 2] = UInt8(truncatingIfNeeded: bits)
+        written &+= 3
+        i &+= 4
       }
-      guard let c = value(text[i + 2]) else { return false }
-      output.append(b << 4 | c >> 2)
-      if last && text[i + 3] == 0x3D {
-        return c & 0x03 == 0
-      }
-      guard let d = value(text[i + 3]) else { return false }
-      output.append(c << 6 | d)
-      i += 4
+      return unsafe written &+ decodeLast(text, last, out + written, &isSound)
     }
-    return true
+    return isSound
   }
+
+  /// Decodes the last four characters of `text`, which may hold padding.
+  private static func decodeLast(
+    _ text: Span<UInt8>, _ last: Int, _ out: UnsafeMutablePointer<UInt8>, _ isSound: inout Bool
+  ) -> Int {
+    let padding = text[last + 3] != 0x3D ? 0 : text[last + 2] != 0x3D ? 1 : 2
+    var bits: UInt32 = 0
+    for i in last..<last + 4 - padding {
+      guard let value = value(text[i]) else {
+        isSound = false
+        return 0
+      }
+      bits = bits << 6 | UInt32(value)
+    }
+    // The bits that padding leaves over.
+    if padding > 0 && bits & (padding == 1 ? 3 : 15) != 0 {
+      isSound = false
+      return 0
+    }
+    bits <<= UInt32(6 * padding)
+    let count = 3 - padding
+    for i in 0..<count { unsafe out[i] = UInt8(truncatingIfNeeded: bits >> UInt32(16 - 8 * i)) }
+    return count
+  }
+
+  /// Four characters without padding: 24 bits, and whether all of them are of the alphabet.
+  @inline(__always) private static func group(_ text: Span<UInt8>, _ i: Int) -> (UInt32, Bool) {
+    let a = UInt32(values[Int(text[i])])
+    let b = UInt32(values[Int(text[i &+ 1])])
+    let c = UInt32(values[Int(text[i &+ 2])])
+    let d = UInt32(values[Int(text[i &+ 3])])
+    return (a << 18 | b << 12 | c << 6 | d, (a | b | c | d) & 0x80 == 0)
+  }
+
+  /// Of each byte its value, 0x80 for those that have none.
+  private static let values = InlineArray<256, UInt8> { value(UInt8($0)) ?? 0x80 }
 
   /// Decodes the URL-safe alphabet without padding (RFC 7515 section 2). nil unless every character is of it, the length can be one, and the
   /// bits left over are zero: so there is one text only for the same bytes.

@@ -1,7 +1,7 @@
 // Bytes that stay where they are while ranges point into them: a parsed head, a composed request.
 
 /// A half-open range of byte offsets, half the size of `Range<Int>`. At most 4 GiB: heads are bounded far below.
-public struct ByteRange: Equatable, Sendable {
+@frozen public struct ByteRange: Equatable, Sendable {
   public var start: UInt32
   public var end: UInt32
 
@@ -26,19 +26,19 @@ public struct ByteRange: Equatable, Sendable {
 }
 
 /// Append-only bytes, addressed by `ByteRange`. `removeAll` keeps the memory, so that a connection's second request costs no allocation.
-public struct ByteStore: Sendable {
-  private var storage: [UInt8] = []
+@frozen public struct ByteStore: Sendable {
+  @usableFromInline var storage: [UInt8] = []
 
-  public init() {}
+  @inlinable public init() {}
 
-  public init(_ bytes: [UInt8]) {
+  @inlinable public init(_ bytes: [UInt8]) {
     storage = bytes
   }
 
-  public var count: Int { storage.count }
+  @inlinable public var count: Int { storage.count }
 
   /// All bytes.
-  public var span: Span<UInt8> {
+  @inlinable public var span: Span<UInt8> {
     @_lifetime(borrow self)
     get {
       let span = storage.span
@@ -47,7 +47,7 @@ public struct ByteStore: Sendable {
   }
 
   /// The bytes of `range`, which must lie within the store.
-  public subscript(range: ByteRange) -> Span<UInt8> {
+  @inlinable public subscript(range: ByteRange) -> Span<UInt8> {
     @_lifetime(borrow self)
     get {
       let span = storage.span.extracting(Int(range.start)..<Int(range.end))
@@ -55,37 +55,38 @@ public struct ByteStore: Sendable {
     }
   }
 
-  public subscript(index: Int) -> UInt8 { storage[index] }
+  @inlinable public subscript(index: Int) -> UInt8 { storage[index] }
 
-  public mutating func removeAll() {
-    storage.removeAll(keepingCapacity: true)
+  @inlinable public mutating func removeAll() {
+    // Most often it is empty already, and the standard library's way to find that out is long.
+    if !storage.isEmpty { storage.removeAll(keepingCapacity: true) }
   }
 
-  public mutating func reserve(_ n: Int) {
+  @inlinable public mutating func reserve(_ n: Int) {
     storage.reserveCapacity(n)
   }
 
-  public mutating func append(_ byte: UInt8) {
+  @inlinable public mutating func append(_ byte: UInt8) {
     storage.append(byte)
   }
 
   /// Appends `bytes` and answers where they now stand.
   @discardableResult
-  public mutating func append(_ bytes: Span<UInt8>) -> ByteRange {
+  @inlinable public mutating func append(_ bytes: Span<UInt8>) -> ByteRange {
     let start = storage.count
     unsafe bytes.withUnsafeBufferPointer { unsafe storage.append(contentsOf: $0) }
     return ByteRange(start, storage.count)
   }
 
   @discardableResult
-  public mutating func append(_ text: StaticString) -> ByteRange {
+  @inlinable public mutating func append(_ text: StaticString) -> ByteRange {
     let start = storage.count
     unsafe storage.append(contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
     return ByteRange(start, storage.count)
   }
 
   @discardableResult
-  public mutating func append(_ bytes: [UInt8]) -> ByteRange {
+  @inlinable public mutating func append(_ bytes: [UInt8]) -> ByteRange {
     let start = storage.count
     storage.append(contentsOf: bytes)
     return ByteRange(start, storage.count)

@@ -6,9 +6,10 @@ internal import Glibc
 /// comparison is `Crypto`'s, in constant time.
 @safe public struct Secret: ~Copyable, @unchecked Sendable {
   // Safe to hand to another thread: it has one owner, and nothing else points into its memory.
-  private var base: UnsafeMutablePointer<UInt8>
+  @usableFromInline var base: UnsafeMutablePointer<UInt8>
   private var capacity: Int
-  public private(set) var count = 0
+  @usableFromInline var filled = 0
+  @inlinable public var count: Int { filled }
 
   /// An empty secret with room for `capacity` bytes.
   public init(capacity: Int = 64) {
@@ -19,7 +20,7 @@ internal import Glibc
   /// A copy of `bytes`. The caller's own copy is the caller's to wipe.
   public init(copying bytes: Span<UInt8>) {
     self.init(capacity: bytes.count + 1)
-    for i in bytes.indices { append(bytes[i]) }
+    append(bytes)
   }
 
   deinit {
@@ -27,43 +28,61 @@ internal import Glibc
     unsafe base.deallocate()
   }
 
-  public var isEmpty: Bool { count == 0 }
+  @inlinable public var isEmpty: Bool { count == 0 }
 
-  public var span: Span<UInt8> {
+  @inlinable public var span: Span<UInt8> {
     @_lifetime(borrow self)
     get {
-      let span = unsafe Span(_unsafeElements: UnsafeBufferPointer(start: base, count: count))
+      let span = unsafe Span(_unsafeElements: UnsafeBufferPointer(start: base, count: filled))
       return unsafe _overrideLifetime(span, borrowing: self)
     }
   }
 
   public mutating func append(_ byte: UInt8) {
-    if count == capacity { grow() }
-    unsafe base[count] = byte
-    count += 1
+    if filled == capacity { grow() }
+    unsafe base[filled] = byte
+    filled += 1
   }
 
   public mutating func append(_ bytes: Span<UInt8>) {
-    for i in bytes.indices { append(bytes[i]) }
+    unsafe bytes.withUnsafeBufferPointer { source in
+      guard let start = source.baseAddress, source.count > 0 else { return }
+      reserve(source.count)
+      unsafe base.advanced(by: filled).update(from: start, count: source.count)
+      filled += source.count
+    }
+  }
+
+  /// Makes room for `extra` more bytes.
+  mutating func reserve(_ extra: Int) {
+    while capacity - filled < extra { grow() }
+  }
+
+  /// Lets `body` write up to `most` bytes behind those that there are; it answers how many it wrote.
+  @unsafe mutating func extend(byAtMost most: Int, _ body: (UnsafeMutablePointer<UInt8>) -> Int) {
+    reserve(most)
+    let written = unsafe body(base + filled)
+    precondition(written >= 0 && written <= most, "wrote past the free memory")
+    filled += written
   }
 
   /// Wipes and drops the bytes, keeps the memory.
   public mutating func removeAll() {
     unsafe explicit_bzero(base, capacity)
-    count = 0
+    filled = 0
   }
 
   /// Wipes and drops the bytes after the first `n`.
   public mutating func truncate(to n: Int) {
     precondition(n >= 0 && n <= count, "truncated to more than there is")
     unsafe explicit_bzero(base + n, capacity - n)
-    count = n
+    filled = n
   }
 
   /// Lends the bytes, followed by a NUL that is not counted, to a C function. The bytes themselves must hold no NUL.
   @unsafe public mutating func withUnsafeCString<R: ~Copyable>(_ body: (UnsafePointer<CChar>) -> R) -> R {
     append(0)
-    count -= 1
+    filled -= 1
     return unsafe base.withMemoryRebound(to: CChar.self, capacity: count + 1) { unsafe body($0) }
   }
 

@@ -21,8 +21,8 @@ enum Endpoint: Equatable, Sendable {
   case nothing
 }
 
-/// The paths of our own of one configuration. They win over routes: Config refuses a route that would only ever be behind them.
-struct Endpoints: Sendable {
+/// The paths of our own of one configuration. A class for the same reason as `Router`. They win over routes: Config refuses a route that would only ever be behind them.
+final class Endpoints: Sendable {
   enum Verdict: Equatable, Sendable {
     case endpoint(Endpoint)
     /// Not ours: for the router.
@@ -44,10 +44,13 @@ struct Endpoints: Sendable {
   }
 
   /// - Parameter path: canonical, without query; `*` is never ours.
-  func find(_ path: Span<UInt8>) -> Verdict {
+  func find(_ path: Span<UInt8>) -> Verdict { find(path, hasSecondReading: PathPrefix.hasSecondReading(path)) }
+
+  /// The same where it is known whether the path has a second reading.
+  func find(_ path: Span<UInt8>, hasSecondReading: Bool) -> Verdict {
     if users == nil && token == nil && forwardAuth == nil { return .none }
     let found = resource(path)
-    if PathPrefix.hasSecondReading(path) {
+    if hasSecondReading {
       var reading = ByteBuffer()
       // A reading that leads out of its folder belongs to nobody; where it is not ours, the router says the same of it.
       let isOurs = PathPrefix.read(path, as: &reading) && resource(reading.span) != nil

@@ -24,10 +24,18 @@ enum RequestRouting {
     target.removeAll()
     if head.target.form == .asterisk {
       target.append(0x2A)
-      return verdict(router, head, target.span)
+      return verdict(router, head, target.span, hasSecondReading: false)
     }
     let found: Verdict
-    if let failure = CanonicalPath.canonicalize(head.bytes[head.target.path], into: &target, raw: false) {
+    if CanonicalPath.isPlain(head.bytes[head.target.path]) {
+      // Nothing to be made canonical, and no reading but this one.
+      target.append(head.bytes[head.target.path])
+      if case .endpoint(let endpoint) = endpoints.find(target.span, hasSecondReading: false) {
+        found = .endpoint(endpoint)
+      } else {
+        found = verdict(router, head, target.span, hasSecondReading: false)
+      }
+    } else if let failure = CanonicalPath.canonicalize(head.bytes[head.target.path], into: &target, raw: false) {
       // Not to be understood in one way only (the router sees to the other readings): refused, unless the route that it would belong to takes paths as they are.
       target.removeAll()
       if CanonicalPath.comparable(head.bytes[head.target.path], decodingSlashes: false, into: &target) != nil {
@@ -67,7 +75,11 @@ enum RequestRouting {
   }
 
   private static func verdict(_ router: Router, _ head: borrowing RequestHead, _ path: Span<UInt8>) -> Verdict {
-    switch router.route(method: head.bytes[head.methodRange], host: head.bytes[head.host], path: path) {
+    verdict(router, head, path, hasSecondReading: PathPrefix.hasSecondReading(path))
+  }
+
+  private static func verdict(_ router: Router, _ head: borrowing RequestHead, _ path: Span<UInt8>, hasSecondReading: Bool) -> Verdict {
+    switch router.route(method: head.bytes[head.methodRange], host: head.bytes[head.host], path: path, hasSecondReading: hasSecondReading) {
     case .route(let index): .route(index)
     case .none: .none
     case .ambiguous: .refused("the path can be read in two ways that belong to different routes")

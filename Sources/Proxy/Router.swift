@@ -3,8 +3,8 @@
 import HTTP
 import Primitives
 
-/// The routes of one configuration, most specific first.
-public struct Router: Sendable {
+/// The routes of one configuration, most specific first. A class, since every request looks at it and none should copy it.
+public final class Router: Sendable {
   /// What the router says of a request.
   public enum Verdict: Equatable, Sendable {
     /// Index into `Router.routes`.
@@ -17,21 +17,25 @@ public struct Router: Sendable {
 
   /// In order of precedence: exact before prefix, longer path first, named host before wildcard before none, named methods before any.
   public let routes: [Route]
-  /// The routes' paths as the most liberal service reads them: what the second reading of a request's path is compared with.
-  private let readings: [[UInt8]]
-  /// The routes that are for some methods only.
-  private let methodical: [Int]
+  private let table: RouteTable
+  /// By the routes' paths as the most liberal service reads them: what the second reading of a request's path is looked up in.
+  private let readings: RouteTable
+  /// Whether some route is for some methods only.
+  private let judgesMethods: Bool
 
   public init(_ routes: [Route]) {
     self.routes = routes.enumerated().sorted { a, b in
       let (first, second) = (Self.rank(a.element), Self.rank(b.element))
       return first == second ? a.offset < b.offset : first.lexicographicallyPrecedes(second)
     }.map(\.element)
-    readings = self.routes.map { route in
-      var reading = ByteBuffer()
-      return PathPrefix.read(route.path.span, as: &reading) ? reading.array() : route.path
-    }
-    methodical = self.routes.indices.filter { [routes = self.routes] in !routes[$0].methods.isEmpty }
+    table = RouteTable(self.routes, paths: self.routes.map(\.path))
+    readings = RouteTable(
+      self.routes,
+      paths: self.routes.map { route in
+        var reading = ByteBuffer()
+        return PathPrefix.read(route.path.span, as: &reading) ? reading.array() : route.path
+      })
+    judgesMethods = self.routes.contains { !$0.methods.isEmpty }
   }
 
   /// Smaller is more specific.
@@ -54,24 +58,18 @@ public struct Router: Sendable {
   ///   - path: canonical, beginning with `/`, without query (`*` for `OPTIONS *`, which belongs to the root).
   ///   - host: the Host field's value, with or without port; empty when there was none.
   public func route(method: Span<UInt8>, host: Span<UInt8>, path: Span<UInt8>) -> Verdict {
-    let found = find(method, host, path, isSecondReading: false)
-    if PathPrefix.hasSecondReading(path) {
-      var reading = ByteBuffer()
-      guard PathPrefix.read(path, as: &reading), find(method, host, reading.span, isSecondReading: true) == found else { return .ambiguous }
-    }
-    return found.map { .route($0) } ?? .none
+    route(method: method, host: host, path: path, hasSecondReading: PathPrefix.hasSecondReading(path))
   }
 
-  private func find(_ method: Span<UInt8>, _ host: Span<UInt8>, _ path: Span<UInt8>, isSecondReading: Bool) -> Int? {
-    for i in routes.indices {
-      let own = isSecondReading ? readings[i] : routes[i].path
-      if PathPrefix.covers(own.span, isExact: routes[i].isExact, path) && Self.covers(routes[i].host, host)
-        && Self.covers(routes[i].methods, method)
-      {
-        return i
-      }
+  /// The same where it is known whether the path has a second reading.
+  func route(method: Span<UInt8>, host: Span<UInt8>, path: Span<UInt8>, hasSecondReading: Bool) -> Verdict {
+    let name = host.extracting(0..<Self.lengthWithoutPort(host))
+    let found = table.find(method, name, path, routes)
+    if hasSecondReading {
+      var reading = ByteBuffer()
+      guard PathPrefix.read(path, as: &reading), readings.find(method, name, reading.span, routes) == found else { return .ambiguous }
     }
-    return nil
+    return found.map { .route($0) } ?? .none
   }
 
   /// Whether a request that belongs to the route at `index` would, by another method, belong to one that comes before it.
@@ -82,34 +80,15 @@ public struct Router: Sendable {
   }
 
   func judgesMethod(before index: Int, host: Span<UInt8>, path: Span<UInt8>) -> Bool {
-    if methodical.isEmpty { return false }
+    if !judgesMethods { return false }
+    let name = host.extracting(0..<Self.lengthWithoutPort(host))
+    // Looked up for any method.
+    let nothing = host.extracting(0..<0)
+    if let found = table.find(nothing, name, path, routes, .thoseForSomeMethodsOnly), found < index { return true }
+    guard PathPrefix.hasSecondReading(path) else { return false }
     var reading = ByteBuffer()
-    let isReadTwice = PathPrefix.hasSecondReading(path) && PathPrefix.read(path, as: &reading)
-    for i in methodical where i < index && Self.covers(routes[i].host, host) {
-      let (own, second, isExact) = (routes[i].path, readings[i], routes[i].isExact)
-      if PathPrefix.covers(own.span, isExact: isExact, path) { return true }
-      if isReadTwice && PathPrefix.covers(second.span, isExact: isExact, reading.span) { return true }
-    }
-    return false
-  }
-
-  private static func covers(_ pattern: Route.Host, _ host: Span<UInt8>) -> Bool {
-    switch pattern {
-    case .any:
-      return true
-    case .name(let name):
-      return ASCII.equals(host.extracting(0..<lengthWithoutPort(host)), ignoringCaseOf: name.span)
-    case .suffix(let suffix):
-      let end = lengthWithoutPort(host)
-      guard end > suffix.count else { return false }
-      return ASCII.equals(host.extracting((end - suffix.count)..<end), ignoringCaseOf: suffix.span)
-    }
-  }
-
-  private static func covers(_ methods: [[UInt8]], _ method: Span<UInt8>) -> Bool {
-    if methods.isEmpty { return true }
-    for candidate in methods where ASCII.equals(method, candidate.span) { return true }
-    return false
+    guard PathPrefix.read(path, as: &reading) else { return false }
+    return readings.find(nothing, name, reading.span, routes, .thoseForSomeMethodsOnly).map { $0 < index } ?? false
   }
 
   /// How much of `example.com:8080` is `example.com`; `example.com.` is the same host as `example.com`.
