@@ -1,4 +1,4 @@
-// An upstream's response head, line by line, and not one byte of it trusted: libcurl accepts what must not be passed on.
+// An upstream's response head, and not one byte of it trusted: libcurl accepts what must not be passed on.
 
 public import Primitives
 
@@ -35,7 +35,7 @@ public enum ResponseLine: Equatable, Sendable {
   case failed(ResponseFailure)
 }
 
-/// A response head, reusable like `RequestHead`. Built from lines as libcurl's HEADERFUNCTION delivers them: one a call, its CRLF included.
+/// A response head, reusable like `RequestHead`.
 public struct ResponseHead: Sendable {
   /// Most 1xx heads before the final one. A server that sends more than this is not telling anybody anything.
   public static let interimLimit = 32
@@ -76,24 +76,61 @@ public struct ResponseHead: Sendable {
     interimCount = 0
   }
 
-  /// Takes one line, with its CRLF. After `.failed` it answers the same until `reset()`.
-  public mutating func line(_ line: Span<UInt8>, limits: HeadLimits) -> ResponseLine {
-    let result: ResponseLine
+  /// Takes what `input` holds of a head, whole lines only, and not beyond its end. Answers how many bytes were taken; what is left has to be
+  /// given again, with more behind it. After `.interim` the next head begins; after `.failed` the answer is the same until `reset()`.
+  public mutating func take(_ input: Span<UInt8>, limits: HeadLimits) -> (result: ResponseLine, consumed: Int) {
+    var i = 0
     switch phase {
-    case .status:
-      result = statusLine(line, limits)
-    case .interim:
-      beginHead()
-      result = statusLine(line, limits)
+    case .status, .interim:
+      if status != 0 { beginHead() }
+      guard let end = ASCII.firstIndex(of: 0x0A, in: input) else {
+        return input.count <= limits.requestLine ? (.more, 0) : (fail(.statusLineTooLong), 0)
+      }
+      if let failure = statusLine(input.extracting(0..<(end + 1)), limits) { return (fail(failure), 0) }
+      i = end + 1
     case .fields:
-      result = fieldLine(line, limits)
+      break
     case .final:
-      result = .failed(.lineAfterHead)
+      return (fail(.lineAfterHead), 0)
     case .failed(let failure):
-      return .failed(failure)
+      return (.failed(failure), 0)
     }
-    if case .failed(let failure) = result { phase = .failed(failure) }
-    return result
+    // Of fields that came before, if any, the lines stand in `bytes` already; those of this input follow them in one piece.
+    let base = bytes.count - i
+    let begin = i
+    let limit = i + limits.fields - (bytes.count - Int(reason.end) - 2)
+    var scanner = FieldScanner(at: i)
+    while true {
+      switch scanner.next(input, limit: limit) {
+      case .field:
+        guard fields.count < limits.fieldCount else { return (fail(.field(.tooManyFields)), i) }
+        if let failure = note(scanner, input, base) { return (fail(failure), i) }
+        i = scanner.position
+      case .end:
+        bytes.append(input.extracting(begin..<i))
+        return (conclude(), scanner.position)
+      case .needMore:
+        bytes.append(input.extracting(begin..<i))
+        return (.more, i)
+      case .failed(let failure):
+        return (fail(.field(failure)), i)
+      }
+    }
+  }
+
+  /// Takes one line, with its CRLF, as libcurl's HEADERFUNCTION delivers them.
+  public mutating func line(_ line: Span<UInt8>, limits: HeadLimits) -> ResponseLine {
+    // Whoever looks for lines elsewhere has to have found exactly one.
+    guard line.count > 0, ASCII.firstIndex(of: 0x0A, in: line) == line.count - 1 else {
+      if case .fields = phase { return fail(.field(.bareLineFeed)) }
+      return fail(.malformedStatusLine)
+    }
+    return take(line, limits: limits).result
+  }
+
+  private mutating func fail(_ failure: ResponseFailure) -> ResponseLine {
+    phase = .failed(failure)
+    return .failed(failure)
   }
 
   /// Takes one line of the trailers, as `line` does, into `trailers`. The empty line may come as well. Nil when all is well.
@@ -123,105 +160,84 @@ public struct ResponseHead: Sendable {
   }
 
   /// RFC 9112 section 4: status-line = HTTP-version SP status-code SP [ reason-phrase ].
-  private mutating func statusLine(_ line: Span<UInt8>, _ limits: HeadLimits) -> ResponseLine {
-    guard line.count <= limits.requestLine else { return .failed(.statusLineTooLong) }
+  private mutating func statusLine(_ line: Span<UInt8>, _ limits: HeadLimits) -> ResponseFailure? {
+    guard line.count <= limits.requestLine else { return .statusLineTooLong }
     let n = line.count
     guard n >= 14, ASCII.equals(line.extracting(0..<7), "HTTP/1."), line[7] == 0x31 || line[7] == 0x30, line[8] == 0x20,
       line[n - 2] == 0x0D, line[n - 1] == 0x0A
-    else { return .failed(.malformedStatusLine) }
-    guard let code = ASCII.decimal(line.extracting(9..<12)), code >= 100, code <= 599 else { return .failed(.malformedStatusLine) }
+    else { return .malformedStatusLine }
+    guard let code = ASCII.decimal(line.extracting(9..<12)), code >= 100, code <= 599 else { return .malformedStatusLine }
     // `HTTP/1.1 200` without the second SP is against the grammar, and common; there is nothing that it could be mistaken for.
     var i = 12
     if i < n - 2 {
-      guard line[i] == 0x20 else { return .failed(.malformedStatusLine) }
+      guard line[i] == 0x20 else { return .malformedStatusLine }
       i += 1
     }
     let start = i
     while i < n - 2 {
-      guard ASCII.isFieldValue(line[i]) else { return .failed(.malformedStatusLine) }
+      guard ASCII.isFieldValue(line[i]) else { return .malformedStatusLine }
       i += 1
     }
     // RFC 9110 section 15.2.2: a server switches only to what the request's Upgrade asked for. Requests with Upgrade don't come this way.
-    if code == 101 { return .failed(.unexpectedSwitch) }
+    if code == 101 { return .unexpectedSwitch }
     status = Int(code)
     version = line[7] == 0x31 ? .http11 : .http10
     reason = ByteRange(start, n - 2)
     bytes.append(line)
     phase = .fields
-    return .more
+    return nil
   }
 
-  private mutating func fieldLine(_ line: Span<UInt8>, _ limits: HeadLimits) -> ResponseLine {
-    var scanner = FieldScanner(at: 0)
-    let outcome = scanner.next(line, limit: line.count)
-    switch outcome {
-    case .end:
-      guard scanner.position == line.count else { return .failed(.field(.bareLineFeed)) }
-      return conclude()
-    case .field:
-      guard scanner.position == line.count else { return .failed(.field(.bareLineFeed)) }
-      guard fields.count < limits.fieldCount else { return .failed(.field(.tooManyFields)) }
-      let statusLine = Int(reason.end) + 2
-      guard bytes.count - statusLine + line.count <= limits.fields else { return .failed(.field(.fieldsTooLarge)) }
-      return note(line, scanner)
-    case .needMore, .failed(.fieldsTooLarge):
-      // The line ended before its CRLF.
-      return .failed(.field(.bareCarriageReturn))
-    case .failed(let failure):
-      return .failed(.field(failure))
-    }
-  }
-
-  private mutating func note(_ line: Span<UInt8>, _ scanner: FieldScanner) -> ResponseLine {
-    let base = bytes.count
-    let nameRange = scanner.name(relativeTo: -base)
-    let valueRange = scanner.value(relativeTo: -base)
-    bytes.append(line)
-    let known = FieldName(bytes[nameRange])
+  /// Notes the field that was read from `input`, which will stand `base` bytes further in `bytes`.
+  private mutating func note(_ scanner: FieldScanner, _ input: Span<UInt8>, _ base: Int) -> ResponseFailure? {
+    let (nameHere, valueHere) = (scanner.name(relativeTo: 0), scanner.value(relativeTo: 0))
+    let name = input.extracting(Int(nameHere.start)..<Int(nameHere.end))
+    let value = input.extracting(Int(valueHere.start)..<Int(valueHere.end))
+    let known = FieldName(name)
     switch known {
     case .other:
-      if FieldName.looksLikeFraming(bytes[nameRange]) { return .failed(.field(.framingLookAlike)) }
+      if FieldName.looksLikeFraming(name) { return .field(.framingLookAlike) }
     case .contentLength:
       // RFC 9112 section 6.3, rule 5: invalid lengths and differing ones make the message unusable; identical ones collapse.
-      guard let length = ASCII.decimal(bytes[valueRange]), length <= UInt64(Int64.max) else {
-        return .failed(.field(.invalidContentLength))
+      guard let length = ASCII.decimal(value), length <= UInt64(Int64.max) else {
+        return .field(.invalidContentLength)
       }
-      if let contentLength, contentLength != length { return .failed(.differingContentLength) }
+      if let contentLength, contentLength != length { return .differingContentLength }
       // RFC 9112 section 6.3, rule 3: it ought to be handled as an error.
-      if isChunked { return .failed(.field(.contentLengthWithTransferEncoding)) }
+      if isChunked { return .field(.contentLengthWithTransferEncoding) }
       contentLength = length
     case .transferEncoding:
       // RFC 9112 section 6.1: faulty framing.
-      if version == .http10 { return .failed(.field(.transferEncodingOnHTTP10)) }
-      if isChunked { return .failed(.field(.duplicateTransferEncoding)) }
+      if version == .http10 { return .field(.transferEncodingOnHTTP10) }
+      if isChunked { return .field(.duplicateTransferEncoding) }
       // RFC 9112 section 7: we asked for no coding (no TE is sent), so that chunked is the only one that may come.
-      guard ASCII.equals(bytes[valueRange], ignoringCaseOf: "chunked") else { return .failed(.field(.unknownTransferCoding)) }
-      if contentLength != nil { return .failed(.field(.contentLengthWithTransferEncoding)) }
+      guard ASCII.equals(value, ignoringCaseOf: "chunked") else { return .field(.unknownTransferCoding) }
+      if contentLength != nil { return .field(.contentLengthWithTransferEncoding) }
       // RFC 9112 section 6.1: none in 1xx and 204. What libcurl takes for no body, and the server for one, would become the next answer.
-      if status < 200 || status == 204 { return .failed(.framingOnInterim) }
+      if status < 200 || status == 204 { return .framingOnInterim }
       isChunked = true
     case .connection:
       var members = ListMembers()
-      while let member = members.next(in: bytes[valueRange]) {
+      while let member = members.next(in: value) {
         connectionOptions += 1
-        let isClose = ASCII.equals(bytes[valueRange].extracting(member), ignoringCaseOf: "close")
-        let isKeepAlive = ASCII.equals(bytes[valueRange].extracting(member), ignoringCaseOf: "keep-alive")
+        let isClose = ASCII.equals(value.extracting(member), ignoringCaseOf: "close")
+        let isKeepAlive = ASCII.equals(value.extracting(member), ignoringCaseOf: "keep-alive")
         saysClose = saysClose || isClose
         saysKeepAlive = saysKeepAlive || isKeepAlive
       }
-      if connectionOptions > connectionOptionLimit { return .failed(.field(.tooManyConnectionOptions)) }
+      if connectionOptions > connectionOptionLimit { return .field(.tooManyConnectionOptions) }
     default:
       break
     }
-    fields.append(Field(name: nameRange, value: valueRange, known: known))
-    return .more
+    fields.append(Field(name: scanner.name(relativeTo: -base), value: scanner.value(relativeTo: -base), known: known))
+    return nil
   }
 
   private mutating func conclude() -> ResponseLine {
     if status < 200 {
       // RFC 9110 section 15.2: any number of 1xx may precede the final response; we relay a bounded one.
       interimCount += 1
-      if interimCount > ResponseHead.interimLimit { return .failed(.tooManyInterim) }
+      if interimCount > ResponseHead.interimLimit { return fail(.tooManyInterim) }
       phase = .interim
       return .interim
     }

@@ -99,23 +99,45 @@ public enum ResponseWriter {
     statusLine(head.status, reason: head.bytes[head.reason], to: &out)
     HopByHop.mark(head.fields, head.bytes, into: &scratch)
     var isFramed = false
+    // Lines that stay as they are and follow each other are copied in one piece.
+    var run = ByteRange()
     for i in head.fields.indices where !scratch.contains(i) {
       let field = head.fields[i]
       if field.known == .contentLength {
         guard case .length(let n) = framing, !isFramed else { continue }
         isFramed = true
+        out.append(head.bytes[run])
+        run = ByteRange()
         out.append(head.bytes[field.name])
         out.append(": ")
         out.append(decimal: n)
+        out.append("\r\n")
+      } else if isAsWritten(field, head.bytes) {
+        let line = ByteRange(start: field.name.start, end: field.value.end + 2)
+        if run.end == line.start {
+          run.end = line.end
+        } else {
+          out.append(head.bytes[run])
+          run = line
+        }
       } else {
         // Name and value were checked when the head was parsed.
+        out.append(head.bytes[run])
+        run = ByteRange()
         out.append(head.bytes[field.name])
         out.append(": ")
         out.append(head.bytes[field.value])
+        out.append("\r\n")
       }
-      out.append("\r\n")
     }
+    out.append(head.bytes[run])
     if !isFramed { ResponseWriter.framing(framing, to: &out) }
+  }
+
+  /// Whether the line stands in `bytes` as we would write it: one space before the value and nothing behind it.
+  private static func isAsWritten(_ field: Field, _ bytes: borrowing ByteStore) -> Bool {
+    let (start, end) = (Int(field.name.end), Int(field.value.end))
+    return Int(field.value.start) == start + 2 && bytes[start + 1] == 0x20 && end < bytes.count && bytes[end] == 0x0D
   }
 
   private static func beginStatusLine(_ status: Int, to out: inout ByteBuffer) {

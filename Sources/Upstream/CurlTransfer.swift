@@ -207,7 +207,7 @@ import Primitives
       if let failure = head.trailerLine(line, limits: client.headLimits, into: &trailers) { return refuse(failure.reason) }
       return true
     }
-    if let failure = take(line: line) { return refuse(failure.reason) }
+    if let failure = took(head.line(line, limits: client.headLimits)) { return refuse(failure.reason) }
     return true
   }
 

@@ -294,22 +294,19 @@ final class HTTP1Transfer: Transfer {
     }
   }
 
-  /// Takes lines of the head as far as they are there. True when it is complete.
+  /// Takes the head as far as it is there. True when it is complete.
   private func takeHead(_ input: inout ByteBuffer, _ connection: HTTP1Connection) -> Bool {
     while !isHeadComplete {
-      guard let end = ASCII.firstIndex(of: 0x0A, in: input.span) else {
-        guard input.count <= client.headLimits.fields else {
-          fail(connection, UpstreamFailure(.malformed, "a line of the response's head is too long"))
-          return false
-        }
-        partial.append(input.span)
-        return false
-      }
-      if let failure = take(line: input.span.extracting(0..<(end + 1))) {
+      let (result, consumed) = head.take(input.span, limits: client.headLimits)
+      if let failure = took(result) {
         fail(connection, UpstreamFailure(.malformed, "\(failure.reason)"))
         return false
       }
-      input.consume(end + 1)
+      input.consume(consumed)
+      if result == .more {
+        partial.append(input.span)
+        return false
+      }
     }
     reading = .body
     bodyReader.begin(head, isHead: isHead)

@@ -164,9 +164,9 @@ public import Primitives
     if upload.capacity > Self.keptCapacity { upload.release() }
   }
 
-  /// Takes one line of the response's head. False refuses the response; the reason is for the log.
-  final func take(line: Span<UInt8>) -> ResponseFailure? {
-    switch head.line(line, limits: client.headLimits) {
+  /// What a head, or a line of it, came to. The failure that it is refused for, or nil.
+  final func took(_ result: ResponseLine) -> ResponseFailure? {
+    switch result {
     case .more:
       return nil
     case .interim:
