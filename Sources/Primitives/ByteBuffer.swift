@@ -5,15 +5,19 @@
 ///
 /// Memory is taken on the first append and given back by `release()`. Appending may move the bytes, so a `Span`
 /// borrowed from the buffer can't outlive the next mutation (the compiler sees to that).
+///
+/// Whatever a request uses is inlinable: a head is put together from some hundred appends. It also shows the compiler of another room that
+/// nothing else happens meanwhile, so that a buffer in a class is not checked for overlapping access at run time.
 @safe public struct ByteBuffer: ~Copyable {
   @usableFromInline var base: UnsafeMutablePointer<UInt8>?
   @usableFromInline var head = 0
   @usableFromInline var tail = 0
+  @usableFromInline var room = 0
   /// Bytes of memory held, whether filled or not.
-  public private(set) var capacity = 0
+  @inlinable public var capacity: Int { room }
 
   /// An empty buffer that holds no memory.
-  public init() {
+  @inlinable public init() {
     unsafe base = nil
   }
 
@@ -32,7 +36,7 @@
   @inlinable public var isEmpty: Bool { tail == head }
 
   /// The unconsumed bytes, first to last.
-  public var span: Span<UInt8> {
+  @inlinable public var span: Span<UInt8> {
     @_lifetime(borrow self)
     get {
       let buffer = unsafe UnsafeBufferPointer(start: unsafe base.map { unsafe UnsafePointer($0 + head) }, count: tail - head)
@@ -64,28 +68,28 @@
   }
 
   /// Drops the bytes after the first `n` unconsumed ones.
-  public mutating func truncate(to n: Int) {
+  @inlinable public mutating func truncate(to n: Int) {
     precondition(n >= 0 && n <= tail - head, "truncated to more than there is")
     tail = head + n
   }
 
   /// Gives the memory back when nothing is unconsumed: what an idle connection holds should be nothing.
-  public mutating func release() {
+  @inlinable public mutating func release() {
     guard head == tail else { return }
     unsafe base?.deallocate()
     unsafe base = nil
-    capacity = 0
+    room = 0
     head = 0
     tail = 0
   }
 
   /// Makes room for at least `extra` more bytes, moving or growing (by doubling) as needed.
-  @usableFromInline mutating func grow(_ extra: Int) {
+  @usableFromInline @inline(never) mutating func grow(_ extra: Int) {
     let held = tail - head
-    if capacity - held >= extra && capacity > 0 && head > 0 {
+    if room - held >= extra && room > 0 && head > 0 {
       unsafe base.unsafelyUnwrapped.update(from: base.unsafelyUnwrapped + head, count: held)
     } else {
-      var wanted = max(capacity * 2, 256)
+      var wanted = max(room * 2, 256)
       while wanted < held + extra { wanted *= 2 }
       let fresh = UnsafeMutablePointer<UInt8>.allocate(capacity: wanted)
       if let old = unsafe base {
@@ -93,26 +97,24 @@
         unsafe old.deallocate()
       }
       unsafe base = fresh
-      capacity = wanted
+      room = wanted
     }
     head = 0
     tail = held
   }
 
   /// Makes room for at least `extra` more bytes.
-  public mutating func reserve(_ extra: Int) {
-    if capacity - tail < extra { grow(extra) }
+  @inlinable public mutating func reserve(_ extra: Int) {
+    if room - tail < extra { grow(extra) }
   }
 
   @inlinable public mutating func append(_ byte: UInt8) {
-    if tail == _capacity { grow(1) }
+    if tail == room { grow(1) }
     unsafe base.unsafelyUnwrapped[tail] = byte
     tail += 1
   }
 
-  @usableFromInline var _capacity: Int { capacity }
-
-  public mutating func append(_ bytes: Span<UInt8>) {
+  @inlinable public mutating func append(_ bytes: Span<UInt8>) {
     let n = bytes.count
     guard n > 0 else { return }
     reserve(n)
@@ -122,7 +124,7 @@
     tail += n
   }
 
-  public mutating func append(_ text: StaticString) {
+  @inlinable public mutating func append(_ text: StaticString) {
     let n = text.utf8CodeUnitCount
     guard n > 0 else { return }
     reserve(n)
@@ -130,7 +132,7 @@
     tail += n
   }
 
-  public mutating func append(_ bytes: [UInt8]) {
+  @inlinable public mutating func append(_ bytes: [UInt8]) {
     append(bytes.span)
   }
 
@@ -155,16 +157,22 @@
 
   /// Appends a number in decimal, without sign or padding.
   public mutating func append(decimal value: UInt64) {
-    if value < 10 {
-      append(UInt8(truncatingIfNeeded: value) + 0x30)
-      return
+    var digits = 1
+    var bound: UInt64 = 10
+    // 20 digits are the most, and there is no next power of ten.
+    while digits < 20 && value >= bound {
+      digits += 1
+      bound = digits < 20 ? bound * 10 : bound
     }
-    var divisor: UInt64 = 1
-    while value / divisor >= 10 { divisor *= 10 }
-    while divisor > 0 {
-      append(UInt8(truncatingIfNeeded: value / divisor % 10) + 0x30)
-      divisor /= 10
+    reserve(digits)
+    var rest = value
+    var i = tail + digits
+    while i > tail {
+      i -= 1
+      unsafe base.unsafelyUnwrapped[i] = UInt8(truncatingIfNeeded: rest % 10) + 0x30
+      rest /= 10
     }
+    tail += digits
   }
 
   /// Appends a number in lower-case hexadecimal, without prefix or padding.
@@ -178,19 +186,19 @@
 
   /// Lets `body` write into at least `minimum` bytes of free memory at the back. What it answers is answered here; when that is positive,
   /// it is the number of bytes written. (The shape of read(2).)
-  @unsafe public mutating func withUnsafeFreeBytes(minimum: Int, _ body: (UnsafeMutableRawBufferPointer) -> Int) -> Int {
+  @inlinable @unsafe public mutating func withUnsafeFreeBytes(minimum: Int, _ body: (UnsafeMutableRawBufferPointer) -> Int) -> Int {
     reserve(max(minimum, 1))
-    let free = unsafe UnsafeMutableRawBufferPointer(start: base.unsafelyUnwrapped.advanced(by: tail), count: capacity - tail)
+    let free = unsafe UnsafeMutableRawBufferPointer(start: base.unsafelyUnwrapped.advanced(by: tail), count: room - tail)
     let result = unsafe body(free)
     if result > 0 {
-      precondition(result <= capacity - tail, "wrote past the free memory")
+      precondition(result <= room - tail, "wrote past the free memory")
       tail += result
     }
     return result
   }
 
   /// Lends the unconsumed bytes to a C function.
-  @unsafe public func withUnsafeBytes<R>(_ body: (UnsafeRawBufferPointer) -> R) -> R {
+  @inlinable @unsafe public func withUnsafeBytes<R>(_ body: (UnsafeRawBufferPointer) -> R) -> R {
     unsafe span.withUnsafeBytes { unsafe body($0) }
   }
 
