@@ -6,7 +6,7 @@ public import Primitives
 
 /// Whom an event is for: a kind, and the slot and generation of an object of that kind. Travels in epoll's 64 bits of data,
 /// so an event that was collected for an object that is gone by now finds nothing.
-public struct EventToken: Hashable, Sendable {
+public struct EventToken: Hashable, Sendable, BitwiseCopyable {
   public var kind: UInt8
   public var slot: SlotToken
 

@@ -60,6 +60,9 @@ public enum IOResult: Equatable, Sendable {
     }
   }
 
+  /// Sends from the bytes that `buffer` holds.
+  public mutating func write(_ buffer: borrowing ByteBuffer) -> IOResult { write(buffer.span) }
+
   /// Sends from `first`, then `second`, in one call and if possible one packet: a head and its body.
   public mutating func write(_ first: Span<UInt8>, _ second: Span<UInt8>) -> IOResult {
     if first.isEmpty { return write(second) }

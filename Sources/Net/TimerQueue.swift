@@ -8,20 +8,26 @@ public import Primitives
 /// has moved since) schedules itself anew. That makes moving a deadline, which every read and write does, cost nothing. An
 /// entry of an owner that is gone finds nothing, by its token's generation. Keep one entry an owner, and the queue is as
 /// long as there are owners; its memory is kept.
-public struct TimerQueue: Sendable {
-  private struct Entry {
-    var at: Instant
-    var order: UInt64
-    var token: EventToken
+public struct TimerQueue: ~Copyable {
+  @usableFromInline struct Entry: BitwiseCopyable {
+    @usableFromInline var at: Instant
+    @usableFromInline var order: UInt64
+    @usableFromInline var token: EventToken
 
-    func precedes(_ other: Entry) -> Bool {
+    @inlinable init(at: Instant, order: UInt64, token: EventToken) {
+      self.at = at
+      self.order = order
+      self.token = token
+    }
+
+    @inlinable func precedes(_ other: Entry) -> Bool {
       at != other.at ? at < other.at : order < other.order
     }
   }
 
   /// A binary heap: each entry precedes those at 2i+1 and 2i+2.
-  private var heap: [Entry] = []
-  private var order: UInt64 = 0
+  @usableFromInline var heap = PlainList<Entry>()
+  @usableFromInline var order: UInt64 = 0
 
   public init() {}
 
@@ -29,9 +35,9 @@ public struct TimerQueue: Sendable {
   public var count: Int { heap.count }
 
   /// The earliest instant, or nil when nothing is scheduled. What the loop sleeps until.
-  public var next: Instant? { heap.first?.at }
+  @inlinable public var next: Instant? { heap.isEmpty ? nil : heap[0].at }
 
-  public mutating func schedule(_ token: EventToken, at instant: Instant) {
+  @inlinable public mutating func schedule(_ token: EventToken, at instant: Instant) {
     order &+= 1
     let entry = Entry(at: instant, order: order, token: token)
     heap.append(entry)
@@ -48,15 +54,20 @@ public struct TimerQueue: Sendable {
   /// Takes out the earliest entry that is not after `now`; nil when there is none.
   ///
   /// An owner that schedules itself at or before `now` while the loop pops comes up again in the same loop.
-  public mutating func popExpired(_ now: Instant) -> EventToken? {
-    guard let first = heap.first, first.at <= now else { return nil }
-    let last = heap.removeLast()
+  @inlinable public mutating func popExpired(_ now: Instant) -> EventToken? {
+    if heap.isEmpty || heap[0].at > now { return nil }
+    return pop()
+  }
+
+  @inlinable mutating func pop() -> EventToken? {
+    let first = heap[0].token
+    guard let last = heap.popLast() else { return nil }
     if !heap.isEmpty { sink(last) }
-    return first.token
+    return first
   }
 
   /// Puts `entry` at the top and lets it sink to its place.
-  private mutating func sink(_ entry: Entry) {
+  @inlinable @inline(never) mutating func sink(_ entry: Entry) {
     var i = 0
     while true {
       var child = 2 * i + 1

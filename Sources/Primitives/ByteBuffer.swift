@@ -27,7 +27,7 @@
     reserve(capacity)
   }
 
-  deinit {
+  @inlinable deinit {
     unsafe base?.deallocate()
   }
 
@@ -84,7 +84,7 @@
   }
 
   /// Makes room for at least `extra` more bytes, moving or growing (by doubling) as needed.
-  @usableFromInline @inline(never) mutating func grow(_ extra: Int) {
+  @inlinable @inline(never) mutating func grow(_ extra: Int) {
     let held = tail - head
     if room - held >= extra && room > 0 && head > 0 {
       unsafe base.unsafelyUnwrapped.update(from: base.unsafelyUnwrapped + head, count: held)
@@ -114,7 +114,7 @@
     tail += 1
   }
 
-  @inlinable public mutating func append(_ bytes: Span<UInt8>) {
+  @inlinable @inline(__always) public mutating func append(_ bytes: Span<UInt8>) {
     let n = bytes.count
     guard n > 0 else { return }
     reserve(n)
@@ -124,7 +124,8 @@
     tail += n
   }
 
-  @inlinable public mutating func append(_ text: StaticString) {
+  // Of a literal the length is known where it is written, and few bytes are a store or two.
+  @inlinable @inline(__always) public mutating func append(_ text: StaticString) {
     let n = text.utf8CodeUnitCount
     guard n > 0 else { return }
     reserve(n)

@@ -3,7 +3,7 @@
 internal import Glibc
 
 /// A point on the monotonic clock (CLOCK_MONOTONIC, clock_gettime(2)), in nanoseconds. For timeouts and durations.
-public struct Instant: Comparable, Hashable, Sendable {
+public struct Instant: Comparable, Hashable, Sendable, BitwiseCopyable {
   public var nanoseconds: UInt64
 
   @inlinable public init(nanoseconds: UInt64) { self.nanoseconds = nanoseconds }

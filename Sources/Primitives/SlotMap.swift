@@ -2,7 +2,7 @@
 
 /// Where an object stands in a `SlotMap`: its slot (24 bits) and the slot's generation when it was put there (32 bits).
 /// Fits into an epoll event's 64 bits beside an 8-bit kind.
-public struct SlotToken: Hashable, Sendable {
+public struct SlotToken: Hashable, Sendable, BitwiseCopyable {
   public var slot: UInt32
   public var generation: UInt32
 
@@ -44,6 +44,12 @@ public struct SlotMap<Element: AnyObject> {
     elements[Int(slot)] = element
     held += 1
     return element
+  }
+
+  /// What the next `insert` will call its object.
+  @inlinable public var nextToken: SlotToken {
+    guard let slot = free.last else { return SlotToken(slot: UInt32(elements.count), generation: 0) }
+    return SlotToken(slot: slot, generation: generations[Int(slot)])
   }
 
   /// The object at `token`, or nil when it was removed since.

@@ -8,161 +8,156 @@ import Upstream
 
 enum AccessLogFormat {
   static func append(
-    _ record: borrowing ExchangeRecord, head: borrowing RequestHead, peer: Peer, requestID: [UInt8], snapshot: Snapshot, duration: UInt64,
-    to out: inout ByteBuffer
+    _ record: borrowing ExchangeRecord, head: borrowing RequestHead, peer: Peer, requestID: borrowing RequestIdentifier, snapshot: Snapshot,
+    duration: UInt64, times: inout LogTimes, to out: inout ByteBuffer
   ) {
-    let line = Line(record: copy record, peer: peer, requestID: requestID, snapshot: snapshot, duration: duration)
-    switch snapshot.settings.accessLog.target {
-    case .off: return
-    case .standardOutput, .file: break
-    }
+    if !snapshot.logsRequests { return }
     switch snapshot.settings.accessLog.format {
-    case .combined: line.combined(head, to: &out)
-    case .json: line.json(head, to: &out)
+    case .combined: combined(record, head, peer, requestID, snapshot, duration, &times, to: &out)
+    case .json: json(record, head, peer, requestID, snapshot, duration, &times, to: &out)
     }
   }
 
-  /// Everything but the head, which is borrowed.
-  private struct Line {
-    let record: ExchangeRecord
-    let peer: Peer
-    let requestID: [UInt8]
-    let snapshot: Snapshot
-    let duration: UInt64
-
-    /// `address - user [time] "request line" status bytes "referer" "agent"` and then `name=value` pairs, times in milliseconds.
-    func combined(_ head: borrowing RequestHead, to out: inout ByteBuffer) {
-      out.append(peer.text)
-      out.append(" - ")
-      let user = record.user?.name ?? record.claimedUser
-      if user.isEmpty || record.user == nil {
-        out.append(0x2D)
-      } else {
-        AccessLogFormat.escape(user.span, json: false, to: &out, spaces: true)
-      }
-      out.append(" [")
-      AccessLogFormat.appendCommonDate(record.beganAt, to: &out)
-      out.append("] \"")
-      if head.hasRequestLine {
-        AccessLogFormat.escape(head.bytes[head.methodRange], json: false, to: &out)
-        out.append(0x20)
-        appendTarget(head, json: false, to: &out)
-        out.append(head.version == .http11 ? " HTTP/1.1" : " HTTP/1.0")
-      } else {
-        out.append(0x2D)
-      }
-      out.append("\" ")
-      out.append(decimal: UInt64(record.status))
+  /// `address - user [time] "request line" status bytes "referer" "agent"` and then `name=value` pairs, times in milliseconds.
+  private static func combined(
+    _ record: borrowing ExchangeRecord, _ head: borrowing RequestHead, _ peer: Peer, _ requestID: borrowing RequestIdentifier,
+    _ snapshot: Snapshot,
+    _ duration: UInt64, _ times: inout LogTimes, to out: inout ByteBuffer
+  ) {
+    peer.append(to: &out)
+    out.append(" - ")
+    let user = record.user?.name ?? record.claimedUser
+    if user.isEmpty || record.user == nil {
+      out.append(0x2D)
+    } else {
+      escape(user.span, json: false, to: &out, spaces: true)
+    }
+    out.append(" [")
+    times.appendCommon(record.beganAt, to: &out)
+    out.append("] \"")
+    if head.hasRequestLine {
+      escape(head.bytes[head.methodRange], json: false, to: &out)
       out.append(0x20)
-      out.append(decimal: record.bytesOut)
-      appendQuotedField(head, AccessLogFormat.referer(head, snapshot.rules), to: &out)
-      appendQuotedField(head, head.firstIndex(of: .userAgent), to: &out)
-      out.append(" in=")
-      out.append(decimal: record.bytesIn)
-      if let route = record.route { out.append(snapshot.logTexts[route].combined) }
-      out.append(" time=")
-      AccessLogFormat.appendMilliseconds(duration, to: &out)
-      out.append(" auth=")
-      AccessLogFormat.appendMilliseconds(record.authentication, to: &out)
-      if let connect = record.upstreamConnect {
-        out.append(" connect=")
-        AccessLogFormat.appendMilliseconds(connect, to: &out)
-      }
-      if let first = record.upstreamFirstByte {
-        out.append(" first=")
-        AccessLogFormat.appendMilliseconds(first, to: &out)
-      }
-      if let reused = record.isReusedConnection { out.append(reused ? " reused=yes" : " reused=no") }
-      if record.isAborted { out.append(" aborted=yes") }
-      out.append(" id=")
-      out.append(requestID)
-      if record.user == nil && !user.isEmpty {
-        out.append(" claimed=\"")
-        AccessLogFormat.escape(user.span, json: false, to: &out)
-        out.append(0x22)
-      }
-      if let reason = record.reason { AccessLogFormat.appendQuoted(reason, after: " reason=", json: false, to: &out) }
-      out.append(0x0A)
+      appendTarget(head, snapshot, json: false, to: &out)
+      out.append(head.version == .http11 ? " HTTP/1.1" : " HTTP/1.0")
+    } else {
+      out.append(0x2D)
     }
-
-    /// One object a line: names as in docs/OPERATIONS.md, times in milliseconds.
-    func json(_ head: borrowing RequestHead, to out: inout ByteBuffer) {
-      out.append("{\"time\":\"")
-      AccessLogFormat.appendISODate(record.beganAt, to: &out)
-      out.append("\",\"remote_address\":\"")
-      AccessLogFormat.escape(peer.text.span, json: true, to: &out)
-      out.append("\",\"request_id\":\"")
-      out.append(requestID)
-      out.append("\",\"user\":")
-      let name = record.user?.name
-      if let name { member(name.span, to: &out) } else { out.append("null") }
-      if record.user == nil && !record.claimedUser.isEmpty {
-        out.append(",\"claimed_user\":")
-        member(record.claimedUser.span, to: &out)
-      }
-      if head.hasRequestLine {
-        out.append(",\"method\":")
-        member(head.bytes[head.methodRange], to: &out)
-        out.append(",\"target\":")
-        out.append(0x22)
-        appendTarget(head, json: true, to: &out)
-        out.append(0x22)
-        out.append(",\"host\":")
-        member(head.bytes[head.host], to: &out)
-        out.append(head.version == .http11 ? ",\"protocol\":\"HTTP/1.1\"" : ",\"protocol\":\"HTTP/1.0\"")
-      }
-      out.append(",\"status\":")
-      out.append(decimal: UInt64(record.status))
-      out.append(",\"bytes_in\":")
-      out.append(decimal: record.bytesIn)
-      out.append(",\"bytes_out\":")
-      out.append(decimal: record.bytesOut)
-      out.append(",\"duration_ms\":")
-      AccessLogFormat.appendMilliseconds(duration, to: &out)
-      out.append(",\"auth_ms\":")
-      AccessLogFormat.appendMilliseconds(record.authentication, to: &out)
-      if let route = record.route { out.append(snapshot.logTexts[route].json) }
-      if let connect = record.upstreamConnect {
-        out.append(",\"connect_ms\":")
-        AccessLogFormat.appendMilliseconds(connect, to: &out)
-      }
-      if let first = record.upstreamFirstByte {
-        out.append(",\"first_byte_ms\":")
-        AccessLogFormat.appendMilliseconds(first, to: &out)
-      }
-      if let reused = record.isReusedConnection { out.append(reused ? ",\"connection_reused\":true" : ",\"connection_reused\":false") }
-      if record.isAborted { out.append(",\"aborted\":true") }
-      if let i = head.firstIndex(of: .userAgent) {
-        out.append(",\"user_agent\":")
-        member(head.bytes[head.fields[i].value], to: &out)
-      }
-      if let reason = record.reason { AccessLogFormat.appendQuoted(reason, after: ",\"reason\":", json: true, to: &out) }
-      out.append("}\n")
+    out.append("\" ")
+    out.append(decimal: UInt64(record.status))
+    out.append(0x20)
+    out.append(decimal: record.bytesOut)
+    appendQuotedField(head, referer(head, snapshot.rules), to: &out)
+    appendQuotedField(head, head.firstIndex(of: .userAgent), to: &out)
+    out.append(" in=")
+    out.append(decimal: record.bytesIn)
+    if let route = record.route { out.append(snapshot.logTexts[route].combined) }
+    out.append(" time=")
+    appendMilliseconds(duration, to: &out)
+    out.append(" auth=")
+    appendMilliseconds(record.authentication, to: &out)
+    if let connect = record.upstreamConnect {
+      out.append(" connect=")
+      appendMilliseconds(connect, to: &out)
     }
-
-    /// The request target as it came, but for a ticket: good or not, it is nobody's to read.
-    private func appendTarget(_ head: borrowing RequestHead, json: Bool, to out: inout ByteBuffer) {
-      let (whole, query, ticket) = (head.target.whole, head.target.query, snapshot.ticketParameter)
-      guard head.target.hasQuery, !ticket.isEmpty, QueryParameter.find(ticket.span, in: head.bytes[query]) != .absent else {
-        return AccessLogFormat.escape(head.bytes[whole], json: json, to: &out)
-      }
-      var text = ByteBuffer()
-      text.append(head.bytes[ByteRange(start: whole.start, end: query.start - 1)])
-      QueryParameter.append(head.bytes[query], without: ticket.span, to: &text)
-      AccessLogFormat.escape(text.span, json: json, to: &out)
+    if let first = record.upstreamFirstByte {
+      out.append(" first=")
+      appendMilliseconds(first, to: &out)
     }
-
-    private func member(_ bytes: Span<UInt8>, to out: inout ByteBuffer) {
-      out.append(0x22)
-      AccessLogFormat.escape(bytes, json: true, to: &out)
+    if let reused = record.isReusedConnection { out.append(reused ? " reused=yes" : " reused=no") }
+    if record.isAborted { out.append(" aborted=yes") }
+    out.append(" id=")
+    requestID.append(to: &out)
+    if record.user == nil && !user.isEmpty {
+      out.append(" claimed=\"")
+      escape(user.span, json: false, to: &out)
       out.append(0x22)
     }
+    if let reason = record.reason { appendQuoted(reason, after: " reason=", json: false, to: &out) }
+    out.append(0x0A)
+  }
 
-    private func appendQuotedField(_ head: borrowing RequestHead, _ index: Int?, to out: inout ByteBuffer) {
-      out.append(" \"")
-      if let index { AccessLogFormat.escape(head.bytes[head.fields[index].value], json: false, to: &out) } else { out.append(0x2D) }
-      out.append(0x22)
+  /// One object a line: names as in docs/OPERATIONS.md, times in milliseconds.
+  private static func json(
+    _ record: borrowing ExchangeRecord, _ head: borrowing RequestHead, _ peer: Peer, _ requestID: borrowing RequestIdentifier,
+    _ snapshot: Snapshot,
+    _ duration: UInt64, _ times: inout LogTimes, to out: inout ByteBuffer
+  ) {
+    out.append("{\"time\":\"")
+    times.appendInternet(record.beganAt, to: &out)
+    out.append("\",\"remote_address\":\"")
+    peer.append(to: &out)
+    out.append("\",\"request_id\":\"")
+    requestID.append(to: &out)
+    out.append("\",\"user\":")
+    let name = record.user?.name
+    if let name { member(name.span, to: &out) } else { out.append("null") }
+    if record.user == nil && !record.claimedUser.isEmpty {
+      out.append(",\"claimed_user\":")
+      member(record.claimedUser.span, to: &out)
     }
+    if head.hasRequestLine {
+      out.append(",\"method\":")
+      member(head.bytes[head.methodRange], to: &out)
+      out.append(",\"target\":")
+      out.append(0x22)
+      appendTarget(head, snapshot, json: true, to: &out)
+      out.append(0x22)
+      out.append(",\"host\":")
+      member(head.bytes[head.host], to: &out)
+      out.append(head.version == .http11 ? ",\"protocol\":\"HTTP/1.1\"" : ",\"protocol\":\"HTTP/1.0\"")
+    }
+    out.append(",\"status\":")
+    out.append(decimal: UInt64(record.status))
+    out.append(",\"bytes_in\":")
+    out.append(decimal: record.bytesIn)
+    out.append(",\"bytes_out\":")
+    out.append(decimal: record.bytesOut)
+    out.append(",\"duration_ms\":")
+    appendMilliseconds(duration, to: &out)
+    out.append(",\"auth_ms\":")
+    appendMilliseconds(record.authentication, to: &out)
+    if let route = record.route { out.append(snapshot.logTexts[route].json) }
+    if let connect = record.upstreamConnect {
+      out.append(",\"connect_ms\":")
+      appendMilliseconds(connect, to: &out)
+    }
+    if let first = record.upstreamFirstByte {
+      out.append(",\"first_byte_ms\":")
+      appendMilliseconds(first, to: &out)
+    }
+    if let reused = record.isReusedConnection { out.append(reused ? ",\"connection_reused\":true" : ",\"connection_reused\":false") }
+    if record.isAborted { out.append(",\"aborted\":true") }
+    if let i = head.firstIndex(of: .userAgent) {
+      out.append(",\"user_agent\":")
+      member(head.bytes[head.fields[i].value], to: &out)
+    }
+    if let reason = record.reason { appendQuoted(reason, after: ",\"reason\":", json: true, to: &out) }
+    out.append("}\n")
+  }
+
+  /// The request target as it came, but for a ticket: good or not, it is nobody's to read.
+  private static func appendTarget(_ head: borrowing RequestHead, _ snapshot: Snapshot, json: Bool, to out: inout ByteBuffer) {
+    let (whole, query, ticket) = (head.target.whole, head.target.query, snapshot.ticketParameter)
+    guard head.target.hasQuery, !ticket.isEmpty, QueryParameter.find(ticket.span, in: head.bytes[query]) != .absent else {
+      return escape(head.bytes[whole], json: json, to: &out)
+    }
+    var text = ByteBuffer()
+    text.append(head.bytes[ByteRange(start: whole.start, end: query.start - 1)])
+    QueryParameter.append(head.bytes[query], without: ticket.span, to: &text)
+    escape(text.span, json: json, to: &out)
+  }
+
+  private static func member(_ bytes: Span<UInt8>, to out: inout ByteBuffer) {
+    out.append(0x22)
+    escape(bytes, json: true, to: &out)
+    out.append(0x22)
+  }
+
+  private static func appendQuotedField(_ head: borrowing RequestHead, _ index: Int?, to out: inout ByteBuffer) {
+    out.append(" \"")
+    if let index { escape(head.bytes[head.fields[index].value], json: false, to: &out) } else { out.append(0x2D) }
+    out.append(0x22)
   }
 
   /// What is said of a route in every line, escaped once for both formats.
@@ -204,28 +199,31 @@ enum AccessLogFormat {
     let end = min(bytes.count, Limits.loggedBytes)
     var i = 0
     while i < end {
+      // Nearly all there is.
+      let start = i
+      while i < end, isPlain(bytes[i]), !(spaces && bytes[i] == 0x20) { i += 1 }
+      if i > start { out.append(bytes.extracting(start..<i)) }
+      guard i < end else { break }
       let byte = bytes[i]
+      let length = byte < 0x80 ? 0 : utf8Length(bytes, i)
+      if length > 0 {
+        out.append(bytes.extracting(i..<(i + length)))
+        i += length
+        continue
+      }
       if byte == 0x22 || byte == 0x5C {
         out.append(0x5C)
         out.append(byte)
-      } else if ASCII.isControl(byte) || (spaces && byte == 0x20) {
-        hex(byte, json: json, to: &out)
-      } else if byte < 0x80 {
-        out.append(byte)
       } else {
-        let length = utf8Length(bytes, i)
-        if length == 0 {
-          hex(byte, json: json, to: &out)
-        } else {
-          out.append(bytes.extracting(i..<(i + length)))
-          i += length
-          continue
-        }
+        hex(byte, json: json, to: &out)
       }
       i += 1
     }
     if bytes.count > end { out.append("...") }
   }
+
+  /// Neither a control nor a quote nor a backslash, and ASCII.
+  private static func isPlain(_ byte: UInt8) -> Bool { byte >= 0x20 && byte < 0x7F && byte != 0x22 && byte != 0x5C }
 
   private static func hex(_ byte: UInt8, json: Bool, to out: inout ByteBuffer) {
     out.append(json ? "\\u00" : "\\x")
@@ -255,15 +253,47 @@ enum AccessLogFormat {
     let microseconds = nanoseconds / 1000
     out.append(decimal: microseconds / 1000)
     out.append(0x2E)
-    let rest = microseconds % 1000
-    out.append(UInt8(rest / 100) + 0x30)
-    out.append(UInt8(rest / 10 % 10) + 0x30)
-    out.append(UInt8(rest % 10) + 0x30)
+    appendThree(microseconds % 1000, to: &out)
   }
 
-  /// `10/Oct/2026:13:55:36 +0000`.
-  static func appendCommonDate(_ time: Timestamp, to out: inout ByteBuffer) { HTTPDate.appendCommonLog(time, to: &out) }
+  /// Three digits of a number below 1000.
+  fileprivate static func appendThree(_ n: UInt64, to out: inout ByteBuffer) {
+    out.append(UInt8(truncatingIfNeeded: n / 100) + 0x30)
+    out.append(UInt8(truncatingIfNeeded: n / 10 % 10) + 0x30)
+    out.append(UInt8(truncatingIfNeeded: n % 10) + 0x30)
+  }
+}
 
-  /// `2026-10-10T13:55:36.123Z` (RFC 3339).
-  static func appendISODate(_ time: Timestamp, to out: inout ByteBuffer) { HTTPDate.appendInternet(time, to: &out) }
+/// When requests began, as text. Most began in the second in which the one before did, and a date takes some thirty divisions.
+struct LogTimes {
+  private var second = Int64.min
+  /// `10/Oct/2026:13:55:36 +0000`.
+  private var common = InlineArray<26, UInt8>(repeating: 0x20)
+  /// `2026-10-10T13:55:36`, which `.123Z` follows (RFC 3339).
+  private var internet = InlineArray<19, UInt8>(repeating: 0x20)
+
+  mutating func appendCommon(_ time: Timestamp, to out: inout ByteBuffer) {
+    if time.seconds != second { write(time) }
+    out.append(common.span)
+  }
+
+  mutating func appendInternet(_ time: Timestamp, to out: inout ByteBuffer) {
+    let seconds = time.seconds
+    // HTTPDate ends at both ends of its years; there are no milliseconds to be told of then.
+    guard (0...253_402_300_799).contains(seconds) else { return HTTPDate.appendInternet(time, to: &out) }
+    if seconds != second { write(time) }
+    out.append(internet.span)
+    out.append(0x2E)
+    AccessLogFormat.appendThree(UInt64(time.microseconds - seconds * 1_000_000) / 1000, to: &out)
+    out.append(0x5A)
+  }
+
+  private mutating func write(_ time: Timestamp) {
+    var text = ByteBuffer(capacity: 64)
+    HTTPDate.appendCommonLog(time, to: &text)
+    HTTPDate.appendInternet(time, to: &text)
+    for i in 0..<26 { common[i] = text[i] }
+    for i in 0..<19 { internet[i] = text[26 + i] }
+    second = time.seconds
+  }
 }

@@ -7,8 +7,20 @@ import Net
 import Primitives
 import Upstream
 
+/// Where a worker holds a connection, which it finds by its token.
+final class ConnectionBox {
+  var connection: Connection
+
+  init(_ connection: consuming Connection) { self.connection = connection }
+}
+
 /// Belongs to one worker. Closed exactly once, by `close`.
-final class Connection {
+///
+/// Not a class: nothing else reaches a connection while one of its functions runs, and the compiler sees that. Each use of a class's field would be
+/// checked for it at run time, a third of what a request costs us. So nothing that such a function calls may come back to the connection: what it
+/// asks of the worker by its token is done later, or touches others alone. What is asked often is a `mutating` function, even if it only looks: to be lent
+/// for a computed property the whole of it would be copied.
+struct Connection: ~Copyable {
   let token: SlotToken
   /// Not unowned, which costs more at every use: `close` takes the connection out of the worker and so ends the circle.
   let worker: Worker
@@ -17,19 +29,22 @@ final class Connection {
   let localPort: UInt16
   /// What epoll has for this socket.
   private(set) var interest: Interest = [.read, .peerClosed]
-  var isDirty = false
+  private var isDirty = false
   var isClosed = false
+  /// Whether head and output have memory of the worker's: from a request's first byte until the connection idles.
+  private(set) var holdsMemory = false
 
   var input = ByteBuffer()
   var output = ByteBuffer()
   var parser: HeadParser
+  /// Holds memory only while `holdsMemory`.
   var head = RequestHead()
   var body = RequestBodyReader()
   var exchange = Exchange()
   var snapshot: Snapshot
   var transfer: Transfer?
   var record = ExchangeRecord()
-  var requestID: [UInt8] = []
+  var requestID = RequestIdentifier()
   /// Moves on with every exchange, so that a late answer of the hash pool can't reach the next one.
   var serial: UInt64 = 0
   var requests = 0
@@ -78,23 +93,37 @@ final class Connection {
     self.peer = peer
     self.localPort = localPort
     snapshot = worker.snapshot
-    parser = HeadParser(limits: snapshot.settings.limits.head)
+    parser = HeadParser(limits: snapshot.headLimits)
     lastRead = worker.now
     lastUpstream = worker.now
   }
 
   /// The socket is being watched from now on.
-  func begin() {
+  mutating func begin() {
     isDraining = worker.drainDeadline != nil
     drainingSince = isDraining ? worker.now : nil
     arm()
   }
 
-  func owns(_ other: Transfer) -> Bool { transfer === other }
+  // MARK: Memory
+
+  /// A request begins.
+  mutating func takeMemory() {
+    if holdsMemory { return }
+    holdsMemory = true
+    worker.lendMemory(&head, &output)
+  }
+
+  /// Nothing is under way: what idles, perhaps for hours, holds neither head nor buffer.
+  private mutating func rest() {
+    guard holdsMemory, !parser.hasStarted, input.isEmpty else { return }
+    holdsMemory = false
+    worker.takeMemoryBack(&head, &output)
+  }
 
   // MARK: Events of the socket
 
-  func ready(_ readiness: Readiness) {
+  mutating func ready(_ readiness: Readiness) {
     if isClosed { return }
     if !readiness.isDisjoint(with: [.error, .hangup]) {
       // Both directions are over: no answer can reach anybody.
@@ -102,8 +131,8 @@ final class Connection {
       close()
       return
     }
-    if readiness.contains(.writable) { worker.markDirty(self) }
-    if readiness.contains(.readable) && wantsInput {
+    if readiness.contains(.writable) { markDirty() }
+    if readiness.contains(.readable) && wantsInput() {
       if !pipeBody() { read() }
     } else if readiness.contains(.peerClosed) {
       // The end stands behind bytes that we don't want yet. It is met when they are read; until then don't be woken for it.
@@ -112,9 +141,9 @@ final class Connection {
     }
   }
 
-  func read() {
+  mutating func read() {
     let borrows = input.isEmpty
-    if borrows { swap(&input, &worker.readBuffer) }
+    if borrows { worker.lendReadBuffer(&input) }
     switch stream.read(into: &input, atMost: Limits.readChunk) {
     case .bytes:
       lastRead = worker.now
@@ -128,7 +157,7 @@ final class Connection {
       } else {
         closesWhenFlushed = .gone
         // The end stays readable: flushing looks away from it, or it would wake us in circles.
-        worker.markDirty(self)
+        markDirty()
       }
     case .failed:
       perform(exchange.clientClosed())
@@ -138,19 +167,19 @@ final class Connection {
   }
 
   /// Gives the worker's buffer back; what could not be used yet moves into one of our own size.
-  func returnReadBuffer() {
+  mutating func returnReadBuffer() {
     var own = ByteBuffer()
     if !input.isEmpty && !isClosed {
       own.reserve(input.count)
       own.append(input.span)
     }
     input.removeAll()
-    swap(&input, &worker.readBuffer)
+    worker.lendReadBuffer(&input)
     swap(&input, &own)
   }
 
   /// Whether bytes of the client are of use now. Otherwise they stay in the kernel, and the client feels it.
-  var wantsInput: Bool {
+  mutating func wantsInput() -> Bool {
     if isClosed { return false }
     if lingerSince != nil { return true }
     if closesWhenFlushed != nil { return false }
@@ -168,17 +197,17 @@ final class Connection {
   // MARK: Writing
 
   /// Writes what waits, as far as the socket takes it, and closes where that was the last.
-  func flush() {
+  mutating func flush() {
     isDirty = false
     if isClosed { return }
     while true {
       while !output.isEmpty {
-        let result = stream.write(output.span)
+        let result = stream.write(output)
         guard case .bytes(let n) = result else { return stopped(result) }
         output.consume(n)
         blockedSince = nil
       }
-      guard let transfer, !transfer.isBodyTaken || transfer.outcome != nil, exchange.phase == .relaying else { break }
+      guard exchange.phase == .relaying, let transfer, !transfer.isBodyTaken || transfer.outcome != nil else { break }
       if let result = drainPipe(transfer) {
         guard case .bytes = result else { return stopped(result) }
         blockedSince = nil
@@ -196,7 +225,7 @@ final class Connection {
   }
 
   /// Nothing more can be written, now or ever.
-  private func stopped(_ result: IOResult) {
+  private mutating func stopped(_ result: IOResult) {
     guard result == .wouldBlock else {
       perform(exchange.clientClosed())
       return close()
@@ -207,16 +236,14 @@ final class Connection {
   }
 
   /// Everything that was to be written is with the kernel.
-  func flushed() {
+  mutating func flushed() {
     switch closesWhenFlushed {
     case .none:
       if exchange.phase == .idle {
-        if output.capacity > 4096 { output.release() }
-        // What was waited for until now may have been allowed longer than idleness is.
-        arm()
+        rest()
         if isHeldBack {
           isHeldBack = false
-          worker.again(self)
+          worker.again(token)
         }
       }
     case .linger?:
@@ -234,20 +261,27 @@ final class Connection {
     }
   }
 
-  func discard() {
+  /// The connection writes its output, and finds out how long it may wait now, before the loop sleeps.
+  mutating func markDirty() {
+    if isDirty { return }
+    isDirty = true
+    worker.markDirty(token)
+  }
+
+  mutating func discard() {
     lingered += UInt64(input.count)
     input.removeAll()
     if lingered > Limits.lingerBytes { close() }
   }
 
-  func updateInterest() {
+  mutating func updateInterest() {
     var wanted: Interest = []
-    if wantsInput { wanted.formUnion([.read, .peerClosed]) } else if interest.contains(.peerClosed) { wanted.insert(.peerClosed) }
+    if wantsInput() { wanted.formUnion([.read, .peerClosed]) } else if interest.contains(.peerClosed) { wanted.insert(.peerClosed) }
     if !output.isEmpty || blockedSince != nil { wanted.insert(.write) }
     if wanted != interest { applyInterest(wanted) }
   }
 
-  func applyInterest(_ wanted: Interest) {
+  mutating func applyInterest(_ wanted: Interest) {
     interest = wanted
     do {
       try worker.poller.modify(stream.descriptor, wanted, EventToken(kind: Worker.Kind.connection, slot: token))
@@ -259,7 +293,7 @@ final class Connection {
   // MARK: The end
 
   /// The server drains: no further request after this one; an idle connection gets a moment for one that is on its way.
-  func drain() {
+  mutating func drain() {
     isDraining = true
     drainingSince = worker.now
     exchange.stopPersisting()
@@ -272,13 +306,13 @@ final class Connection {
   }
 
   /// The server ends now.
-  func abandon() {
+  mutating func abandon() {
     if isClosed { return }
     if exchange.phase != .idle { perform(exchange.clientClosed()) }
     close()
   }
 
-  func close() {
+  mutating func close() {
     if isClosed { return }
     endTransfer()
     abandonCheck()
@@ -286,6 +320,6 @@ final class Connection {
     if case .finished = exchange.phase { log(.gone) }
     isClosed = true
     worker.poller.remove(stream.descriptor)
-    worker.remove(self)
+    worker.remove(token)
   }
 }

@@ -21,7 +21,7 @@ extension Connection {
   }
 
   /// Answers what is the same for everybody. False when it did.
-  func checkEndpoint() -> Bool {
+  mutating func checkEndpoint() -> Bool {
     switch endpoint {
     case nil, .forwardAuth:
       return true
@@ -45,14 +45,14 @@ extension Connection {
   // MARK: On the way
 
   /// Whoever asks may ask.
-  func accept(_ endpoint: Endpoint, _ grant: consuming Grant) {
+  mutating func accept(_ endpoint: Endpoint, _ grant: consuming Grant) {
     var name: [UInt8] = []
     switch endpoint {
     case .forwardAuth: return answerInquiry(grant)
     case .user(let segment), .password(let segment): name = Endpoints.decoded(worker.targetBuffer, segment)
     case .users, .token, .nothing: break
     }
-    let due = worker.now.advanced(by: snapshot.settings.limits.bodyTimeout)
+    let due = worker.now.advanced(by: snapshot.bodyTimeout)
     own = OwnRequest(endpoint, name: name, user: grant.user, credential: grant.credential, due: due)
     let action = exchange.accepted(bodyLimit: Limits.ownBodyBytes)
     if case .reply = action { record.reason = Self.tooMuchForUs }
@@ -60,7 +60,7 @@ extension Connection {
   }
 
   /// The request is whole.
-  func answerRequest() {
+  mutating func answerRequest() {
     guard let own else { return }
     switch own.endpoint {
     case .users: register(own)
@@ -73,7 +73,7 @@ extension Connection {
   }
 
   /// A user, for himself and for those who look after users. For others there is no difference between a user and none.
-  private func lookUp(_ own: OwnRequest) -> OwnReply {
+  private mutating func lookUp(_ own: OwnRequest) -> OwnReply {
     guard let asker = own.user else { return .problem(403, "This is for the user himself") }
     let isAdmin = snapshot.settings.registration?.admins.map { asker.groups.contains($0) } ?? false
     guard asker.name == own.name || isAdmin else { return .problem(403, "This is for the user himself", reason: "not permitted") }
@@ -84,19 +84,19 @@ extension Connection {
 
   /// Writes the answer. Always false, so that who may go on or not can say both in one.
   @discardableResult
-  func answer(_ reply: OwnReply) -> Bool {
+  mutating func answer(_ reply: OwnReply) -> Bool {
     guard case .reply(let status, let closes) = exchange.answered(status: reply.status) else { return false }
     if let reason = reply.reason { record.reason = reason }
     let details = beginReply(status, closes: closes)
     let date = worker.date
     record.bytesOut += UInt64(Replies.write(reply, details, date: date.span, to: &output))
     own = nil
-    worker.markDirty(self)
+    markDirty()
     return false
   }
 
   /// The answer that another thread made.
-  func answered(serial: UInt64, _ reply: OwnReply) {
+  mutating func answered(serial: UInt64, _ reply: OwnReply) {
     guard !isClosed, serial == self.serial, exchange.phase == .answering else { return }
     answer(reply)
     advance()

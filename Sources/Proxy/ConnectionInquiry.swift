@@ -7,14 +7,14 @@ import Primitives
 extension Connection {
   /// Finds what is asked about and the route that it belongs to; its target stands in the worker's buffer then. False when the request was
   /// answered.
-  func findInquiry() -> Bool {
+  mutating func findInquiry() -> Bool {
     let inquiry = self.inquiry ?? Inquiry()
     self.inquiry = inquiry
-    switch inquiry.read(head, limits: snapshot.settings.limits.head, rules: snapshot.rules) {
+    switch inquiry.read(head, limits: snapshot.headLimits, rules: snapshot.rules) {
     case nil:
       break
     case .unclear(let reason):
-      worker.complain(about: "forward_auth", "\(reason) (request \(String(decoding: requestID, as: UTF8.self)))")
+      worker.complain(about: "forward_auth", "\(reason) (request \(requestID.text))")
       record.reason = "\(reason)"
       perform(exchange.refused(status: 400))
       return false
@@ -41,14 +41,14 @@ extension Connection {
   }
 
   /// The same question as for a request of ours, about another. A preflight is no exception here: whether it has a body is not seen.
-  func judge(_ inquiry: Inquiry) {
+  mutating func judge(_ inquiry: Inquiry) {
     decided(
       worker.gatekeeper.decide(
         inquiry.head, target: worker.targetBuffer, pathLength: inquiry.pathLength(of: worker.targetBuffer), requirement, requestContext,
         scratch: &worker.credentials))
   }
 
-  func settle(_ inquiry: Inquiry, _ check: PasswordCheck, matched: Bool) {
+  mutating func settle(_ inquiry: Inquiry, _ check: PasswordCheck, matched: Bool) {
     decided(
       worker.gatekeeper.settle(
         check, matched: matched, of: inquiry.head, target: worker.targetBuffer, pathLength: inquiry.pathLength(of: worker.targetBuffer),
@@ -57,7 +57,7 @@ extension Connection {
 
   /// Says that the other server may let the request pass, and who it is. Both fields are always there, empty where there is no user or no
   /// group: servers copy them, and Caddy 2.6 puts the text of its placeholder where one is missing.
-  func answerInquiry(_ grant: consuming Grant) {
+  mutating func answerInquiry(_ grant: consuming Grant) {
     guard let index = record.route, let inquiry else {
       record.reason = "no route"
       return perform(exchange.refused(status: 403))
@@ -73,7 +73,7 @@ extension Connection {
     }
     let fields: [OwnReply.Field] = [
       .init(snapshot.rules.userField, grant.user?.name ?? []), .init(snapshot.rules.groupsField, grant.user?.joinedGroups ?? []),
-      .init("X-Request-Id", requestID),
+      .init("X-Request-Id", requestID.bytes),
     ]
     answer(OwnReply(200, fields, reason: "asked for by another server"))
   }

@@ -7,7 +7,7 @@ import Primitives
 
 extension Connection {
   /// Makes a user, if the policy lets whoever asks.
-  func register(_ own: OwnRequest) {
+  mutating func register(_ own: OwnRequest) {
     guard let options = snapshot.settings.registration, let rules = snapshot.passwords, let path = snapshot.settings.usersPath else {
       return
     }
@@ -70,7 +70,7 @@ extension Connection {
   }
 
   /// Changes the password of whoever asks, by the one that he has.
-  func changePassword(_ own: OwnRequest) {
+  mutating func changePassword(_ own: OwnRequest) {
     guard let rules = snapshot.passwords, let path = snapshot.settings.usersPath, let user = own.user, user.name == own.name else {
       answer(.problem(403, "This is for the user himself", reason: "not permitted"))
       return
@@ -121,7 +121,7 @@ extension Connection {
   /// Where the answer of this exchange goes, from any thread.
   var answerer: Answerer { Answerer(mailbox: worker.mailbox, connection: token, serial: serial) }
 
-  private func submit(_ work: @escaping HashMaker.Work) {
+  private mutating func submit(_ work: @escaping HashMaker.Work) {
     if !worker.shared.maker.submit(address: client.networkKey, now: worker.now, work) { answer(RegistrationReplies.busy) }
   }
 

@@ -1,4 +1,4 @@
-// How a connection takes requests from its input, has them judged, and ends them: the part of `Connection` that drives the exchange.
+// How a connection takes requests from its input, has them judged and forwarded: the part of `Connection` that drives the exchange.
 
 import Auth
 import HTTP
@@ -10,7 +10,7 @@ extension Connection {
   // MARK: The exchange
 
   /// Takes what can be taken from the input, as far as the exchange allows.
-  func advance() {
+  mutating func advance() {
     var turns = 0
     while !isClosed && closesWhenFlushed == nil {
       switch exchange.phase {
@@ -18,7 +18,7 @@ extension Connection {
         isHeldBack = output.count >= Limits.outHigh
         if input.isEmpty || isHeldBack { return settleDown() }
         if turns == Limits.requestsPerTurn {
-          worker.again(self)
+          worker.again(token)
           return settleDown()
         }
         turns += 1
@@ -42,19 +42,21 @@ extension Connection {
     settleDown()
   }
 
-  func settleDown() {
+  mutating func settleDown() {
     if isClosed { return }
-    worker.markDirty(self)
-    arm()
+    // What is waited for has changed, perhaps: it is looked at when the output has been written.
+    markDirty()
   }
 
   /// False when more bytes are needed.
-  func parseHead() -> Bool {
+  mutating func parseHead() -> Bool {
     let wasStarted = parser.hasStarted
-    if !wasStarted { adoptLatest() }
-    let result = parser.parse(input.span, into: &head)
+    if !wasStarted {
+      adoptLatest()
+      takeMemory()
+    }
+    let result = parser.parse(input, into: &head)
     if !wasStarted && (parser.hasStarted || result != .needMore) {
-      record = ExchangeRecord()
       record.began = worker.now
       record.beganAt = worker.wallNow
     }
@@ -74,37 +76,36 @@ extension Connection {
     return true
   }
 
-  func beginRecord() {
+  mutating func beginRecord() {
     requests += 1
     serial = worker.nextSerial()
     wasChecked = false
     identifyRequest()
   }
 
-  func beginExchange() {
+  mutating func beginExchange() {
     beginRecord()
     body.begin(head.framing)
     let request = Exchange.Request(
       framing: head.framing, method: head.method, version: head.version, isPersistent: head.isPersistent,
       expectsContinue: head.expectsContinue)
-    let mayPersist = requests < snapshot.settings.limits.keepAliveRequests && !isDraining
+    let mayPersist = requests < snapshot.keepAliveRequests && !isDraining
     perform(exchange.began(request, mayPersist: mayPersist))
   }
 
   /// A trusted proxy's identifier is kept, so that one request has one name on its whole way; a stranger's is not, since it would be
   /// written into logs that others read.
-  func identifyRequest() {
+  mutating func identifyRequest() {
     if peer.isTrusted, let i = head.firstIndex(of: .xRequestID) {
-      let value = ASCII.array(head.bytes[head.fields[i].value])
-      if (1...128).contains(value.count) && value.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != 0x22 && $0 != 0x5C }) {
-        requestID = value
+      if let given = RequestIdentifier(given: ASCII.array(head.bytes[head.fields[i].value])) {
+        requestID = given
         return
       }
     }
-    worker.identifiers.write(to: &requestID)
+    requestID = worker.nextIdentifier()
   }
 
-  func perform(_ action: Exchange.Action) {
+  mutating func perform(_ action: Exchange.Action) {
     switch action {
     case .none:
       break
@@ -119,7 +120,7 @@ extension Connection {
       answerRequest()
     case .sendContinue:
       output.append("HTTP/1.1 100 Continue\r\n\r\n")
-      worker.markDirty(self)
+      markDirty()
     case .relayHead(let framing, let closes):
       relayHead(framing, closes: closes)
     case .finish:
@@ -137,7 +138,7 @@ extension Connection {
   // MARK: Judging
 
   /// Finds the route and asks the gatekeeper. Who may not pass learns nothing of routes: 404 comes after authentication.
-  func judge() {
+  mutating func judge() {
     guard findRoute(), endpoint == nil || checkEndpoint() else { return }
     if record.isInquiry, let inquiry { return judge(inquiry) }
     if let index = record.route, snapshot.router.routes[index].passesPreflights,
@@ -161,10 +162,12 @@ extension Connection {
   }
 
   /// Leaves the target, as it will be forwarded, in the worker's buffer. False when the request was refused.
-  func findRoute() -> Bool {
-    client = ClientNetwork.address(of: head, peer, trusted: snapshot.settings.forwarding.trustedProxies)
+  mutating func findRoute() -> Bool {
+    client = ClientNetwork.address(of: head, peer, trusted: snapshot.trustedProxies)
     endpoint = nil
-    switch RequestRouting.find(head, in: snapshot.router, snapshot.endpoints, ticket: snapshot.ticketParameter, target: &worker.targetBuffer) {
+    switch RequestRouting.find(
+      head, in: snapshot.router, snapshot.endpoints, ticket: snapshot.ticketParameter, target: &worker.targetBuffer)
+    {
     case .refused(let reason):
       record.reason = "\(reason)"
       perform(exchange.refused(status: 400))
@@ -190,7 +193,7 @@ extension Connection {
     return true
   }
 
-  func decided(_ decision: consuming Decision) {
+  mutating func decided(_ decision: consuming Decision) {
     switch consume decision {
     case .grant(let grant):
       granted(grant)
@@ -216,27 +219,27 @@ extension Connection {
   }
 
   /// Refuses after `Limits.refusalPause`. Until then the connection takes no other request, and costs nothing but its place.
-  private func refuseLater(_ status: Int) {
+  private mutating func refuseLater(_ status: Int) {
     guard exchange.phase == .judging else { return }
     heldRefusal = (status, worker.now.advanced(by: Limits.refusalPause))
     arm()
   }
 
-  func giveHeldRefusal() {
+  mutating func giveHeldRefusal() {
     guard let held = heldRefusal else { return }
     heldRefusal = nil
     perform(exchange.refused(status: held.status))
   }
 
   /// Nobody is there to be told any more.
-  func abandonCheck() {
+  mutating func abandonCheck() {
     guard let place = pendingCheck else { return }
     pendingCheck = nil
     worker.shared.pool.abandon(place)
   }
 
   /// The pool's answer.
-  func checked(serial: UInt64, _ check: PasswordCheck, _ outcome: CheckOutcome) {
+  mutating func checked(serial: UInt64, _ check: PasswordCheck, _ outcome: CheckOutcome) {
     guard !isClosed, serial == self.serial, exchange.phase == .judging else { return }
     pendingCheck = nil
     switch outcome {
@@ -266,13 +269,13 @@ extension Connection {
     advance()
   }
 
-  func refused(_ refusal: Refusal, status: Int) {
+  mutating func refused(_ refusal: Refusal, status: Int) {
     note(refusal)
     perform(exchange.refused(status: status))
   }
 
   /// For the log, and for the challenge.
-  private func note(_ refusal: Refusal) {
+  private mutating func note(_ refusal: Refusal) {
     if refusal.isGuess { worker.shared.failures.failed(refusal, from: client, at: worker.now) }
     record.reason = "\(refusal.reason.label)"
     if refusal.reason == .notPermitted || refusal.reason == .outOfScope {
@@ -287,10 +290,10 @@ extension Connection {
     sentBearer = refusal.sentBearer
   }
 
-  func granted(_ grant: consuming Grant) {
+  mutating func granted(_ grant: consuming Grant) {
     record.user = grant.user
     record.authentication = worker.now.since(record.began)
-    if snapshot.settings.rehashes, endpoint != .token, endpoint != .forwardAuth, case .password = grant.credential, let user = grant.user {
+    if snapshot.rehashes, endpoint != .token, endpoint != .forwardAuth, case .password = grant.credential, let user = grant.user {
       rehashLater(user, isFresh: wasChecked)
     }
     if let endpoint { return accept(endpoint, grant) }
@@ -299,7 +302,7 @@ extension Connection {
       perform(exchange.refused(status: 404))
       return
     }
-    let route = snapshot.router.routes[index]
+    let route = snapshot.traits[index]
     if head.method == .trace && !route.allowsTrace {
       record.reason = "TRACE is not allowed"
       perform(exchange.refused(status: 405))
@@ -314,16 +317,16 @@ extension Connection {
     forward(grant, route)
   }
 
-  func forward(_ grant: consuming Grant, _ route: Route) {
+  mutating func forward(_ grant: consuming Grant, _ route: RouteTraits) {
     let client = worker.client
-    var methodIsJudged = false
-    if let index = record.route {
+    var methodIsJudged = route.judgesMethod || grant.credential.judgesMethod
+    if let index = record.route, !methodIsJudged {
       methodIsJudged = snapshot.router.judgesMethod(before: index, head, target: worker.targetBuffer, pathLength: targetPathLength)
     }
     let context = Forwarding.Context(
-      rules: snapshot.rules, route: route, peer: peer, localPort: localPort, requestID: requestID, methodIsJudged: methodIsJudged)
-    let request = Forwarding.compose(
-      head, target: worker.targetBuffer, context, grant, storage: client.takeStorage(), dropped: &worker.fieldScratch)
+      rules: snapshot.rules, authorization: route.authorization, peer: peer, localPort: localPort,
+      methodIsJudged: methodIsJudged)
+    let request = worker.compose(head, context, requestID, grant)
     do {
       let started = try client.start(request, at: worker.pool(for: route.upstream, in: snapshot), owner: token)
       started.allowsPipes = true
@@ -334,99 +337,11 @@ extension Connection {
       failed(error)
     }
   }
+}
 
-  // MARK: Answers of our own
-
-  func writeReply(_ status: Int, closes: Bool) {
-    var details = beginReply(status, closes: closes)
-    if let i = head.firstIndex(of: .accept) { details.wantsJSON = Replies.wantsJSON(accept: head.bytes[head.fields[i].value]) }
-    switch status {
-    case 401: details.challenge = challenge
-    case 429: details.retryAfter = retryAfter
-    case 503: details.retryAfter = 5
-    case 405: details.allow = "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH"
-    default: break
-    }
-    sentBearer = false
-    let date = worker.date
-    let identifier = requestID
-    record.bytesOut += UInt64(Replies.write(status, details, date: date.span, requestID: identifier.span, to: &output))
-    worker.markDirty(self)
-  }
-
-  private var challenge: Replies.Challenge {
-    let isSilent = record.route.map { snapshot.router.routes[$0].isSilentForScripts } ?? snapshot.settings.isSilentForScripts
-    if isSilent && ScriptRequest.isOne(head) {
-      return sentBearer ? snapshot.silentInvalidTokenChallenge : snapshot.silentChallenge
-    }
-    return sentBearer ? snapshot.invalidTokenChallenge : snapshot.challenge
-  }
-
-  func beginReply(_ status: Int, closes: Bool) -> Replies.Details {
-    endTransfer()
-    record.status = status
-    repliedAt = worker.now
-    var details = Replies.Details()
-    details.isHead = head.method == .head
-    details.closes = closes
-    details.saysKeepAlive = !closes && head.version == .http10
-    return details
-  }
-
-  // MARK: The end of an exchange
-
-  func end(_ ending: Exchange.Ending) {
-    log(ending)
-    endTransfer()
-    switch ending {
-    case .again:
-      reset()
-    case .linger:
-      closesWhenFlushed = exchange.isRequestComplete && input.isEmpty ? .gone : .linger
-      worker.markDirty(self)
-    case .abort:
-      // What is delimited by length or chunks is recognisably cut short by the mere end; what is delimited by the end needs a reset.
-      if exchange.responseFraming == .untilClose { stream.resetOnClose() }
-      closesWhenFlushed = .abort
-      worker.markDirty(self)
-    case .gone:
-      close()
-    }
-  }
-
-  func log(_ ending: Exchange.Ending) {
-    guard serial != 0 else { return }
-    if ending == .gone && record.status == 0 { record.status = 499 }
-    // Of a request about another, the other is of interest.
-    if record.isInquiry, let inquiry {
-      AccessLogFormat.append(
-        record, head: inquiry.head, peer: peer, requestID: requestID, snapshot: snapshot, duration: worker.now.since(record.began),
-        to: &worker.logLines)
-      serial = 0
-      return
-    }
-    AccessLogFormat.append(
-      record, head: head, peer: peer, requestID: requestID, snapshot: snapshot, duration: worker.now.since(record.began),
-      to: &worker.logLines)
-    serial = 0
-  }
-
-  /// Ready for the next request of the connection.
-  func reset() {
-    exchange = Exchange()
-    heldRefusal = nil
-    own = nil
-    parser.reset()
-    head.reset()
-    record = ExchangeRecord()
-    lastRead = worker.now
-  }
-
-  /// Goes by the configuration of now, in all its parts: limits, users, and whether the peer is trusted. Not in the middle of a head.
-  private func adoptLatest() {
-    guard snapshot !== worker.snapshot else { return }
-    snapshot = worker.snapshot
-    parser = HeadParser(limits: snapshot.settings.limits.head)
-    peer = Peer(peer.address, trusted: snapshot.settings.forwarding.trustedProxies)
+extension HeadParser {
+  /// A span of one field of a struct holds the whole of it, a buffer only itself.
+  fileprivate mutating func parse(_ input: borrowing ByteBuffer, into head: inout RequestHead) -> HeadResult {
+    parse(input.span, into: &head)
   }
 }

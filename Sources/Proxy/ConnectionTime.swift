@@ -7,16 +7,15 @@ import Upstream
 
 extension Connection {
   /// When what we wait for has taken too long, and what it is.
-  var deadline: Instant {
-    let limits = snapshot.settings.limits
+  mutating func deadline() -> Instant {
     if let lingerSince { return lingerSince.advanced(by: Limits.lingerTimeout) }
     // Not as soon as there is output: what is written in this very turn waits for nobody, however long ago the last byte was.
-    if let blockedSince { return blockedSince.advanced(by: limits.sendTimeout) }
+    if let blockedSince { return blockedSince.advanced(by: snapshot.sendTimeout) }
     switch exchange.phase {
     case .idle:
-      if parser.hasStarted { return record.began.advanced(by: limits.headerTimeout) }
+      if parser.hasStarted { return record.began.advanced(by: snapshot.headerTimeout) }
       if let drainingSince { return max(lastRead, drainingSince).advanced(by: Limits.drainGrace) }
-      return lastRead.advanced(by: requests == 0 ? limits.headerTimeout : limits.keepAliveTimeout)
+      return lastRead.advanced(by: requests == 0 ? snapshot.headerTimeout : snapshot.keepAliveTimeout)
     case .judging:
       return heldRefusal?.due ?? .distantFuture
     case .answering, .finished:
@@ -31,7 +30,7 @@ extension Connection {
       guard let transfer else { return .distantFuture }
       if !exchange.isRequestComplete {
         return transfer.uploadRoom > 0
-          ? max(lastRead, lastUpstream).advanced(by: limits.bodyTimeout) : lastUpstream.advanced(by: transfer.idleTimeout)
+          ? max(lastRead, lastUpstream).advanced(by: snapshot.bodyTimeout) : lastUpstream.advanced(by: transfer.idleTimeout)
       }
       if exchange.phase == .relaying { return lastUpstream.advanced(by: transfer.idleTimeout) }
       // libcurl keeps the time of connecting.
@@ -39,21 +38,21 @@ extension Connection {
     }
   }
 
-  func arm() {
-    let wanted = deadline
+  mutating func arm() {
+    let wanted = deadline()
     guard wanted != .distantFuture, wanted < armed ?? .distantFuture else { return }
     armed = wanted
-    worker.schedule(self, at: wanted)
+    worker.schedule(token, at: wanted)
   }
 
-  func timerFired() {
+  mutating func timerFired() {
     guard !isClosed, let due = armed, worker.now >= due else { return }
     armed = nil
-    if worker.now >= deadline { timedOut() }
+    if worker.now >= deadline() { timedOut() }
     arm()
   }
 
-  func timedOut() {
+  mutating func timedOut() {
     if lingerSince != nil || closesWhenFlushed != nil {
       close()
       return

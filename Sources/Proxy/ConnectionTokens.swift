@@ -7,7 +7,7 @@ import Primitives
 
 extension Connection {
   /// Gives out a token to whoever has just given his password, or, within `renew_within` of that, to whoever has a token.
-  func giveToken(_ own: OwnRequest) {
+  mutating func giveToken(_ own: OwnRequest) {
     guard let tokens = worker.gatekeeper.tokens, let user = own.user else {
       answer(.problem(404, "There is nothing here"))
       return
@@ -65,7 +65,7 @@ extension Connection {
   }
 
   /// Takes back the token that came as the credential.
-  func takeTokenBack(_ own: OwnRequest) {
+  mutating func takeTokenBack(_ own: OwnRequest) {
     guard let tokens = worker.gatekeeper.tokens else {
       answer(.problem(404, "There is nothing here"))
       return
@@ -86,8 +86,8 @@ extension Connection {
 
   /// A token speaks for the hash that its user has: one that is due to be replaced is replaced before the token is made, or the token would end
   /// with it. True when the answer has to wait for that.
-  private func rehashFirst(_ own: OwnRequest, _ user: User) -> Bool {
-    guard snapshot.settings.rehashes, let path = snapshot.settings.usersPath, user.isHashWeaker(than: .standard),
+  private mutating func rehashFirst(_ own: OwnRequest, _ user: User) -> Bool {
+    guard snapshot.rehashes, let path = snapshot.settings.usersPath, user.isHashWeaker(than: .standard),
       let i = head.authorization,
       let password = PresentedPassword.read(head.bytes[head.fields[i].value])
     else { return false }
@@ -101,7 +101,7 @@ extension Connection {
   }
 
   /// What had to be done first is done, or could not be. Then the password that was checked is not that of a hash which came otherwise.
-  func goOn(serial: UInt64, isDone: Bool) {
+  mutating func goOn(serial: UInt64, isDone: Bool) {
     guard !isClosed, serial == self.serial, exchange.phase == .answering, let own, let user = own.user else { return }
     own.isRehashed = true
     let name = user.name
@@ -116,7 +116,7 @@ extension Connection {
   }
 
   /// A login by password with a hash that is weaker than new ones are: the password is at hand, so it gets a better one. Nobody waits for it.
-  func rehashLater(_ user: User, isFresh: Bool) {
+  mutating func rehashLater(_ user: User, isFresh: Bool) {
     guard let path = snapshot.settings.usersPath, isFresh || !user.hasCostlyHash, user.isHashWeaker(than: .standard),
       let i = head.authorization, let password = PresentedPassword.read(head.bytes[head.fields[i].value])
     else { return }

@@ -9,10 +9,10 @@ extension Connection {
   // MARK: The request's body
 
   /// Decodes what the input holds of the body, and hands it to the transfer, keeps it for an answer of our own, or drops it.
-  func takeBody() {
+  mutating func takeBody() {
     while !isClosed && !exchange.isRequestComplete && !input.isEmpty {
       if let transfer, transfer.uploadRoom == 0 { break }
-      let piece = body.next(input.span)
+      let piece = body.next(input)
       switch piece {
       case .needMore(let consumed):
         input.consume(consumed)
@@ -41,7 +41,7 @@ extension Connection {
     if let transfer { worker.client.resume(transfer) }
   }
 
-  func completeRequest() {
+  mutating func completeRequest() {
     if let transfer {
       let trailers = body.trailers
       for field in trailers.fields where !snapshot.rules.isOurs(trailers.bytes[field.name]) {
@@ -54,7 +54,7 @@ extension Connection {
   }
 
   /// Moves body bytes on without reading them, where the transfer offers a pipe for it. False: they are to be read.
-  func pipeBody() -> Bool {
+  mutating func pipeBody() -> Bool {
     guard exchange.phase == .waiting || exchange.phase == .relaying, input.isEmpty, !exchange.isRequestComplete, let transfer,
       let left = body.bytesLeft, left > 0, let pipe = transfer.pipeForUpload(left: left)
     else { return false }
@@ -84,7 +84,7 @@ extension Connection {
   }
 
   /// Writes to the client what stands in the transfer's pipe. Answers what became of it; nil when there is none.
-  func drainPipe(_ transfer: Transfer) -> IOResult? {
+  mutating func drainPipe(_ transfer: Transfer) -> IOResult? {
     guard exchange.phase == .relaying, transfer.body.isEmpty, let pipe = transfer.pipe, !pipe.isEmpty else { return nil }
     let result = pipe.drain(to: stream.descriptor)
     if case .bytes(let n) = result { record.bytesOut += UInt64(n) }
@@ -94,8 +94,8 @@ extension Connection {
   // MARK: The upstream
 
   /// Something happened to our transfer.
-  func transferReady() {
-    guard !isClosed, let transfer else { return }
+  mutating func transferReady(_ ready: Transfer) {
+    guard !isClosed, let transfer, transfer === ready else { return }
     lastUpstream = worker.now
     if transfer.wantsBody { perform(exchange.upstreamWantsBody()) }
     relayInterim(transfer)
@@ -113,13 +113,13 @@ extension Connection {
   }
 
   /// RFC 9110 section 15.2: interim responses go to a client of HTTP/1.1, and to no other.
-  func relayInterim(_ transfer: Transfer) {
+  mutating func relayInterim(_ transfer: Transfer) {
     guard !transfer.interim.isEmpty else { return }
     if exchange.phase == .waiting && head.version == .http11 && output.count < Limits.interimBytes { output.append(transfer.interim.span) }
     transfer.interim.removeAll()
   }
 
-  func relayHead(_ framing: ResponseFraming, closes: Bool) {
+  mutating func relayHead(_ framing: ResponseFraming, closes: Bool) {
     guard let transfer else { return }
     record.status = transfer.head.status
     ResponseWriter.relay(transfer.head, framing: framing, scratch: &worker.fieldScratch, to: &output)
@@ -128,7 +128,7 @@ extension Connection {
   }
 
   /// Moves the response's body on, as far as the client keeps up, and notices the response's end.
-  func pump() {
+  mutating func pump() {
     guard let transfer, exchange.phase == .relaying || exchange.phase == .waiting else { return }
     if exchange.phase == .relaying { moveBody(transfer) }
     switch transfer.outcome {
@@ -142,7 +142,7 @@ extension Connection {
     }
   }
 
-  func moveBody(_ transfer: Transfer) {
+  mutating func moveBody(_ transfer: Transfer) {
     guard !transfer.body.isEmpty else { return }
     guard exchange.responseHasBody else {
       transfer.body.removeAll()
@@ -163,9 +163,9 @@ extension Connection {
     transfer.body.removeAll()
   }
 
-  func failed(_ failure: UpstreamFailure) {
+  mutating func failed(_ failure: UpstreamFailure) {
     record.reason = failure.reason
-    worker.complain(about: upstreamName, "\(failure.reason) (request \(String(decoding: requestID, as: UTF8.self)))")
+    worker.complain(about: upstreamName, "\(failure.reason) (request \(requestID.text))")
     if exchange.phase == .relaying { record.isAborted = true }
     perform(exchange.upstreamFailed(status: failure.status))
   }
@@ -175,12 +175,14 @@ extension Connection {
     return snapshot.settings.upstreams[snapshot.router.routes[index].upstream].name
   }
 
-  func endTransfer() {
+  mutating func endTransfer() {
     guard let ended = transfer else { return }
     transfer = nil
-    if let sent = ended.sentAt { record.upstreamConnect = sent.since(ended.startedAt) }
-    if let first = ended.firstByteAt { record.upstreamFirstByte = first.since(ended.startedAt) }
-    if ended.sentAt != nil { record.isReusedConnection = ended.isReusedConnection }
+    if snapshot.logsRequests {
+      if let sent = ended.sentAt { record.upstreamConnect = sent.since(ended.startedAt) }
+      if let first = ended.firstByteAt { record.upstreamFirstByte = first.since(ended.startedAt) }
+      if ended.sentAt != nil { record.isReusedConnection = ended.isReusedConnection }
+    }
     worker.client.end(ended)
   }
 }

@@ -73,33 +73,40 @@ final class ForwardingRules: Sendable {
 }
 
 /// Who is at the other end of the connection, in the forms in which it is written again and again.
-struct Peer {
+final class Peer: Sendable {
   let address: SocketAddress
-  /// As in X-Forwarded-For.
-  let text: [UInt8]
   let isTrusted: Bool
+  // As in X-Forwarded-For. In place: an IPv6 address has 39 bytes at most, and a client's Unix socket no path.
+  private let text: InlineArray<40, UInt8>
+  private let length: Int
 
   init(_ address: SocketAddress, trusted: [Network]) {
     self.address = address
     var buffer = ByteBuffer()
-    address.appendHost(to: &buffer)
-    text = buffer.array()
+    if address.isUnix { buffer.append("unix:") } else { address.appendHost(to: &buffer) }
+    length = min(buffer.count, 40)
+    var text = InlineArray<40, UInt8>(repeating: 0)
+    for i in 0..<length { text[i] = buffer[i] }
+    self.text = text
     isTrusted = trusted.contains { $0.contains(address) }
   }
+
+  func append(to out: inout ByteBuffer) { out.append(text.span.extracting(0..<length)) }
+
+  func append(to request: inout UpstreamRequest) { request.append(text.span.extracting(0..<length)) }
 }
 
 enum Forwarding {
   /// What surrounds a request.
-  struct Context {
+  struct Context: ~Copyable {
     let rules: ForwardingRules
-    let route: Route
+    /// The route's.
+    let authorization: Route.AuthorizationPolicy
     let peer: Peer
     /// The port that the client connected to.
     let localPort: UInt16
-    /// 32 hexadecimal digits.
-    let requestID: [UInt8]
-    /// Whether by another method the request would have been another route's.
-    var methodIsJudged = false
+    /// Whether by another method the request would have been another route's, or refused.
+    let methodIsJudged: Bool
   }
 
   /// Composes the upstream's request in product order: hop-by-hop fields go first, then every identity field, then ours are added.
@@ -108,12 +115,11 @@ enum Forwarding {
   ///   - target: the canonical path and query, as judged.
   ///   - dropped: scratch for the hop-by-hop set, reused.
   static func compose(
-    _ head: borrowing RequestHead, target: borrowing ByteBuffer, _ context: borrowing Context, _ grant: consuming Grant,
-    storage: RequestStorage,
-    dropped: inout FieldSet
+    _ head: borrowing RequestHead, target: borrowing ByteBuffer, _ context: borrowing Context, requestID: borrowing RequestIdentifier,
+    _ grant: consuming Grant, storage: RequestStorage, dropped: inout FieldSet
   ) -> UpstreamRequest {
     let user = grant.user
-    let methodIsJudged = context.methodIsJudged || !context.route.methods.isEmpty || grant.credential.judgesMethod
+    let methodIsJudged = context.methodIsJudged || grant.credential.judgesMethod
     var request = UpstreamRequest(
       grant, storage: storage, method: head.bytes[head.methodRange], target: target.span, framing: head.framing,
       isHead: head.method == .head,
@@ -128,7 +134,7 @@ enum Forwarding {
         // Host stands first; the length is set again from what is sent; the expectation was ours to meet; the identifier follows.
         continue
       case .authorization:
-        guard case .pass = context.route.authorization else { continue }
+        guard case .pass = context.authorization else { continue }
         if !authenticatesRequest(head.bytes[field.value]) { request.isolate() }
       case .accept:
         request.sawAccept()
@@ -144,8 +150,8 @@ enum Forwarding {
       request.add(name, head.bytes[field.value])
     }
     // Content-Length 0 is said by us; any other length by the engine that sends the body.
-    if case .length(0) = head.framing { request.add("Content-Length", zero.span) }
-    if case .replace(let value) = context.route.authorization {
+    if case .length(0) = head.framing { request.add(line: "Content-Length: 0") }
+    if case .replace(let value) = context.authorization {
       request.add("Authorization", value.span)
       if !authenticatesRequest(value.span) { request.isolate() }
     }
@@ -156,8 +162,8 @@ enum Forwarding {
       if !groups.isEmpty { request.add(groupsField.span, groups.span) }
     }
     addOrigin(head, context, to: &request)
-    request.add("X-Request-Id", context.requestID.span)
-    request.add("Via", head.version == .http11 ? via11.span : via10.span)
+    requestID.add(to: &request)
+    request.add(line: head.version == .http11 ? "Via: 1.1 gatehouse" : "Via: 1.0 gatehouse")
     request.seal()
     return request
   }
@@ -170,22 +176,17 @@ enum Forwarding {
       || ASCII.equals(scheme, ignoringCaseOf: "digest")
   }
 
-  private static let zero = Array("0".utf8)
-  private static let via11 = Array("1.1 gatehouse".utf8)
-  private static let via10 = Array("1.0 gatehouse".utf8)
-  private static let http = Array("http".utf8)
-
   /// X-Forwarded-For, -Proto, -Host, -Port and, on request, Forwarded (RFC 7239): set anew, or continued when the peer is a trusted proxy.
   private static func addOrigin(_ head: borrowing RequestHead, _ context: borrowing Context, to request: inout UpstreamRequest) {
     let trusted = context.peer.isTrusted
     request.begin("X-Forwarded-For")
     if trusted { appendValues(of: .xForwardedFor, head, to: &request) }
     if !request.isValueEmpty { request.append(", ") }
-    if context.peer.address.isUnix { request.append("unix:") } else { request.append(context.peer.text.span) }
+    context.peer.append(to: &request)
     request.end()
 
     let proto = trusted ? value(of: .xForwardedProto, head) : nil
-    if let proto { request.add("X-Forwarded-Proto", head.bytes[proto]) } else { request.add("X-Forwarded-Proto", http.span) }
+    if let proto { request.add("X-Forwarded-Proto", head.bytes[proto]) } else { request.add(line: "X-Forwarded-Proto: http") }
 
     let host = (trusted ? value(of: .xForwardedHost, head) : nil) ?? head.host
     if !host.isEmpty { request.add("X-Forwarded-Host", head.bytes[host]) }
@@ -212,13 +213,13 @@ enum Forwarding {
     switch context.peer.address {
     case .ipv6:
       request.append("for=\"[")
-      request.append(context.peer.text.span)
+      context.peer.append(to: &request)
       request.append("]\"")
     case .unix:
       request.append("for=unknown")
     default:
       request.append("for=")
-      request.append(context.peer.text.span)
+      context.peer.append(to: &request)
     }
     if !head.host.isEmpty {
       request.append(";host=\"")

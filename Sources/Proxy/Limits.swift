@@ -54,6 +54,9 @@ public struct Limits: Equatable, Sendable {
   static let shedAtOnce = 64
   /// Bytes of a client's value that go into a log line; the rest is cut off, so that a line costs no more than it tells.
   static let loggedBytes = 2048
+  /// Bytes of a head or an output buffer beyond which its memory is not kept for another request, and how many of either one worker keeps.
+  static let keptBuffer = 4 << 10
+  static let keptBuffers = 256
   /// How long an idle connection may still bring a request after draining began.
   public static let drainGrace = Interval.seconds(1)
   /// Pipelined requests answered in one turn before others have theirs.

@@ -51,7 +51,7 @@ enum Replies {
   ///   - requestID: named in the body of a 5xx, so that a user can quote it to the operator.
   /// - Returns: the bytes of the body that were written.
   @discardableResult
-  static func write(_ status: Int, _ details: Details, date: Span<UInt8>, requestID: Span<UInt8>, to out: inout ByteBuffer) -> Int {
+  static func write(_ status: Int, _ details: Details, date: Span<UInt8>, requestID: RequestIdentifier, to out: inout ByteBuffer) -> Int {
     var body = ByteBuffer(capacity: 160)
     if details.wantsJSON {
       writeProblem(status, requestID, to: &body)
@@ -59,7 +59,7 @@ enum Replies {
       body.append(sentence(status))
       if status >= 500 {
         body.append(" (request ")
-        body.append(requestID)
+        requestID.append(to: &body)
         body.append(")")
       }
     }
@@ -103,7 +103,7 @@ enum Replies {
     return false
   }
 
-  private static func writeProblem(_ status: Int, _ requestID: Span<UInt8>, to body: inout ByteBuffer) {
+  private static func writeProblem(_ status: Int, _ requestID: RequestIdentifier, to body: inout ByteBuffer) {
     body.append("{\"type\":\"about:blank\",\"title\":\"")
     body.append(StandardStatus.phrase(status))
     body.append("\",\"status\":")
@@ -113,7 +113,7 @@ enum Replies {
     body.append("\"")
     if status >= 500 {
       body.append(",\"request\":\"")
-      body.append(requestID)
+      requestID.append(to: &body)
       body.append("\"")
     }
     body.append("}")

@@ -42,9 +42,9 @@ struct RequestBodyReader {
   }
 
   /// What stands next in `input`, in the decoder's terms. Not to be asked when the body is complete.
-  mutating func next(_ input: Span<UInt8>) -> ChunkEvent {
+  mutating func next(_ input: borrowing ByteBuffer) -> ChunkEvent {
     if isChunked {
-      let event = decoder.next(input)
+      let event = decoder.next(input.span)
       if case .end = event { isComplete = true }
       return event
     }

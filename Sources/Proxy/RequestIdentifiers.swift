@@ -2,6 +2,41 @@
 
 import Glibc
 import Primitives
+import Upstream
+
+/// What one request is called, on its whole way: in logs, in answers that are to be quoted, and to the service behind.
+struct RequestIdentifier {
+  /// Of ours: lower-case hexadecimal. In place, so that naming a request takes no memory.
+  private var digits: InlineArray<32, UInt8>
+  /// Of a trusted proxy: 1 to 128 printable bytes. Empty for one of ours.
+  private var given: [UInt8] = []
+
+  /// Of no request.
+  init() { digits = .init(repeating: 0x30) }
+
+  /// 128 bits in hexadecimal.
+  init(_ high: UInt64, _ low: UInt64) { digits = Hexadecimal.digits(high, low) }
+
+  /// What a proxy called it; nil for what can't stand in a log line as it is.
+  init?(given: [UInt8]) {
+    guard (1...128).contains(given.count), given.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != 0x22 && $0 != 0x5C }) else { return nil }
+    digits = .init(repeating: 0x30)
+    self.given = given
+  }
+
+  func append(to out: inout ByteBuffer) {
+    if given.isEmpty { out.append(digits.span) } else { out.append(given.span) }
+  }
+
+  func add(to request: inout UpstreamRequest) {
+    if given.isEmpty { request.add("X-Request-Id", digits.span) } else { request.add("X-Request-Id", given.span) }
+  }
+
+  /// A copy. Not for each request.
+  var bytes: [UInt8] { given.isEmpty ? ASCII.array(digits.span) : given }
+
+  var text: String { String(decoding: bytes, as: UTF8.self) }
+}
 
 /// A worker's own source of identifiers: xoshiro256++ seeded by the kernel. Not for secrets.
 struct RequestIdentifiers {
@@ -12,17 +47,10 @@ struct RequestIdentifiers {
     state = (generator.next(), generator.next(), generator.next(), generator.next() | 1)
   }
 
-  /// Writes 32 lower-case hexadecimal digits over what `identifier` held.
-  mutating func write(to identifier: inout [UInt8]) {
-    identifier.removeAll(keepingCapacity: true)
-    for _ in 0..<2 {
-      let word = next()
-      var shift: UInt64 = 64
-      while shift > 0 {
-        shift -= 4
-        identifier.append(ASCII.lowerHexDigit(UInt8(truncatingIfNeeded: word >> shift) & 15))
-      }
-    }
+  /// 128 bits that no other request has.
+  mutating func make() -> RequestIdentifier {
+    let high = next()
+    return RequestIdentifier(high, next())
   }
 
   private mutating func next() -> UInt64 {

@@ -4,6 +4,7 @@
 // more. Workers hold the gatekeeper of now beside it, and only while a request is judged is it looked at.
 
 import Auth
+import HTTP
 import Net
 import Primitives
 import Upstream
@@ -12,6 +13,19 @@ import Upstream
 final class Snapshot: Sendable {
   let settings: Settings
   let router: Router
+  /// By index of the router's routes.
+  let traits: [RouteTraits]
+  /// Whether there is a log to write lines for.
+  let logsRequests: Bool
+  // Of the settings' limits, beside them: reading one field of so large a struct may copy half of it.
+  let headLimits: HeadLimits
+  let headerTimeout: Interval
+  let keepAliveTimeout: Interval
+  let sendTimeout: Interval
+  let bodyTimeout: Interval
+  let keepAliveRequests: Int
+  let trustedProxies: [Network]
+  let rehashes: Bool
   let endpoints: Endpoints
   /// What is asked of passwords that are set over HTTP.
   let passwords: PasswordRules?
@@ -30,6 +44,16 @@ final class Snapshot: Sendable {
     self.settings = settings
     self.passwords = passwords
     router = Router(settings.routes)
+    traits = router.routes.map { RouteTraits($0) }
+    logsRequests = settings.accessLog.target != .off
+    headLimits = settings.limits.head
+    headerTimeout = settings.limits.headerTimeout
+    keepAliveTimeout = settings.limits.keepAliveTimeout
+    sendTimeout = settings.limits.sendTimeout
+    bodyTimeout = settings.limits.bodyTimeout
+    keepAliveRequests = settings.limits.keepAliveRequests
+    trustedProxies = settings.forwarding.trustedProxies
+    rehashes = settings.rehashes
     endpoints = Endpoints(settings)
     let ticketParameter = settings.tokens?.ticketParameter ?? []
     self.ticketParameter = ticketParameter
@@ -38,6 +62,25 @@ final class Snapshot: Sendable {
     logTexts = router.routes.map { AccessLogFormat.RouteTexts(route: $0.label, upstream: settings.upstreams[$0.upstream].name) }
     (challenge, invalidTokenChallenge) = Replies.renderChallenges(realm: settings.gatekeeper.realm, offersBearer: true)
     (silentChallenge, silentInvalidTokenChallenge) = Replies.renderSilentChallenges(realm: settings.gatekeeper.realm)
+  }
+}
+
+/// What every forwarded request asks of its route. A class, so that asking copies nothing: a `Route` has ten references to be counted.
+final class RouteTraits: Sendable {
+  /// Index into `Settings.upstreams`.
+  let upstream: Int
+  let bodyLimit: UInt64?
+  let allowsTrace: Bool
+  let authorization: Route.AuthorizationPolicy
+  /// Whether the route is for some methods only.
+  let judgesMethod: Bool
+
+  init(_ route: Route) {
+    upstream = route.upstream
+    bodyLimit = route.bodyLimit
+    allowsTrace = route.allowsTrace
+    authorization = route.authorization
+    judgesMethod = !route.methods.isEmpty
   }
 }
 

@@ -59,7 +59,7 @@ final class Worker {
   let client: UpstreamClient
   private(set) var pools: [UpstreamPool] = []
   private var listeners: [OpenListener] = []
-  private var connections = SlotMap<Connection>()
+  private var connections = SlotMap<ConnectionBox>()
   private var timers = TimerQueue()
   /// The clocks of this turn of the loop.
   private(set) var now = Instant.now()
@@ -67,18 +67,21 @@ final class Worker {
   /// Now as IMF-fixdate.
   private(set) var date: [UInt8] = []
   private var dateSecond: Int64 = -1
-  private var dirty: [Connection] = []
-  private var pending: [Connection] = []
+  private var dirty = PlainList<SlotToken>()
+  private var pending = PlainList<SlotToken>()
   private var readyTransfers: [Transfer] = []
   private var messages: [WorkerMessage] = []
   /// Lent to whichever connection reads: an idle connection holds no read buffer.
   var readBuffer = ByteBuffer(capacity: Limits.readChunk)
+  var spareHeads = Spares<RequestHead>(limit: Limits.keptBuffers)
+  var spareOutputs = Spares<ByteBuffer>(limit: Limits.keptBuffers)
   /// The canonical target of the request being composed.
   var targetBuffer = ByteBuffer(capacity: 1024)
   var fieldScratch = FieldSet()
   /// Decoded credentials of the request being judged: wiped after each.
   var credentials = Secret(capacity: 256)
   var logLines = ByteBuffer(capacity: 16 << 10)
+  var logTimes = LogTimes()
   private var isAcceptPaused = false
   private var exhaustionLoggedAt: Instant?
   private(set) var drainDeadline: Instant?
@@ -120,20 +123,24 @@ final class Worker {
 
   /// Serves until it is told to drain and has drained.
   func run() {
-    while true {
-      let count = poller.wait(until: sleepLimit(), now: now)
-      tick()
-      client.hasLooked = count < poller.capacity
-      // Upstreams first: what arrives on an idle connection condemns it, and must be seen before a request is put on that connection.
-      for i in 0..<count where poller.event(i).token.kind == Kind.upstream { act(poller.event(i).token, poller.event(i).readiness) }
-      for i in 0..<count where poller.event(i).token.kind != Kind.upstream { act(poller.event(i).token, poller.event(i).readiness) }
-      while let token = timers.popExpired(now) { expired(token) }
-      settle()
-      counters.set(connections: connections.count, requests: serials)
-      if let deadline = drainDeadline, connections.count == 0 || now >= deadline { break }
-    }
-    for connection in connections.all() { connection.abandon() }
+    while turn() {}
+    for box in connections.all() { box.connection.abandon() }
     settle()
+  }
+
+  /// Sleeps until something is to be done, and does it. False when the worker has drained.
+  func turn() -> Bool {
+    let count = poller.wait(until: sleepLimit(), now: now)
+    tick()
+    client.hasLooked = count < poller.capacity
+    // Upstreams first: what arrives on an idle connection condemns it, and must be seen before a request is put on that connection.
+    for i in 0..<count where poller.event(i).token.kind == Kind.upstream { act(poller.event(i).token, poller.event(i).readiness) }
+    for i in 0..<count where poller.event(i).token.kind != Kind.upstream { act(poller.event(i).token, poller.event(i).readiness) }
+    while let token = timers.popExpired(now) { expired(token) }
+    settle()
+    counters.set(connections: connections.count, requests: serials)
+    if let deadline = drainDeadline, connections.count == 0 || now >= deadline { return false }
+    return true
   }
 
   /// Nothing to do: until the next deadline. Something left over: not at all.
@@ -159,7 +166,7 @@ final class Worker {
   private func act(_ token: EventToken, _ readiness: Readiness) {
     switch token.kind {
     case Kind.connection:
-      connections[token.slot]?.ready(readiness)
+      connections[token.slot]?.connection.ready(readiness)
     case Kind.upstream:
       client.ready(token, readiness, poller: poller)
     case Kind.listener:
@@ -175,13 +182,13 @@ final class Worker {
 
   /// Lets transfers and connections act on each other until all is quiet, then writes what is to be written.
   private func settle() {
-    for connection in takePending() { connection.advance() }
+    advancePending()
     var rounds = 0
     repeat {
       client.run(poller: poller)
       client.takeReady(into: &readyTransfers)
       for transfer in readyTransfers {
-        if let connection = connections[transfer.owner], connection.owns(transfer) { connection.transferReady() }
+        connections[transfer.owner]?.connection.transferReady(transfer)
       }
       readyTransfers.removeAll(keepingCapacity: true)
       flush()
@@ -198,35 +205,39 @@ final class Worker {
     var i = 0
     // Flushing may make a connection dirty again (its next pipelined answer); it then has its turn at the end of the list.
     while i < dirty.count && i < 4096 {
-      dirty[i].flush()
+      if let box = connections[dirty[i]] { box.connection.flush() }
       i += 1
     }
     dirty.removeFirst(i)
   }
 
-  private func takePending() -> [Connection] {
-    if pending.isEmpty { return [] }
-    let taken = pending
-    pending = []
-    return taken
+  private func advancePending() {
+    if pending.isEmpty { return }
+    var taken = PlainList<SlotToken>()
+    swap(&taken, &pending)
+    for i in 0..<taken.count {
+      if let box = connections[taken[i]] { box.connection.advance() }
+    }
   }
+
+  /// For tests.
+  var boxes: [ConnectionBox] { connections.all() }
+  var timerCount: Int { timers.count }
 
   // MARK: For connections
 
-  /// Writes the connection's output before the loop sleeps.
-  func markDirty(_ connection: Connection) {
-    if connection.isDirty { return }
-    connection.isDirty = true
-    dirty.append(connection)
+  /// Has the connection flushed before the loop sleeps. Once a connection until then.
+  func markDirty(_ token: SlotToken) {
+    dirty.append(token)
   }
 
   /// Gives the connection another turn after others had theirs.
-  func again(_ connection: Connection) {
-    pending.append(connection)
+  func again(_ token: SlotToken) {
+    pending.append(token)
   }
 
-  func schedule(_ connection: Connection, at instant: Instant) {
-    timers.schedule(EventToken(kind: Kind.connection, slot: connection.token), at: instant)
+  func schedule(_ token: SlotToken, at instant: Instant) {
+    timers.schedule(EventToken(kind: Kind.connection, slot: token), at: instant)
   }
 
   /// The handles of an upstream of `other`, which is the snapshot that an exchange began with.
@@ -253,14 +264,14 @@ final class Worker {
   }
 
   /// The connection is closed: its slot is free for another.
-  func remove(_ connection: Connection) {
-    connections.remove(connection.token)
+  func remove(_ token: SlotToken) {
+    connections.remove(token)
     if isAcceptPaused && drainDeadline == nil && connections.count < connectionLimit { resumeAccepting() }
   }
 
   private func expired(_ token: EventToken) {
     switch token.kind {
-    case Kind.connection: connections[token.slot]?.timerFired()
+    case Kind.connection: connections[token.slot]?.connection.timerFired()
     case Kind.acceptPause: if isAcceptPaused { resumeAccepting() }
     default: break
     }
@@ -295,21 +306,23 @@ final class Worker {
   /// A full house: those who have been idle longest make room, so that nobody keeps others out by holding connections. Several at once, since
   /// finding them means looking at all. False when nobody is idle.
   private func shedIdle() -> Bool {
-    let idle = connections.all().filter { $0.isIdle(since: now) }.sorted { $0.lastRead < $1.lastRead }
-    for connection in idle.prefix(Limits.shedAtOnce) { connection.abandon() }
+    let idle = connections.all().filter { $0.connection.isIdle(since: now) }.sorted { $0.connection.lastRead < $1.connection.lastRead }
+    for box in idle.prefix(Limits.shedAtOnce) { box.connection.abandon() }
     return !idle.isEmpty
   }
 
   private func add(_ socket: consuming FileDescriptor, _ address: SocketAddress, port: UInt16) {
     let descriptor = socket.release()
-    let peer = Peer(address, trusted: snapshot.settings.forwarding.trustedProxies)
-    let connection = connections.insert { Connection($0, worker: self, socket: descriptor, peer: peer, localPort: port) }
+    let peer = Peer(address, trusted: snapshot.trustedProxies)
+    let token = connections.nextToken
+    let box = ConnectionBox(Connection(token, worker: self, socket: descriptor, peer: peer, localPort: port))
+    connections.insert { _ in box }
     do {
-      try poller.add(descriptor, connection.interest, EventToken(kind: Kind.connection, slot: connection.token))
-      connection.begin()
+      try poller.add(descriptor, box.connection.interest, EventToken(kind: Kind.connection, slot: token))
+      box.connection.begin()
     } catch {
       shared.errors.warning("a connection can't be watched: \(error)")
-      connections.remove(connection.token)
+      connections.remove(token)
     }
   }
 
@@ -354,11 +367,11 @@ final class Worker {
   private func received(_ message: WorkerMessage) {
     switch message {
     case .checked(let slot, let serial, let check, let outcome):
-      connections[slot]?.checked(serial: serial, check, outcome)
+      connections[slot]?.connection.checked(serial: serial, check, outcome)
     case .answered(let slot, let serial, let reply):
-      connections[slot]?.answered(serial: serial, reply)
+      connections[slot]?.connection.answered(serial: serial, reply)
     case .goOn(let slot, let serial, let isDone):
-      connections[slot]?.goOn(serial: serial, isDone: isDone)
+      connections[slot]?.connection.goOn(serial: serial, isDone: isDone)
     case .adopt(let fresh, let gatekeeper):
       self.gatekeeper = gatekeeper
       if fresh !== snapshot { adopt(fresh) }
@@ -388,6 +401,6 @@ final class Worker {
     }
     listeners.removeAll()
     drainDeadline = deadline
-    for connection in connections.all() { connection.drain() }
+    for box in connections.all() { box.connection.drain() }
   }
 }

@@ -97,6 +97,12 @@ public struct UpstreamRequest: ~Copyable {
     end()
   }
 
+  /// Adds a field whose name and value we write ourselves: `Name: value`.
+  public mutating func add(line: StaticString) {
+    texts.append(line)
+    texts.append("\r\n")
+  }
+
   /// Begins a field whose value is written in pieces: `append` each, then `end`.
   public mutating func begin(_ name: StaticString) {
     texts.append(name)

@@ -26,9 +26,11 @@ import Upstream
     target: AccessLogOptions.Target = .standardOutput
   ) throws -> [UInt8] {
     var out = ByteBuffer()
+    var times = LogTimes()
     AccessLogFormat.append(
-      record, head: head, peer: Peer(address, trusted: []), requestID: bytes("00ff"), snapshot: try snapshot(format, target),
-      duration: 12_345_678, to: &out)
+      record, head: head, peer: Peer(address, trusted: []), requestID: try #require(RequestIdentifier(given: bytes("00ff"))),
+      snapshot: try snapshot(format, target),
+      duration: 12_345_678, times: &times, to: &out)
     return out.array()
   }
 
@@ -208,11 +210,29 @@ import Upstream
   ])
   func datesAreWrittenInBothForms(_ microseconds: Int64, _ common: String, _ iso: String) {
     var out = ByteBuffer()
-    AccessLogFormat.appendCommonDate(Timestamp(microseconds: microseconds), to: &out)
+    var times = LogTimes()
+    times.appendCommon(Timestamp(microseconds: microseconds), to: &out)
     #expect(text(out.span) == common)
     out.removeAll()
-    AccessLogFormat.appendISODate(Timestamp(microseconds: microseconds), to: &out)
+    times.appendInternet(Timestamp(microseconds: microseconds), to: &out)
     #expect(text(out.span) == iso)
+  }
+
+  @Test func aTimeAfterAnotherIsItsOwn() {
+    var times = LogTimes()
+    for (microseconds, wanted) in [
+      (1_000, "1970-01-01T00:00:00.001Z"), (999_000, "1970-01-01T00:00:00.999Z"), (1_000_000, "1970-01-01T00:00:01.000Z"),
+      (999_999, "1970-01-01T00:00:00.999Z"), (-1, "1970-01-01T00:00:00.999Z"), (2_000_000, "1970-01-01T00:00:02.000Z"),
+    ] as [(Int64, String)] {
+      let time = Timestamp(microseconds: microseconds)
+      var out = ByteBuffer()
+      var common = ByteBuffer()
+      times.appendInternet(time, to: &out)
+      times.appendCommon(time, to: &common)
+      #expect(text(out.span) == wanted)
+      let second = wanted.utf8.dropFirst(17).prefix(2)
+      #expect(text(common.span) == "01/Jan/1970:00:00:\(String(decoding: Array(second), as: UTF8.self)) +0000")
+    }
   }
 
   private static func holdsC1(_ line: [UInt8]) -> Bool {

@@ -58,16 +58,18 @@ struct Composed: Equatable {
     var rule = route("/")
     rule.methods = scene.methods
     rule.authorization = scene.authorization
+    let traits = RouteTraits(rule)
     let peer = Peer(try SocketAddress(parsing: scene.address), trusted: options.trustedProxies)
     let context = Forwarding.Context(
-      rules: ForwardingRules(options), route: rule, peer: peer, localPort: scene.port, requestID: bytes("0123456789abcdef0123456789abcdef"),
-      methodIsJudged: scene.methodIsJudged)
+      rules: ForwardingRules(options), authorization: traits.authorization, peer: peer, localPort: scene.port,
+      methodIsJudged: scene.methodIsJudged || traits.judgesMethod)
     var buffer = ByteBuffer()
     buffer.append(utf8: target)
     var dropped = FieldSet()
     let grant = if let scope = scene.scope { try grant(scope: scope) } else { try People.grant(scene.user) }
     let request = Forwarding.compose(
-      head, target: buffer, context, grant, storage: RequestStorage(), dropped: &dropped)
+      head, target: buffer, context, requestID: RequestIdentifier(0x0123_4567_89ab_cdef, 0x0123_4567_89ab_cdef), grant,
+      storage: RequestStorage(), dropped: &dropped)
     let all = request.storage.texts.array()
     func text(_ range: ByteRange) -> String { String(decoding: all[Int(range.start)..<Int(range.end)], as: UTF8.self) }
     let storage = request.storage

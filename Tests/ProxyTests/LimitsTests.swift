@@ -57,28 +57,6 @@ import Testing
   }
 }
 
-@Suite struct RequestIdentifiersTests {
-  @Test func identifierIsThirtyTwoLowerCaseHexadecimalDigits() {
-    var source = RequestIdentifiers()
-    var identifier = bytes("what was there before, and longer than what comes")
-    source.write(to: &identifier)
-    #expect(identifier.count == 32)
-    #expect(identifier.allSatisfy { ASCII.isDigit($0) || (0x61...0x66).contains($0) })
-  }
-
-  @Test func identifiersDoNotRepeat() {
-    var seen: Set<[UInt8]> = []
-    for _ in 0..<8 {
-      var source = RequestIdentifiers()
-      for _ in 0..<1000 {
-        var identifier: [UInt8] = []
-        source.write(to: &identifier)
-        #expect(seen.insert(identifier).inserted)
-      }
-    }
-  }
-}
-
 @Suite struct DescriptorTests {
   @Test(arguments: [(64, 1), (64, 16), (1024, 2), (65_536, 2), (1_048_576, 64)])
   func clientsLeaveDescriptorsForUpstreams(_ descriptors: UInt64, _ workers: Int) {

@@ -12,7 +12,8 @@ import Testing
     change(&details)
     var out = ByteBuffer()
     Replies.write(
-      status, details, date: bytes("Sun, 06 Nov 1994 08:49:37 GMT").span, requestID: bytes("00112233445566778899aabbccddeeff").span,
+      status, details, date: bytes("Sun, 06 Nov 1994 08:49:37 GMT").span,
+      requestID: RequestIdentifier(0x0011_2233_4455_6677, 0x8899_aabb_ccdd_eeff),
       to: &out)
     return text(out.span)
   }

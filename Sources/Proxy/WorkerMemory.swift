@@ -1,0 +1,56 @@
+// What a worker lends to its connections, so that only who has something to do holds memory: buffers, heads, scratch.
+
+import Auth
+import HTTP
+import Primitives
+import Upstream
+
+extension Worker {
+  /// Exchanges `input` and the buffer that is lent for reading.
+  func lendReadBuffer(_ input: inout ByteBuffer) { swap(&input, &readBuffer) }
+
+  /// Memory for a request and its answer, which neither had.
+  func lendMemory(_ head: inout RequestHead, _ output: inout ByteBuffer) {
+    if let spare = spareHeads.take() { head = spare }
+    if output.capacity == 0, let spare = spareOutputs.take() { output = spare }
+  }
+
+  /// The head was reset, the output is empty: both are left without memory.
+  func takeMemoryBack(_ head: inout RequestHead, _ output: inout ByteBuffer) {
+    var spareHead = RequestHead()
+    swap(&head, &spareHead)
+    spareHeads.give(consume spareHead)
+    var spareOutput = ByteBuffer()
+    swap(&output, &spareOutput)
+    if spareOutput.capacity <= Limits.keptBuffer { spareOutputs.give(consume spareOutput) }
+  }
+
+  func nextIdentifier() -> RequestIdentifier { identifiers.make() }
+
+  /// `Forwarding.compose` with the target that the routing left in the buffer.
+  func compose(
+    _ head: borrowing RequestHead, _ context: borrowing Forwarding.Context, _ requestID: borrowing RequestIdentifier,
+    _ grant: consuming Grant
+  ) -> UpstreamRequest {
+    // Taken out for as long as it is written to, since a class's property is checked for overlapping access at each use.
+    var dropped = FieldSet()
+    swap(&dropped, &fieldScratch)
+    defer { swap(&dropped, &fieldScratch) }
+    return Forwarding.compose(
+      head, target: targetBuffer, context, requestID: requestID, grant, storage: client.takeStorage(), dropped: &dropped)
+  }
+
+  /// Has a line written to the access log.
+  func log(
+    _ record: borrowing ExchangeRecord, _ head: borrowing RequestHead, _ peer: Peer, _ requestID: borrowing RequestIdentifier,
+    _ snapshot: Snapshot, _ duration: UInt64
+  ) {
+    var lines = ByteBuffer()
+    swap(&lines, &logLines)
+    var times = logTimes
+    AccessLogFormat.append(
+      record, head: head, peer: peer, requestID: requestID, snapshot: snapshot, duration: duration, times: &times, to: &lines)
+    swap(&lines, &logLines)
+    logTimes = times
+  }
+}
