@@ -58,19 +58,24 @@ public enum AcceptResult: ~Copyable {
       var file: UnixSocketFile?
       let socket = try UnixSocketFile.listen(path, mode: options.unixMode, backlog: options.backlog, file: &file)
       return Listener(socket, options.address, file)
-    case .any(let port):
-      do throws(NetError) {
-        return try bindInternet(options, options.address, reusePort)
-      } catch .system(_, let errno) where errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL {
-        // A machine without IPv6: every address is then every IPv4 address.
-        return try bindInternet(options, .ipv4(address: 0, port: port), reusePort)
-      }
-    case .ipv4, .ipv6:
-      return try bindInternet(options, options.address, reusePort)
+    case .any, .ipv4, .ipv6:
+      return try bindInternet(options, reusePort)
     }
   }
 
-  private static func bindInternet(_ options: ListenOptions, _ address: SocketAddress, _ reusePort: Bool) throws(NetError) -> Listener {
+  private static func bindInternet(_ options: ListenOptions, _ reusePort: Bool, listening: Bool = true) throws(NetError) -> Listener {
+    do throws(NetError) {
+      return try bindInternet(options, options.address, reusePort, listening: listening)
+    } catch .system(_, let errno) where errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL {
+      // A machine without IPv6: every address is then every IPv4 address.
+      guard case .any(let port) = options.address else { throw .system(doing: "listen on \(options.address.text)", errno: errno) }
+      return try bindInternet(options, .ipv4(address: 0, port: port), reusePort, listening: listening)
+    }
+  }
+
+  private static func bindInternet(
+    _ options: ListenOptions, _ address: SocketAddress, _ reusePort: Bool, listening: Bool = true
+  ) throws(NetError) -> Listener {
     var native = address.native
     let doing = "listen on \(address.text)"
     let raw = gh_socket_create(native.family)
@@ -87,7 +92,7 @@ public enum AcceptResult: ~Copyable {
     // Accepted sockets inherit it on Linux: one system call less for each.
     try NetError.check(gh_socket_set(raw, Int32(IPPROTO_TCP), TCP_NODELAY, 1), doing)
     try NetError.check(unsafe gh_socket_bind(raw, &native, nil, 0), doing)
-    try NetError.check(gh_socket_listen(raw, options.backlog), doing)
+    if listening { try NetError.check(gh_socket_listen(raw, options.backlog), doing) }
     try NetError.check(unsafe gh_socket_local(raw, &native), doing)
     return Listener(socket, address.with(port: native.port))
   }
@@ -96,7 +101,9 @@ public enum AcceptResult: ~Copyable {
   /// the kernel would let two processes of one user share the port, each answering half of the clients.
   public static func ensureFree(_ options: ListenOptions) throws(NetError) {
     if options.address.isUnix { return }
-    _ = try bind(options, reusePort: false)
+    // Binding tells: it fails where somebody listens. Listening for the moment would take in clients who are waiting for us to start, and reset
+    // their connections.
+    _ = try bindInternet(options, false, listening: false)
   }
 
   /// Another handle of the same socket: connections go to whichever accepts first.
