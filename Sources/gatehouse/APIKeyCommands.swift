@@ -89,7 +89,7 @@ struct APIKeyOptions: ParsableArguments {
 extension TokenCommand {
   struct List: ParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "List API keys: owner, name, last four characters, expiry, last use, restrictions.",
+      commandName: "list", abstract: "List API keys: owner, name, last four characters, expiry, last use, restrictions.",
       discussion: "The last use is written down by the server within a minute or so, in a file beside the user file.")
     @Argument(help: "The user's name; all users without it.") var user: String?
     @OptionGroup var users: UserFileOption

@@ -55,6 +55,7 @@ struct BanCommand: ParsableCommand {
 
   struct List: ParsableCommand {
     static let configuration = CommandConfiguration(
+      commandName: "list",
       abstract: "List bans: address, user (- for all at the address), beginning, seconds that are left, which ban in a row it is.")
     @OptionGroup var admin: AdminOption
 
@@ -64,7 +65,7 @@ struct BanCommand: ParsableCommand {
   }
 
   struct Lift: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "End the bans of an address, and those of users at it.")
+    static let configuration = CommandConfiguration(commandName: "lift", abstract: "End the bans of an address, and those of users at it.")
     @Argument(help: "203.0.113.7, 2001:db8::7 (its /64), unix: for local clients, or all.") var address: String
     @OptionGroup var admin: AdminOption
 

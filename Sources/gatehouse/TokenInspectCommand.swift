@@ -10,7 +10,7 @@ import Primitives
 extension TokenCommand {
   struct Inspect: ParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Say what a token is: exit code 0 if it would be let in, 1 if not.",
+      commandName: "inspect", abstract: "Say what a token is: exit code 0 if it would be let in, 1 if not.",
       discussion: "The token is the first line of standard input, or asked for without echo; never an argument, which ps would show.")
     @OptionGroup var users: UserFileOption
 

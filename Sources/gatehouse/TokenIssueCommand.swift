@@ -8,7 +8,7 @@ import Primitives
 extension TokenCommand {
   struct Issue: ParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Make a token for a user. It is printed once and can't be shown again.",
+      commandName: "issue", abstract: "Make a token for a user. It is printed once and can't be shown again.",
       discussion: """
         Without --name a signed token of a limited life, by the keys that the configuration names; with --name an API key, which stands in \
         the user file until it is revoked; with --replace a new token for such a key.

@@ -8,7 +8,7 @@ import Primitives
 extension TokenCommand {
   struct Keys: ParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "List and rotate the keys that tokens are signed with.", subcommands: [List.self, Rotate.self])
+      commandName: "keys", abstract: "List and rotate the keys that tokens are signed with.", subcommands: [List.self, Rotate.self])
 
     func run() throws { throw ValidationError("say what to do: list or rotate") }
   }
@@ -16,7 +16,8 @@ extension TokenCommand {
 
 extension TokenCommand.Keys {
   struct List: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "List the keys: name, when it was made, until when it verifies.")
+    static let configuration = CommandConfiguration(
+      commandName: "list", abstract: "List the keys: name, when it was made, until when it verifies.")
     @OptionGroup var option: ConfigurationOption
 
     func run() throws {
@@ -39,6 +40,7 @@ extension TokenCommand.Keys {
 
   struct Rotate: ParsableCommand {
     static let configuration = CommandConfiguration(
+      commandName: "rotate",
       abstract: "Add a key that signs from now on. Those before verify until the last token that they signed has expired.",
       discussion: "A running server takes the new key into use by itself.")
     @Flag(name: .long, help: "Drop the keys before, which ends every token at once: for keys that somebody else may have.") var drop = false

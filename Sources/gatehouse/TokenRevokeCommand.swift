@@ -7,7 +7,7 @@ import Primitives
 extension TokenCommand {
   struct Revoke: ParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Revoke tokens: refused from the server's next look at the file on, within a second or so.",
+      commandName: "revoke", abstract: "Revoke tokens: refused from the server's next look at the file on, within a second or so.",
       usage: """
         gatehouse token revoke USER NAME
         gatehouse token revoke --jti ID | --user NAME [--before TIME] | --all [--before TIME]

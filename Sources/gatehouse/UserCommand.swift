@@ -67,7 +67,7 @@ extension PasswordHash.NewKind: ExpressibleByArgument {}
 
 extension UserCommand {
   struct Add: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Add a user; makes the file if there is none.")
+    static let configuration = CommandConfiguration(commandName: "add", abstract: "Add a user; makes the file if there is none.")
     @Argument(help: "The user's name.") var name: String
     @Option(name: .long, parsing: .upToNextOption, help: ArgumentHelp("Groups the user is a member of.", valueName: "group")) var groups:
       [String] = []
@@ -100,7 +100,7 @@ extension UserCommand {
   }
 
   struct Passwd: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Set a user's password.")
+    static let configuration = CommandConfiguration(commandName: "passwd", abstract: "Set a user's password.")
     @Argument(help: "The user's name.") var name: String
     @OptionGroup var hashing: HashOptions
     @OptionGroup var password: PasswordOption
@@ -122,7 +122,7 @@ extension UserCommand {
   }
 
   struct Remove: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Remove a user and his tokens.")
+    static let configuration = CommandConfiguration(commandName: "remove", abstract: "Remove a user and his tokens.")
     @Argument(help: "The user's name.") var name: String
     @OptionGroup var users: UserFileOption
 
@@ -134,7 +134,8 @@ extension UserCommand {
   }
 
   struct List: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "List the users: name, kind of hash, groups, state, tokens.")
+    static let configuration = CommandConfiguration(
+      commandName: "list", abstract: "List the users: name, kind of hash, groups, state, tokens.")
     @OptionGroup var users: UserFileOption
 
     func run() throws {
@@ -156,7 +157,8 @@ extension UserCommand {
   }
 
   struct Verify: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Check a user's password: exit code 0 if it is right, 1 if not.")
+    static let configuration = CommandConfiguration(
+      commandName: "verify", abstract: "Check a user's password: exit code 0 if it is right, 1 if not.")
     @Argument(help: "The user's name.") var name: String
     @OptionGroup var password: PasswordOption
     @OptionGroup var users: UserFileOption
@@ -176,7 +178,7 @@ extension UserCommand {
   }
 
   struct Lock: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Refuse a user, tokens included, until unlocked.")
+    static let configuration = CommandConfiguration(commandName: "lock", abstract: "Refuse a user, tokens included, until unlocked.")
     @Argument(help: "The user's name.") var name: String
     @OptionGroup var users: UserFileOption
 
@@ -188,7 +190,7 @@ extension UserCommand {
   }
 
   struct Unlock: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Let a locked user in again.")
+    static let configuration = CommandConfiguration(commandName: "unlock", abstract: "Let a locked user in again.")
     @Argument(help: "The user's name.") var name: String
     @OptionGroup var users: UserFileOption
 
@@ -204,7 +206,7 @@ extension UserCommand {
       case add
       case remove
     }
-    static let configuration = CommandConfiguration(abstract: "Add a user to a group, or remove him from it.")
+    static let configuration = CommandConfiguration(commandName: "group", abstract: "Add a user to a group, or remove him from it.")
     @Argument(help: "The user's name.") var name: String
     @Argument(help: "add or remove.") var change: Change
     @Argument(help: "The group's name.") var group: String
