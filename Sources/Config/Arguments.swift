@@ -1,6 +1,7 @@
 // Arguments to values, with the words for each that is none. Nil always means that a complaint was made.
 
 import HTTP
+import Net
 import Primitives
 
 extension Reading {

@@ -1,7 +1,7 @@
 // The door of this room: a config file in, settings or complaints out.
 
 public import Auth
-internal import FoundationEssentials
+internal import Net
 public import Proxy
 
 /// A config that was read, for better or worse.
@@ -44,7 +44,7 @@ public struct Configuration: Sendable {
   }
 
   private static func processEnvironment(_ name: String) -> String? {
-    ProcessInfo.processInfo.environment[name]
+    ProcessEnvironment.value(name)
   }
 
   private init(name: String, _ directives: [Directive]?, _ diagnostics: Diagnostics) {

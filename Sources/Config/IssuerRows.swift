@@ -1,6 +1,7 @@
 // `jwt { … }`: an issuer whose tokens are accepted, and what they have to be.
 
 import Auth
+import Net
 import Primitives
 import Proxy
 

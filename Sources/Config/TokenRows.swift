@@ -2,6 +2,7 @@
 
 import Auth
 import HTTP
+import Net
 import Primitives
 import Proxy
 
@@ -130,7 +131,7 @@ extension Reading {
 
   private func readKeys(_ word: Word, _ options: TokenOptions) -> TokenKeys? {
     let path = options.keysPath
-    let attributes: Disk.Attributes
+    let attributes: FileStatus
     do {
       attributes = try Disk.attributes(path)
     } catch {

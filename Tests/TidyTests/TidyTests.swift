@@ -20,7 +20,6 @@ import Testing
   private static let platform: [String: Set<String>] = [
     "Synchronization": ["Crypto", "Auth", "Net", "Upstream", "Proxy", "gatehouse"],
     "Glibc": ["Primitives", "Crypto", "Auth", "Net", "Upstream", "Proxy", "Config", "gatehouse"],
-    "FoundationEssentials": ["Auth", "Config", "gatehouse"],
   ]
 
   private static let sources = Repository.files(in: "Sources")
