@@ -1,5 +1,7 @@
 // What a file looked like from outside at one moment, and whether it has stopped changing.
 
+public import Primitives
+
 public struct FileLook: Equatable, Sendable {
   public var device: UInt64
   public var inode: UInt64
@@ -25,6 +27,16 @@ public struct FileLook: Equatable, Sendable {
     self.owner = owner
     self.group = group
   }
+
+  /// Whether it was last changed so long ago that nobody can be in the middle of writing it: 3 s, since some file systems keep whole seconds
+  /// (FAT two), and the clock of a file server is not ours. One that is said to change in the future is not old.
+  public func isOld(at now: Timestamp) -> Bool {
+    let age = now.microseconds.subtractingReportingOverflow(max(modified, changed) / 1000)
+    return !age.overflow && age.partialValue >= Self.old
+  }
+
+  /// Microseconds.
+  private static let old: Int64 = 3_000_000
 
   /// Everybody on the machine may read it: the hashes in it are worth a warning.
   public var isWorldReadable: Bool { mode & 0o004 != 0 }

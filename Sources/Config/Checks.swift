@@ -161,7 +161,8 @@ extension Reading {
       return nil
     }
     do {
-      let table = try UserTable(parsing: bytes, limit: settings.limits.hashLimit, groups: groups)
+      let table = try UserTable(parsing: bytes, seed: .ofThisMachine, limit: settings.limits.hashLimit, groups: groups)
+      atHand.users = FileAtHand(bytes: bytes, value: table)
       warnIfWorldReadable(path, word, "user file")
       if table.users.isEmpty && needsUsers {
         diagnostics.warning(word.place, "the user file has no users, so that nobody can log in", hint: "gatehouse user add NAME")

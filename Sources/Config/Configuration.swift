@@ -18,6 +18,8 @@ public struct Configuration: Sendable {
   public let hashLimit: HashLimit
   /// The user file as it was when the config was read; nil when there is none that can be used.
   public let users: UserTable?
+  /// What of it the server need not read anew.
+  public let atHand: FilesAtHand
   /// The keys of each `jwt` block of the settings, as they were then.
   let keySets: [ForeignKeySet?]
   /// What it says about tokens, also where something else is wrong; nil when it says nothing, or not where the keys are.
@@ -57,6 +59,7 @@ public struct Configuration: Sendable {
     }
     self.name = name
     self.users = users
+    atHand = reading.atHand
     keySets = reading.issuers.map(\.set)
     self.tokenKeys = tokenKeys
     self.diagnostics = reading.diagnostics

@@ -10,6 +10,8 @@ import Upstream
 final class Reading {
   var diagnostics: Diagnostics
   var settings = Settings()
+  /// The files of users and groups, as they were judged.
+  var atHand = FilesAtHand()
 
   // What has to be kept with its place until everything was read.
   var listeners: [(options: ListenOptions, word: Word)] = []

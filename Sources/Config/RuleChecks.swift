@@ -44,7 +44,9 @@ extension Reading {
       return nil
     }
     do {
-      return try GroupFile(parsing: bytes)
+      let groups = try GroupFile(parsing: bytes)
+      atHand.groups = FileAtHand(bytes: bytes, value: groups)
+      return groups
     } catch {
       guard case .unusable(let problems) = error else {
         wrong(word, "can't be used: \(error)")

@@ -39,9 +39,13 @@ final class AuthFiles {
   var paths: [String] { [userFile.path, groupFile.path].compactMap { $0 } + (tokens?.paths ?? []) + issuerKeys.paths }
 
   /// Reads everything at a start or a reload: waits until it holds still. Throws when something can't be used. What is to be told is returned.
-  func readSettled() throws(ServerFailure) -> [String] {
-    groups.file = try groupFile.readSettled()
-    users = try userFile.readSettled()
+  ///
+  /// - Parameter atHand: what the settings were judged by.
+  func readSettled(_ atHand: FilesAtHand = FilesAtHand()) throws(ServerFailure) -> [String] {
+    groups.file = try groupFile.readSettled(atHand: atHand.groups)
+    // Users are made with the groups.
+    let areGroupsAtHand = groupFile.path == nil ? atHand.groups == nil : groupFile.wasAtHand
+    users = try userFile.readSettled(atHand: areGroupsAtHand ? atHand.users : nil)
     if let refusedPath { refusedPasswords = try Self.readRefused(refusedPath) }
     try issuerKeys.readSettled()
     return try tokens?.readSettled() ?? []
@@ -53,7 +57,9 @@ final class AuthFiles {
   }
 
   /// Whether some file looks other than at the end of the last reading: for changes that nobody tells.
-  func looksChanged() -> Bool { userFile.looksChanged() || groupFile.looksChanged() || tokens?.looksChanged() == true || issuerKeys.looksChanged() }
+  func looksChanged() -> Bool {
+    userFile.looksChanged() || groupFile.looksChanged() || tokens?.looksChanged() == true || issuerKeys.looksChanged()
+  }
 
   /// Looks once at each.
   func look() -> Look {

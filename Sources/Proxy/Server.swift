@@ -16,7 +16,7 @@ public struct ServerFailure: Error, CustomStringConvertible {
 /// One running Gatehouse. Made and run on the main thread, once a process.
 public final class Server {
   /// Reads the configuration anew for a reload; throws what is wrong with it, one line for each thing.
-  public typealias Load = () throws(ConfigurationErrors) -> Settings
+  public typealias Load = () throws(ConfigurationErrors) -> (Settings, FilesAtHand)
 
   /// What is wrong with a configuration, ready to be shown.
   public struct ConfigurationErrors: Error {
@@ -44,6 +44,8 @@ public final class Server {
   private let keyUses = KeyUses()
   let keyUseWriter: KeyUseWriter
   var files: AuthFiles
+  /// Until the files were read.
+  private var atHand: FilesAtHand?
   var snapshot: Snapshot
   var gatekeeper: Gatekeeper
   /// Those before, until no worker has them any more: letting a million users go takes a while, which is this thread's to take.
@@ -76,8 +78,13 @@ public final class Server {
   /// Signals that `run` answers to. Blocked before any thread starts.
   private static let signals: [Signal] = [.terminate, .interrupt, .hangup, .user1]
 
-  /// - Parameter load: called for a reload.
-  public init(_ settings: Settings, version: String = "", errors: ErrorLog, load: @escaping Load) throws {
+  /// - Parameters:
+  ///   - atHand: what the settings were judged by.
+  ///   - load: called for a reload.
+  public init(
+    _ settings: Settings, _ atHand: FilesAtHand = FilesAtHand(), version: String = "", errors: ErrorLog, load: @escaping Load
+  ) throws {
+    self.atHand = atHand
     self.version = version
     self.settings = settings
     started = settings
@@ -123,7 +130,8 @@ public final class Server {
     }
     let maker = HashMaker(wait: limits.hashWait)
     let shared = Shared(
-      pool: pool, maker: maker, clerk: clerk, rehasher: Rehasher(maker: maker, clerk: clerk), registrations: RateTable(), accessLog: accessLog,
+      pool: pool, maker: maker, clerk: clerk, rehasher: Rehasher(maker: maker, clerk: clerk), registrations: RateTable(),
+      accessLog: accessLog,
       errors: errors, failures: failures, connectionLimit: connectionLimit)
     let bound = try bindAll(workers: count)
     listening = bound[0].map { Self.url($0.address) }
@@ -226,7 +234,10 @@ public final class Server {
 
   /// Bans outlive every reload, also one that turns the lockout off for a while.
   func adoptLockout() {
-    guard let options = settings.lockout else { return lockout = nil }
+    guard let options = settings.lockout else {
+      lockout = nil
+      return
+    }
     if lockout?.options == options { return }
     lockout = Lockout(options, start: Instant.now(), continuing: lastLockout)
     lastLockout = lockout
@@ -243,7 +254,8 @@ public final class Server {
   }
 
   private func readFilesAtStart() throws {
-    for notice in try files.readSettled() { errors.notice(notice) }
+    for notice in try files.readSettled(atHand ?? FilesAtHand()) { errors.notice(notice) }
+    atHand = nil
     files.takeEffect()
     report(files.users)
     for warning in files.issuerKeys.warnings { errors.warning(warning) }
@@ -265,8 +277,9 @@ public final class Server {
 
   private func control(_ reader: borrowing SignalReader, _ admin: AdminSocket?, _ shared: Shared, _ poller: inout Poller) -> Int32 {
     var watched = watch(poller)
-    /// When to look at the user file again: it changed a moment ago and may not be whole yet.
-    var lookAgain: Instant?
+    /// When to look at the user file again: it changed a moment ago and may not be whole yet. Once also after the start: a file that was taken
+    /// for its age alone, on a file system whose clock is far from ours, is then seen to change.
+    var lookAgain: Instant? = Instant.now().advanced(by: FileSettling.time)
     var glance = Instant.now().advanced(by: Self.glancePause)
     var running = workers.count
     var deadline: Instant?

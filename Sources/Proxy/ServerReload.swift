@@ -18,8 +18,9 @@ extension Server {
     _ = ServiceManager.notifyReloading()
     defer { _ = ServiceManager.notify("READY=1") }
     let fresh: Settings
+    let atHand: FilesAtHand
     do {
-      fresh = try load()
+      (fresh, atHand) = try load()
     } catch {
       for line in error.lines { errors.error(line) }
       let words = "the configuration has errors; the one before stays in force"
@@ -29,7 +30,7 @@ extension Server {
     let oldLog = settings.accessLog
     let freshFiles = AuthFiles(fresh, revocations: revocations)
     do {
-      for notice in try freshFiles.readSettled() { errors.notice(notice) }
+      for notice in try freshFiles.readSettled(atHand) { errors.notice(notice) }
       freshFiles.takeEffect()
       files = freshFiles
       settings = fresh

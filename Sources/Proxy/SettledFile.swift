@@ -6,7 +6,7 @@ import Glibc
 import Primitives
 
 /// A file that authentication goes by (users, keys, …), looked at again and again. Belongs to the main thread.
-final class SettledFile<Value> {
+final class SettledFile<Value: Sendable> {
   /// What became of a look.
   enum Look {
     /// It is being written, or was a moment ago: look again after `FileSettling.time`.
@@ -32,6 +32,10 @@ final class SettledFile<Value> {
   private var isStale = false
   /// It was complained about, and looks as it did then.
   private var isGivenUp = false
+  /// While reading at a start or a reload: what is known of it already.
+  private var atHand: FileAtHand<Value>?
+  /// Whether what was read at the last start or reload was what was known already.
+  private(set) var wasAtHand = false
 
   /// How the file is called in messages: `users`, `keys`.
   private let subject: String
@@ -115,19 +119,29 @@ final class SettledFile<Value> {
     return reading.look == inForce ? .unchanged : take(reading, path)
   }
 
-  /// Reads the file at a start or a reload: waits until it holds still.
-  func readSettled() throws(ServerFailure) -> Value {
-    guard path != nil else { return none() }
+  /// Reads the file at a start or a reload: waits until it holds still, which one that was last changed seconds ago does.
+  ///
+  /// - Parameters:
+  ///   - atHand: what some bytes came to: taken when the file has these.
+  ///   - pause: waits between two looks.
+  func readSettled(
+    atHand: FileAtHand<Value>? = nil, now: Timestamp = .now(), pause: () -> Void = FileSettling.pause
+  ) throws(ServerFailure) -> Value {
+    wasAtHand = false
+    guard let path else { return none() }
+    self.atHand = atHand
+    defer { self.atHand = nil }
     inForce = nil
     candidate = nil
     looks = 0
     isKnownMissing = false
     isGivenUp = false
+    if let reading = try? UserFile(path: path).read(), reading.look.isOld(at: now) { candidate = reading }
     while true {
       switch look() {
       case .value(let value): return value
       case .failed(let reason): throw ServerFailure(reason)
-      case .unchanged, .changing: usleep(UInt32(FileSettling.time.nanoseconds / 1000))
+      case .unchanged, .changing: pause()
       }
     }
   }
@@ -149,6 +163,10 @@ final class SettledFile<Value> {
     // Also when it can't be used: it is not to be tried again until it changes.
     inForce = reading.look
     lastSeen = reading.look
+    if let atHand, atHand.bytes == reading.bytes {
+      wasAtHand = true
+      return .value(atHand.value)
+    }
     do {
       return .value(try parse(reading.bytes, path))
     } catch {
@@ -160,6 +178,8 @@ final class SettledFile<Value> {
 enum FileSettling {
   /// How long a file must hold still.
   static let time = Interval.milliseconds(100)
+  /// Lets that pass.
+  static func pause() { usleep(UInt32(time.nanoseconds / 1000)) }
   /// Looks at a file that is missing, torn or never still before it is given up: 3 s.
   static let patience = 30
 }

@@ -1,6 +1,6 @@
 // The user file as a file that is looked at again and again.
 
-import Auth
+public import Auth
 import Primitives
 
 typealias UserDirectory = SettledFile<UserTable>
@@ -11,7 +11,7 @@ extension SettledFile<UserTable> {
   ///   - groups: those in force, added to the ones that the file names. Whoever changes them has the file read again.
   convenience init(path: String?, hashLimit: HashLimit = .standard, groups: GroupsInForce = GroupsInForce()) {
     self.init("users", path: path, none: UserTable()) { bytes, _ in
-      try UserTable(parsing: bytes, seed: decoySeed, limit: hashLimit, groups: groups.file)
+      try UserTable(parsing: bytes, seed: .ofThisMachine, limit: hashLimit, groups: groups.file)
     }
   }
 }
@@ -29,9 +29,11 @@ extension SettledFile<GroupFile?> {
   }
 }
 
-/// What chooses the decoy for a name that isn't there. The same after a restart, where the machine has an identity (machine-id(5)): otherwise
-/// names whose answers take another time than before the restart would be known for names of nobody. Not to be told to anybody.
-private let decoySeed: DecoySeed = {
-  guard let machine = try? UserFile(path: "/etc/machine-id").read().bytes, machine.count >= 32 else { return .ofThisProcess }
-  return DecoySeed((Array("gatehouse decoys ".utf8) + machine).span)
-}()
+extension DecoySeed {
+  /// What chooses the decoy for a name that isn't there. The same after a restart, where the machine has an identity (machine-id(5)): otherwise
+  /// names whose answers take another time than before the restart would be known for names of nobody. Not to be told to anybody.
+  public static let ofThisMachine: DecoySeed = {
+    guard let machine = try? UserFile(path: "/etc/machine-id").read().bytes, machine.count >= 32 else { return .ofThisProcess }
+    return DecoySeed((Array("gatehouse decoys ".utf8) + machine).span)
+  }()
+}

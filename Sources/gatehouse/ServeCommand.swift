@@ -18,17 +18,8 @@ struct ServeCommand: ParsableCommand {
   var config = "proxy.conf"
 
   func run() throws {
-    let settings = try load()
-    let errors = ErrorLog(level: settings.logLevel)
-    let path = config
     do {
-      let server = try Server(settings, version: Gatehouse.configuration.version, errors: errors) { () throws(Server.ConfigurationErrors) in
-        let fresh = Configuration.load(path: path)
-        guard let settings = fresh.settings else { throw Server.ConfigurationErrors(lines: fresh.diagnostics.errors.map(\.line)) }
-        for warning in fresh.diagnostics.warnings where warning.place != nil { errors.warning(warning.line) }
-        return settings
-      }
-      let code = try server.run()
+      let code = try makeServer().run()
       if code != 0 { throw ExitCode(code) }
     } catch let code as ExitCode {
       throw code
@@ -38,8 +29,8 @@ struct ServeCommand: ParsableCommand {
     }
   }
 
-  /// A function of its own, so that the users that the configuration was checked by are gone before the server reads them.
-  private func load() throws -> Settings {
+  /// A function of its own, so that nobody but the server has the files that the configuration was judged by, and they go when it lets them go.
+  private func makeServer() throws -> Server {
     let configuration = Configuration.load(path: config)
     guard let settings = configuration.settings else {
       Output.error("gatehouse: not started: \(config) can't be used\n\(configuration.diagnostics.rendered)")
@@ -47,6 +38,14 @@ struct ServeCommand: ParsableCommand {
     }
     // What has no place in the config is about lines of the user file, and the server speaks of those itself.
     for warning in configuration.diagnostics.warnings where warning.place != nil { Output.error(warning.rendered) }
-    return settings
+    let errors = ErrorLog(level: settings.logLevel)
+    let path = config
+    return try Server(settings, configuration.atHand, version: Gatehouse.configuration.version, errors: errors) {
+      () throws(Server.ConfigurationErrors) in
+      let fresh = Configuration.load(path: path)
+      guard let settings = fresh.settings else { throw Server.ConfigurationErrors(lines: fresh.diagnostics.errors.map(\.line)) }
+      for warning in fresh.diagnostics.warnings where warning.place != nil { errors.warning(warning.line) }
+      return (settings, fresh.atHand)
+    }
   }
 }

@@ -302,6 +302,19 @@ private func failure<R>(_ body: () throws -> R) -> DurableFileError? {
     grown.bytes = bytes("a:{PLAIN}1\n")
     #expect(grown.settling(at: empty.look) == .changing, "what was read is not what was looked at")
   }
+
+  @Test func aFileIsOldThreeSecondsAfterItsLastChangeOfAnyKind() {
+    func look(modified: Int64, changed: Int64) -> FileLook {
+      FileLook(device: 1, inode: 1, size: 1, modified: modified, changed: changed, mode: 0o600, owner: 0, group: 0)
+    }
+    let now = Timestamp(seconds: 1000)
+    let second: Int64 = 1_000_000_000
+    #expect(look(modified: 997 * second, changed: 997 * second).isOld(at: now))
+    #expect(!look(modified: 997 * second + 1000, changed: 0).isOld(at: now))
+    #expect(!look(modified: 0, changed: 997 * second + 1000).isOld(at: now), "written by somebody who sets its time back")
+    #expect(!look(modified: 2000 * second, changed: 0).isOld(at: now), "the clock was set back, or is another's")
+    #expect(!look(modified: 0, changed: .max).isOld(at: now))
+  }
 }
 
 /// A closure to hand to a thread.

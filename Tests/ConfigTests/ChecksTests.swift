@@ -302,6 +302,19 @@ import Testing
     #expect(!configuration.diagnostics.rendered.contains("nonsense"))
   }
 
+  @Test func whatTheServerNeedNotReadAnewIsWhatWasJudged() throws {
+    let scratch = try Scratch()
+    let (users, groups) = ("a:{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=\n", "staff: a\n")
+    try scratch.write("users", users)
+    try scratch.write("groups", groups)
+    let text = "listen unix:/x; users users; groups groups; upstream u { server http://a }\nroute / { upstream u; require group staff }"
+    let configuration = Configuration.load(path: try scratch.write("proxy.conf", text))
+    let table = try #require(configuration.atHand.users)
+    #expect(table.bytes == Array(users.utf8) && table.value === configuration.users)
+    #expect(table.value.user(named: Array("a".utf8).span)?.groups == [Array("staff".utf8)])
+    #expect(configuration.atHand.groups?.bytes == Array(groups.utf8))
+  }
+
   @Test func tornUserFileIsAnError() throws {
     let scratch = try Scratch()
     try scratch.write("users", "a:{SHA}qUqP5cyxm6")
