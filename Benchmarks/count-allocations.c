@@ -1,5 +1,6 @@
 // Counts allocations by who asks for them. Loaded into gatehouse by `allocations` through LD_PRELOAD; the counts are in a file that
-// both map, whose path is in ALLOCATION_COUNTS. Counts calls, not bytes, of all threads.
+// both map, whose path is in ALLOCATION_COUNTS. Counts calls, not bytes, of all threads but the first, which serves no requests and looks after
+// things every few seconds.
 //
 // Who asks is the caller's return address: libcurl, the program itself (Swift's runtime and standard library are linked into it), or
 // any other library. What libcurl asks for through strdup(3) counts as libcurl's.
@@ -8,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <link.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -20,6 +22,7 @@ enum { ALLOCATED, REALLOCATED, FREED, KINDS };
 
 static _Atomic uint64_t unmapped[OWNERS][KINDS];
 static _Atomic uint64_t (*counts)[KINDS] = unmapped;
+static pthread_t first;
 static uintptr_t curl_start, curl_end, program_start, program_end;
 
 static int look(struct dl_phdr_info *object, size_t size, void *unused) {
@@ -37,6 +40,7 @@ static int look(struct dl_phdr_info *object, size_t size, void *unused) {
 }
 
 __attribute__((constructor)) static void begin(void) {
+  first = pthread_self();
   dl_iterate_phdr(look, NULL);
   const char *path = getenv("ALLOCATION_COUNTS");
   int file = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
@@ -47,6 +51,7 @@ __attribute__((constructor)) static void begin(void) {
 }
 
 static void count(int kind, void *caller) {
+  if (pthread_equal(pthread_self(), first)) return;
   uintptr_t address = (uintptr_t)caller;
   int owner = OTHERS;
   if (address >= curl_start && address < curl_end) owner = CURL;

@@ -77,11 +77,11 @@ def sha_entry(name, password):
 class Server:
     """A process on a port of its own, pinned to one processor."""
 
-    def __init__(self, name, command, port, processor, log, environment=None):
+    def __init__(self, name, command, port, processor, log, environment=None, descriptors=()):
         self.name, self.port, self.log = name, port, log
         with open(log, "ab") as output:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, preexec_fn=on_processor(processor),
-                                            env={**os.environ, **(environment or {})})
+                                            env={**os.environ, **(environment or {})}, pass_fds=descriptors)
         self.wait()
 
     @property

@@ -106,10 +106,10 @@ import Testing
       "LICENSE", "README.md", ".gitignore", ".ci/run", "Package.swift", "proxy.conf.example", "deploy/quickstart", "deploy/test",
       "deploy/gatehouse.service",
       "deploy/gatehouse.sysusers", "deploy/gatehouse.logrotate", "deploy/Dockerfile", "docs/ARCHITECTURE.md", "docs/THREAT-MODEL.md",
-      "Benchmarks/README.md", "Fuzz/Package.swift",
+      "Benchmarks/README.md", "Benchmarks/count.json", "Fuzz/Package.swift",
     ]
     for file in files { #expect(Repository.exists(file), "\(file) is missing") }
-    for script in [".ci/run", "deploy/quickstart", "deploy/test"] {
+    for script in [".ci/run", "deploy/quickstart", "deploy/test", "Benchmarks/count"] {
       #expect(Repository.isExecutable(script), "\(script) is not executable")
     }
   }
