@@ -6,15 +6,17 @@ import PackageDescription
 let package = Package(
   name: "benchmarks",
   targets: [
+    .target(name: "CEpoll"),
     .executableTarget(
       name: "load",
+      dependencies: ["CEpoll"],
       swiftSettings: [
         .strictMemorySafety(),
         .enableUpcomingFeature("ExistentialAny"),
         .enableUpcomingFeature("InternalImportsByDefault"),
         .enableUpcomingFeature("MemberImportVisibility"),
         .treatAllWarnings(as: .error),
-      ])
+      ]),
   ],
   swiftLanguageModes: [.v6]
 )

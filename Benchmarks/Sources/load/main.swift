@@ -11,3 +11,7 @@ guard var generator = Generator(options) else {
   exit(1)
 }
 print(generator.run())
+if options.hold != nil {
+  fflush(nil)
+  generator.hold()
+}
