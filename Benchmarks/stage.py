@@ -8,13 +8,14 @@ import json
 import os
 import pathlib
 import shutil
-import signal
 import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+
+from comparison import accounting
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -34,9 +35,9 @@ def need(**packages):
     missing = [package for command, package in packages.items() if shutil.which(command) is None]
     if missing:
         say("installing", *missing)
-        # RUNLEVEL=1: a server that is installed must not be started as a service.
-        subprocess.run(["apt-get", "install", "-y", "--no-install-recommends", *missing], check=True, stdout=subprocess.DEVNULL,
-                       env={**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"})
+        # It starts no service of what it installs.
+        subprocess.run(["bash", "-c", '. deploy/packages; require_packages "$@"', "bash", *missing], cwd=ROOT, check=True,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def binary():
@@ -77,12 +78,13 @@ def sha_entry(name, password):
 class Server:
     """A process on a port of its own, pinned to one processor."""
 
-    def __init__(self, name, command, port, processor, log, environment=None, descriptors=()):
+    def __init__(self, name, command, port, processor, log, environment=None, wait=True, descriptors=()):
         self.name, self.port, self.log = name, port, log
         with open(log, "ab") as output:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, preexec_fn=on_processor(processor),
                                             env={**os.environ, **(environment or {})}, pass_fds=descriptors)
-        self.wait()
+        if wait:
+            self.wait()
 
     @property
     def pid(self):
@@ -104,7 +106,8 @@ class Server:
 
     def stop(self):
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGKILL)
+            # Children first found, all of them: those of a server with several outlive it otherwise.
+            accounting.kill(self.pid)
         self.process.wait()
 
 
@@ -139,11 +142,11 @@ class Stage:
         server.stop()
         self.servers.remove(server)
 
-    def nginx(self, name, http, port, processor):
+    def nginx(self, name, http, port, processor, connections=2048):
         """One process that answers what `http`, the inside of an http block, says."""
         config = self.file("nginx.conf", f"""
             daemon off; master_process off; pid {self.folder}/nginx-{port}.pid; error_log stderr warn;
-            events {{ worker_connections 2048; }}
+            events {{ worker_connections {connections}; }}
             http {{
                 access_log off; keepalive_requests 1000000000; keepalive_timeout 600s;
                 client_body_temp_path {self.folder}/body; proxy_temp_path {self.folder}/proxy; fastcgi_temp_path {self.folder}/fastcgi;
@@ -182,15 +185,31 @@ class Load:
         self.process = subprocess.Popen([load_generator(), "--port", str(port), *map(str, arguments)], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True, preexec_fn=on_processor(OTHERS))
 
-    def result(self):
-        """Waits for the end and answers the report."""
+    def result(self, timeout=None):
+        """Waits for the end and answers the report; waits no longer than `timeout` seconds."""
+        try:
+            # Its input stays open until then: its end would be the generator's.
+            self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise SystemExit(f"no end after {timeout} seconds") from None
         output = self.process.stdout.read()
-        self.process.wait()
         self.process.stdin.close()
         try:
             return json.loads(output)
         except json.JSONDecodeError:
-            raise SystemExit(f"the load generator failed: {output}")
+            raise SystemExit(f"the load generator failed: {output}") from None
+
+    def ready(self):
+        """Of a generator that holds: the report, once all connections have had their answer."""
+        return json.loads(self.process.stdout.readline())
+
+    def stop_holding(self):
+        """Ends a generator that holds, and with it its connections."""
+        self.process.stdin.close()
+        self.process.stdout.close()
+        self.process.wait()
 
     def stop(self):
         """Ends it now and answers the report."""

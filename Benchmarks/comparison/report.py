@@ -1,0 +1,47 @@
+"""What a run found, as Markdown: on the terminal as it comes, and dated in a file."""
+
+import os
+import time
+from pathlib import Path
+
+from . import targets
+from .result import markdown
+
+INTRODUCTION = """# Results of `Benchmarks/compare`
+
+Written by the command itself, the newest run first; what each case does stands above its table, and how it is done in
+[README.md](README.md). Medians, with the least and the greatest of the rounds; ratios are of the values of one round, and below 1 Gatehouse is the
+cheaper one. `floor` is a loop on libcurl that neither authenticates nor checks anything: what its transfer engine costs by itself.
+"""
+# So many runs stand in the file; older ones are in its history.
+KEPT = 3
+
+
+def case(result):
+    """One case's section."""
+    parts = [f"### {result.case.name}", f"{result.case.words[0].upper()}{result.case.words[1:]}.", markdown(result.table()) if result.rows else "Nobody took part."]
+    if result.notes:
+        parts.append(" ".join(result.notes))
+    parts += result.reasons()
+    return "\n\n".join(parts) + "\n"
+
+
+def head(machine, peers, excluded, how):
+    lines = [f"## {time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC", machine + ".", how,
+             "Versions: " + ", ".join(f"{peer.NAME} {peer.version()}" for peer in peers) + "."]
+    lines += [f"{name} takes no part: {reason.rstrip('.')}." for name, reason in excluded.items()]
+    return "\n\n".join(lines) + "\n"
+
+
+def aims(results):
+    return "### Targets\n\n" + markdown(targets.table(results)) + "\n"
+
+
+def write(path, section):
+    """Puts a run on top of the file's others."""
+    path = Path(path)
+    text = path.read_text() if path.exists() else ""
+    older = ["## " + part for part in text.split("\n## ")[1:]][: KEPT - 1]
+    fresh = path.with_name(path.name + ".fresh")
+    fresh.write_text("\n".join([INTRODUCTION, section.rstrip() + "\n", *(part.rstrip() + "\n" for part in older)]))
+    os.replace(fresh, path)

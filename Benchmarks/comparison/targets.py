@@ -1,0 +1,72 @@
+"""What Gatehouse is to be, as ratios of medians in one run."""
+
+from dataclasses import dataclass
+from statistics import median
+from typing import Callable
+
+from .result import BASE, number
+
+KIB = 1024
+
+
+@dataclass
+class Target:
+    words: str
+    case: str
+    bound: float
+    # The figure, of a `Result`; None when it was not measured.
+    figure: Callable
+    unit: str = ""
+
+
+def cost(peer, mine=BASE):
+    """Processor time of a request, against that peer's."""
+    def figure(result):
+        a, b = result.row(mine), result.row(peer)
+        return median(x / y for x, y in zip(a.costs.values, b.costs.values)) if a and b and a.costs.values and b.costs.values else None
+    return figure
+
+
+def more(row, name, peer=None):
+    """A figure of one row, or its ratio to a peer's."""
+    def value(of):
+        found = of and of.more.get(name)
+        return getattr(found, "median", found) if found is not None and getattr(found, "values", True) else None
+
+    def figure(result):
+        a = value(result.row(row))
+        if peer is None or a is None:
+            return a
+        b = value(result.row(peer))
+        return a / b if b else None
+    return figure
+
+
+TARGETS = [
+    Target("CPU a request / HAProxy", "tiny-64", 0.80, cost("haproxy")),
+    Target("CPU a request / nginx", "tiny-64", 0.65, cost("nginx")),
+    Target("CPU a request / Caddy", "tiny-64", 0.20, cost("caddy")),
+    Target("CPU a request / nginx, bcrypt at cost 10", "bcrypt", 0.0005, cost("nginx")),
+    Target("CPU a request, 1,000,000 users / 10 users", "users", 1.02, cost("gatehouse, 10", "gatehouse, 1,000,000")),
+    Target("CPU of a 1 GiB download / HAProxy", "down-1g", 0.9, cost("haproxy")),
+    Target("CPU of a 1 GiB upload / nginx, unbuffered", "up-1g", 0.7, cost("nginx")),
+    Target("memory of an idle connection / nginx", "idle", 1.5, more(BASE, "growth", "nginx")),
+    Target("memory of an idle connection, our heap", "idle", 2 * KIB, more(f"{BASE}, its heap alone", "growth"), " bytes"),
+    Target("p99 of a verified user, storm of guesses / quiet", "storm", 1.5, more(BASE, "ratio")),
+    Target("start to first answer, 1,000 users", "start", 50, more(BASE, "ms"), " ms"),
+]
+
+
+def table(results):
+    """`results` by case. Rows of cells, the header's first."""
+    cells = [["target", "case", "bound", "figure", ""]]
+    for target in TARGETS:
+        result = results.get(target.case)
+        figure = target.figure(result) if result else None
+        if figure is None:
+            cells.append([target.words, target.case, f"≤ {target.bound:,g}{target.unit}", "–", "not measured"])
+        else:
+            written = f"{figure:.2g}" if figure < 0.01 else number(figure)
+            cells.append([target.words, target.case, f"≤ {target.bound:,g}{target.unit}", written + target.unit,
+                          "met" if figure <= target.bound else "**not met**"])
+    return cells
