@@ -84,7 +84,11 @@ class Server:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, preexec_fn=on_processor(processor),
                                             env={**os.environ, **(environment or {})}, pass_fds=descriptors)
         if wait:
-            self.wait()
+            try:
+                self.wait()
+            except BaseException:
+                self.stop()
+                raise
 
     @property
     def pid(self):

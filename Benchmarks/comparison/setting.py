@@ -26,6 +26,9 @@ class Setting:
     others: int = 0
     # Further users with bcrypt, by name, whose passwords are guessed.
     victims: tuple = ()
+    # Of clients: what the peer has to be able to keep, and how many of them ask at once.
+    connections: int = 4096
+    at_once: int = 64
     # The body of a request or of a response is larger than what a proxy usually holds.
     large: bool = False
     # What only Gatehouse is told: lines for its configuration.
@@ -53,6 +56,3 @@ class Plan:
     port: int
     environment: dict = None
 
-
-# Of clients, that every peer is to be able to serve at once.
-CONNECTIONS = 12_000

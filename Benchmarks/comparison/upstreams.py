@@ -3,7 +3,6 @@
 from stage import OTHERS, free_port
 
 from .peers.floor import compile
-from .setting import CONNECTIONS
 
 SIZES = {"1k": 1 << 10, "64k": 64 << 10, "1m": 1 << 20, "1g": 1 << 30}
 
@@ -35,5 +34,5 @@ class Upstreams:
                 location / {{ return 200 "{"x" * 99}\\n"; }}
                 location = /echo {{ return 200 "{echo}\\n"; }}
                 location /files/ {{ root {stage.folder}; }}
-            }}""", port, OTHERS, connections=2 * CONNECTIONS)
+            }}""", port, OTHERS, connections=16_384)
         return port

@@ -23,6 +23,9 @@ struct Generator {
   /// Requests that may still be sent.
   private var left: Int
   private var waiting = 0
+  /// Whether a connection is made when its first request is due: where each has its own, and where so many are opened that servers would take those that
+  /// say nothing yet for an attack.
+  private var connectsLate: Bool { options.isFresh || options.hold != nil }
   /// At a constant rate, connections that wait for a request, as a ring: who has waited longest is next.
   private var idle: [Int] = []
   private var firstIdle = 0
@@ -37,8 +40,7 @@ struct Generator {
     if options.rate != nil { wake_punctually() }
     for i in 0..<options.connections {
       clients.append(nil)
-      // A connection of its own is made when its request is due.
-      if !options.isFresh && !connect(i) { return nil }
+      if !connectsLate && !connect(i) { return nil }
     }
     // Fails for a file, which never ends.
     _ = watch(epoll, STDIN_FILENO, EPOLLIN.rawValue, Self.input, false)
@@ -126,7 +128,7 @@ struct Generator {
   private mutating func request(_ i: Int, due: UInt64) {
     guard left > 0 else { return }
     left -= 1
-    if options.isFresh && !connect(i) {
+    if connectsLate && !connect(i) {
       report.lost += 1
       return
     }

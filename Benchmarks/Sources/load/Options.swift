@@ -58,7 +58,10 @@ struct Options {
     }
     if port == 0 || [user != nil, bearer != nil, !guesses.isEmpty].count(where: { $0 }) > 1 { return nil }
     if rate != nil && seconds == nil || hold != nil && (isFresh || rate != nil) || isChunked && body == nil { return nil }
-    if let hold { requests = connections; self.hold = min(hold, connections) }
+    if let hold {
+      requests = connections
+      self.hold = min(hold, connections)
+    }
   }
 
   private mutating func take(_ name: String, _ value: String) -> Bool {

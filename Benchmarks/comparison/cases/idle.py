@@ -1,7 +1,6 @@
 """Connections that stay open with nothing to do: what each of them costs in memory. What the kernel keeps for it is the same for everybody, and in
 nobody's resident memory."""
 
-import pathlib
 import resource
 import time
 from dataclasses import dataclass
@@ -14,6 +13,8 @@ from ..peers.floor import compile
 from ..result import BASE, Result, number
 
 WANTED = 10_000
+# What the server that memory is compared with may have.
+FEW = 256
 
 
 def most():
@@ -29,14 +30,7 @@ class Idle:
 
     def run(self, session):
         count = most()
-        rows = []
-        for peer in session.peers:
-            row = session.row(peer, session.setting)
-            if row.failure is None:
-                with session.noting(row):
-                    row.more["growth"] = self.growth(session, row, count, lambda: accounting.resident(row.server.pid))
-            session.end_rows([row])
-            rows.append(row)
+        rows = [self.resident(session, peer, count) for peer in session.peers]
         if gatehouse in session.peers:
             rows.insert(1, self.heap(session, count))
 
@@ -48,46 +42,58 @@ class Idle:
                 return ""
             return f"{base.more['growth'] / row.more['growth']:.2f}"
 
-        notes = ["Growth of resident memory, connections made and idle for two seconds, over what it was after 2,000 requests on 64 connections."]
+        notes = ["How much more memory a server has resident that may have all these connections and has had them idle for two seconds, than one that "
+                 f"may have {FEW}, both after 2,000 requests on 64: what is set aside for connections beforehand counts."]
         if count < WANTED:
             notes.append(f"Only {count:,} connections: the limit of descriptors is {resource.getrlimit(resource.RLIMIT_NOFILE)[1]:,}.")
         return Result(self, rows, [("bytes a connection", growth), (f"{BASE} / peer", ratio),
                                    ("connections", lambda row, base: number(row.more["open"]))], notes)
 
-    def growth(self, session, row, count, measure):
-        """Bytes a connection."""
-        session.drive(row, "--connections", 64, "--requests", 2000)
-        time.sleep(2)
-        before = measure()
-        holder = Load(row.server.port, *row.arguments, "--connections", count, "--hold", 64, "--spread")
-        report = holder.ready()
-        time.sleep(2)
-        after = measure()
-        holder.stop_holding()
-        row.more["open"] = report["requests"]
-        if report["requests"] != count or report["lost"]:
-            raise RuntimeError(f"{report['requests']} of {count} connections were answered, {report['lost']} lost")
-        return (after - before) / count
-
-    def heap(self, session, count):
-        """The same by malloc's own books, which hold what is in use and not what was; in another process, since asking is done by a library
-        that is loaded into it."""
-        row = session.blank(f"{BASE}, its heap alone", None)
-        library = compile("heap", "-shared", "-fPIC", "-pthread", output="heap.so")
-        answer = session.stage.folder / "heap.answer"
-        with session.noting(row):
-            plan = gatehouse.plan(session.stage, session.setting)
-            environment = {"LD_PRELOAD": library, "HEAP_ANSWER": str(answer)}
-            row.server = session.stage.start(plan.name, plan.command, plan.port, MEASURED, environment)
-
-            def measure():
-                # The library writes once in 100 ms.
-                time.sleep(0.3)
-                return int(pathlib.Path(answer).read_text())
-
-            row.more["growth"] = self.growth(session, row, count, measure)
+    def resident(self, session, peer, count):
+        row = session.blank(peer.NAME, None)
+        row.failure = session.excluded.get(peer.NAME)
+        if row.failure is None:
+            with session.noting(row):
+                self.compare(session, row, count, peer, lambda: accounting.resident(row.server.pid))
         session.end_rows([row])
         return row
+
+    def heap(self, session, count):
+        """The same by malloc's own books, which hold what is in use and not what was; in other processes, since they are asked by a library that is
+        loaded into them."""
+        row = session.blank(f"{BASE}, its heap alone", None)
+        answer = session.stage.folder / "heap.answer"
+
+        def measure():
+            # The library writes ten times a second.
+            time.sleep(0.3)
+            return int(answer.read_text())
+
+        with session.noting(row):
+            library = compile("heap", "-shared", "-fPIC", "-pthread", output="heap.so")
+            self.compare(session, row, count, gatehouse, measure, {"LD_PRELOAD": library, "HEAP_ANSWER": str(answer)})
+        session.end_rows([row])
+        return row
+
+    def compare(self, session, row, count, peer, measure, environment=None):
+        memory = []
+        for connections in (FEW, count + 500):
+            plan = peer.plan(session.stage, session.setting.but(connections=connections))
+            row.server = session.stage.start(plan.name, plan.command, plan.port, MEASURED, {**(plan.environment or {}), **(environment or {})})
+            session.drive(row, "--connections", 64, "--requests", 2000)
+            if connections == FEW:
+                time.sleep(1)
+                memory.append(measure())
+            else:
+                holder = Load(plan.port, *row.arguments, "--connections", count, "--hold", 64, "--spread")
+                report = holder.ready()
+                time.sleep(2)
+                memory.append(measure())
+                holder.stop_holding()
+            session.end_rows([row])
+        if report["requests"] != count or report["lost"]:
+            raise RuntimeError(f"{report['requests']} of {count} connections were answered, {report['lost']} lost")
+        row.more["growth"], row.more["open"] = (memory[1] - memory[0]) / count, count
 
 
 CASES = [Idle()]

@@ -1,18 +1,17 @@
 """Apache: the event MPM, one child with threads, all on one processor. A thread is busy with a request until the service behind has answered,
-so there are as many as requests are asked at once, within reason; idle connections take none."""
+so there are twice as many as requests are asked at once: when none is free, it closes the connections that idle. These take none."""
 
 import os
 import subprocess
 
 from stage import free_port
 
-from ..setting import CONNECTIONS, SHA, Plan
+from ..setting import SHA, Plan
 
 NAME = "apache"
 PACKAGES = {"apache2": "apache2"}
 LACKS = set()
 
-THREADS = 64
 MODULES = ["mpm_event", "authn_core", "authn_file", "authz_core", "authz_user", "auth_basic", "authn_socache", "socache_shmcb", "headers",
            "unique_id", "proxy", "proxy_http", "reqtimeout"]
 
@@ -27,6 +26,7 @@ def version():
 
 def plan(stage, setting):
     port = free_port()
+    threads = 2 * setting.at_once
     users = stage.file("htpasswd", "".join(f"{name}:{kept}\n" for name, kept in setting.users(SHA)))
     users.chmod(0o644)
     modules = "\n".join(f"LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so" for name in MODULES)
@@ -45,12 +45,12 @@ Listen 127.0.0.1:{port}
 ListenBacklog 4096
 ServerLimit 1
 StartServers 1
-ThreadLimit {THREADS}
-ThreadsPerChild {THREADS}
+ThreadLimit {threads}
+ThreadsPerChild {threads}
 MinSpareThreads 1
-MaxSpareThreads {THREADS}
-MaxRequestWorkers {THREADS}
-AsyncRequestWorkerFactor {CONNECTIONS // THREADS}
+MaxSpareThreads {threads}
+MaxRequestWorkers {threads}
+AsyncRequestWorkerFactor {max(2, setting.connections // threads)}
 MaxConnectionsPerChild 0
 KeepAlive On
 KeepAliveTimeout 75
@@ -59,7 +59,7 @@ RequestReadTimeout header=10 body=30
 # What it read of the user file is kept; the hash is computed for each request.
 AuthnCacheEnable
 AuthnCacheSOCache shmcb:{stage.folder}/authn-{port}
-ProxyPass / http://127.0.0.1:{setting.upstream}/ keepalive=On max={THREADS} ttl=75
+ProxyPass / http://127.0.0.1:{setting.upstream}/ keepalive=On max={threads} ttl=75
 ProxyPreserveHost On
 <Location />
     AuthType Basic

@@ -22,6 +22,7 @@ def plan(stage, setting, users=None):
     config = stage.file("proxy.conf", f"""
         listen 127.0.0.1:{port}
         workers 1
+        connections {setting.connections}
         users {users}
         keepalive_requests 1000000000
         {setting.extra}

@@ -4,7 +4,7 @@ import subprocess
 
 from stage import free_port
 
-from ..setting import BCRYPT, CONNECTIONS, PASSWORD, Plan
+from ..setting import BCRYPT, PASSWORD, Plan
 
 NAME = "haproxy"
 PACKAGES = {"haproxy": "haproxy"}
@@ -30,10 +30,10 @@ def plan(stage, setting):
 global
     nbthread 1
     no strict-limits
-    maxconn {CONNECTIONS}
+    maxconn {setting.connections}
 defaults
     mode http
-    maxconn {CONNECTIONS}
+    maxconn {setting.connections}
     timeout connect 5s
     timeout client 75s
     timeout server 75s

@@ -4,7 +4,7 @@ import subprocess
 
 from stage import free_port
 
-from ..setting import CONNECTIONS, PASSWORD, Plan
+from ..setting import PASSWORD, Plan
 
 NAME = "nginx"
 PACKAGES = {"nginx": "nginx-light"}
@@ -32,8 +32,8 @@ def plan(stage, setting):
     users.chmod(0o644)
     config = stage.file("nginx.conf", f"""
         daemon off; master_process off; pid {stage.folder}/nginx-{port}.pid; error_log stderr crit;
-        worker_rlimit_nofile {2 * CONNECTIONS};
-        events {{ worker_connections {2 * CONNECTIONS}; }}
+        # Those to the service behind count too.
+        events {{ worker_connections {setting.connections + 1024}; }}
         http {{
             access_log off; keepalive_requests 1000000000; keepalive_timeout 75s;
             client_body_temp_path {stage.folder}/body-{port}; proxy_temp_path {stage.folder}/proxy-{port};
