@@ -1,1 +1,2 @@
-"""What `compare` is made of: `peers` (who is measured, one file each), `cases` (what is measured, one file a subject), and what they share."""
+"""What `compare` is made of: `peers` (who is measured, one file each), `cases` (what is measured, one file a subject), and what they
+share."""

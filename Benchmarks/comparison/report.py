@@ -10,8 +10,9 @@ from .result import markdown
 INTRODUCTION = """# Results of `Benchmarks/compare`
 
 Written by the command itself, the newest run first; what each case does stands above its table, and how it is done in
-[README.md](README.md). Medians, with the least and the greatest of the rounds; ratios are of the values of one round, and below 1 Gatehouse is the
-cheaper one. `floor` is a loop on libcurl that neither authenticates nor checks anything: what its transfer engine costs by itself.
+[README.md](README.md). Medians, with the least and the greatest of the rounds; ratios are of the values of one round, and below 1
+Gatehouse is the cheaper one. `floor` is a loop on libcurl that neither authenticates nor checks anything: what its transfer engine
+costs by itself.
 """
 # So many runs stand in the file; older ones are in its history.
 KEPT = 3
@@ -19,7 +20,9 @@ KEPT = 3
 
 def case(result):
     """One case's section."""
-    parts = [f"### {result.case.name}", f"{result.case.words[0].upper()}{result.case.words[1:]}.", markdown(result.table()) if result.rows else "Nobody took part."]
+    words = result.case.words
+    parts = [f"### {result.case.name}", f"{words[0].upper()}{words[1:]}."]
+    parts.append(markdown(result.table()) if result.rows else "Nobody took part.")
     if result.notes:
         parts.append(" ".join(result.notes))
     parts += result.reasons()

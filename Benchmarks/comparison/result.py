@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from stage import Values, ratios
+from stage import ratios
 
 BASE = "gatehouse"
 

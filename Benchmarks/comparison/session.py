@@ -77,8 +77,8 @@ class Session:
         return time.monotonic() > self.case_end
 
     def turns(self, rows, measure, rounds=None):
-        """Calls `measure` with row after row, round after round, each round the other way about; who fails is left out from then on. Ends early
-        when time is up, but not within a round, so that all have as many."""
+        """Calls `measure` with row after row, round after round, each round the other way about; who fails is left out from then on. Ends
+        early when time is up, but not within a round, so that all have as many."""
         for turn in range(rounds or self.rounds):
             if turn and self.is_over:
                 return

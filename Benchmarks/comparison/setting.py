@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 NAME, PASSWORD = "bench", "secret"
 CREDENTIALS = ["--user", f"{NAME}:{PASSWORD}"]
 # Of the password above. What is measured is how they are checked, so one of each will do.
-BCRYPT = {4: "$2y$04$gatehousebenchmarks...dxLOdz5ICgE8uBENn4yIccjRcJ2EA.W", 10: "$2y$10$gatehousebenchmarks...oIbe/5q9ERnN/s8PS/z1IDkOsSo2yzy"}
+BCRYPT = {4: "$2y$04$gatehousebenchmarks...dxLOdz5ICgE8uBENn4yIccjRcJ2EA.W",
+          10: "$2y$10$gatehousebenchmarks...oIbe/5q9ERnN/s8PS/z1IDkOsSo2yzy"}
 SHA = "{SHA}" + base64.b64encode(hashlib.sha1(PASSWORD.encode()).digest()).decode()
 
 # How a password is kept: the cheapest way that the peer has, or bcrypt.
@@ -29,8 +30,8 @@ class Setting:
     # Of clients: what the peer has to be able to keep, and how many of them ask at once.
     connections: int = 4096
     at_once: int = 64
-    # The body of a request or of a response is larger than what a proxy usually holds.
-    large: bool = False
+    # The length of the bodies that requests or responses have, where it is more than what a proxy usually holds: bytes.
+    body: int = 0
     # What only Gatehouse is told: lines for its configuration.
     extra: str = "log off"
 

@@ -25,8 +25,8 @@ class Upstreams:
                 file.truncate(size)
         port = free_port()
         # What it was asked is what `verify` wants to know: the credentials, what the proxy added, and whether it kept its connection.
-        echo = "|".join(["$http_authorization", "$http_x_forwarded_user", "$http_x_forwarded_for", "$http_x_forwarded_proto", "$http_x_forwarded_host",
-                         "$http_x_forwarded_port", "$http_x_request_id", "$connection", "$http_host"])
+        echo = "|".join(["$http_authorization", "$http_x_forwarded_user", "$http_x_forwarded_for", "$http_x_forwarded_proto",
+                         "$http_x_forwarded_host", "$http_x_forwarded_port", "$http_x_request_id", "$connection", "$http_host"])
         stage.nginx("upstream", f"""
             sendfile on; sendfile_max_chunk 2m; tcp_nopush on; open_file_cache max=16; client_max_body_size 0;
             server {{

@@ -1,5 +1,5 @@
-"""Whether a peer does the work that is measured: refuses who has no password or a wrong one, and forwards everybody else's request with what was
-asked for, over connections that it keeps. Told by the peer's answers and by what the service behind says it was asked."""
+"""Whether a peer does the work that is measured: refuses who has no password or a wrong one, and forwards everybody else's request with
+what was asked for, over connections that it keeps. Told by the peer's answers and by what the service behind says it was asked."""
 
 import http.client
 

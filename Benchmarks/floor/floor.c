@@ -1,9 +1,9 @@
-// libcurl's own floor: the least that a proxy costs which leaves the upstream side to libcurl's transfer engine. What Gatehouse costs above it is
-// Gatehouse's; what is below it can't be had with that engine. `floor PORT UPSTREAM_PORT` listens on 127.0.0.1.
+// libcurl's own floor: the least that a proxy costs which leaves the upstream side to libcurl's transfer engine. What Gatehouse costs
+// above it is Gatehouse's; what is below it can't be had with that engine. `floor PORT UPSTREAM_PORT` listens on 127.0.0.1.
 //
-// It accepts, finds the end of a GET's head, takes the target from its first line, hands it with a fixed list of fields (as many as Gatehouse
-// sends) to an easy handle, and relays what comes. One thread, one epoll, multi_socket, sockets that stay registered, handles that are used again:
-// as fast as we know to make it.
+// It accepts, finds the end of a GET's head, takes the target from its first line, hands it with a fixed list of fields (as many as
+// Gatehouse sends) to an easy handle, and relays what comes. One thread, one epoll, multi_socket, sockets that stay registered, handles
+// that are used again: as fast as we know to make it.
 //
 // It leaves out, on purpose: authentication, routes, every check of what a client or an upstream sends, the client's own fields, bodies of
 // requests, pipelining, time limits, logs, and any end but SIGKILL. Not to be used for anything but measuring.
@@ -222,7 +222,8 @@ int main(int count, char **words) {
 
   loop = epoll_create1(EPOLL_CLOEXEC);
   int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1;
-  struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(words[1])), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  address.sin_port = htons((uint16_t)atoi(words[1]));
   setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   if (bind(listener, (struct sockaddr *)&address, sizeof address) < 0 || listen(listener, 4096) < 0) return perror("floor"), 1;
   watch(listener, EPOLLIN, 0);
@@ -243,7 +244,9 @@ int main(int count, char **words) {
         told[file] = 0;
       } else if (told[file] != 0) {
         uint32_t is = events[i].events;
-        int action = (is & (EPOLLIN | EPOLLHUP) ? CURL_CSELECT_IN : 0) | (is & EPOLLOUT ? CURL_CSELECT_OUT : 0) | (is & EPOLLERR ? CURL_CSELECT_ERR : 0);
+        int action = is & (EPOLLIN | EPOLLHUP) ? CURL_CSELECT_IN : 0;
+        if (is & EPOLLOUT) action |= CURL_CSELECT_OUT;
+        if (is & EPOLLERR) action |= CURL_CSELECT_ERR;
         curl_multi_socket_action(multi, file, action, &running);
       }
     }

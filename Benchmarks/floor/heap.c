@@ -1,5 +1,5 @@
-// How much of its heap a process uses, by malloc's own books: loaded through LD_PRELOAD, writes the bytes in use to the file that HEAP_ANSWER
-// names, ten times a second. Unlike resident memory it does not count what was freed and not given back.
+// How much of its heap a process uses, by malloc's own books: loaded through LD_PRELOAD, writes the bytes in use to the file that
+// HEAP_ANSWER names, ten times a second. Unlike resident memory it does not count what was freed and not given back.
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <malloc.h>

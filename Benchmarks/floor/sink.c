@@ -1,5 +1,6 @@
-// What answers uploads: swallows bodies faster than anybody can send them, since tcp(7) throws bytes away without copying them (MSG_TRUNC), and
-// answers with how many there were. `sink PORT` listens on 127.0.0.1. One thread, one epoll; trusts the proxy before it to send what is well formed.
+// What answers uploads: swallows bodies faster than anybody can send them, since tcp(7) throws bytes away without copying them
+// (MSG_TRUNC), and answers with how many there were. `sink PORT` listens on 127.0.0.1. One thread, one epoll; trusts the proxy before it
+// to send what is well formed.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <netinet/in.h>
@@ -118,7 +119,8 @@ int main(int count, char **words) {
   if (count != 2) return fprintf(stderr, "usage: sink PORT\n"), 64;
   signal(SIGPIPE, SIG_IGN);
   int loop = epoll_create1(EPOLL_CLOEXEC), listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1;
-  struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(words[1])), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  address.sin_port = htons((uint16_t)atoi(words[1]));
   setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   if (bind(listener, (struct sockaddr *)&address, sizeof address) < 0 || listen(listener, 4096) < 0) return perror("sink"), 1;
   struct epoll_event event = {.events = EPOLLIN, .data.fd = listener}, events[64];

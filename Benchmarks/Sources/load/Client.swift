@@ -87,8 +87,8 @@ struct Client {
     return missing == 0 ? .response(status) : missing < 0 ? .lost : .nothing
   }
 
-  /// Reads the head at the start of `bytes`: how much of the body is missing then; nil when the head has not ended yet. Less than 0 if it is
-  /// no response, or more than one.
+  /// Reads the head at the start of `bytes`: how much of the body is missing then; nil when the head has not ended yet. Less than 0 if it
+  /// is no response, or more than one.
   private mutating func read(_ bytes: RawSpan) -> Int? {
     guard let end = Self.headEnd(bytes) else { return nil }
     guard end > 12, Self.byte(bytes, 0) == 0x48 else { return -1 }

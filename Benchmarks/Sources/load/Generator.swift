@@ -1,6 +1,6 @@
-// The loop: one thread, one epoll. Either a closed loop on each connection, which tells what a server can do, or requests at a constant rate, which
-// tells how long those who ask have to wait: a closed loop does not ask while the server is slow, and so does not see what it is to ask then
-// ("coordinated omission").
+// The loop: one thread, one epoll. Either a closed loop on each connection, which tells what a server can do, or requests at a constant
+// rate, which tells how long those who ask have to wait: a closed loop does not ask while the server is slow, and so does not see what it
+// is to ask then ("coordinated omission").
 
 import CEpoll
 import Glibc
@@ -23,8 +23,8 @@ struct Generator {
   /// Requests that may still be sent.
   private var left: Int
   private var waiting = 0
-  /// Whether a connection is made when its first request is due: where each has its own, and where so many are opened that servers would take those that
-  /// say nothing yet for an attack.
+  /// Whether a connection is made when its first request is due: where each has its own, and where so many are opened that servers would
+  /// take those that say nothing yet for an attack.
   private var connectsLate: Bool { options.isFresh || options.hold != nil }
   /// At a constant rate, connections that wait for a request, as a ring: who has waited longest is next.
   private var idle: [Int] = []

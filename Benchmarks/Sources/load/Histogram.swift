@@ -1,6 +1,7 @@
 // How often each latency occurred, in a fixed amount of memory.
 
-/// Counts durations in buckets whose width is less than a hundredth of what they hold: exact below 256, then 128 buckets for each power of two.
+/// Counts durations in buckets whose width is less than a hundredth of what they hold: exact below 256, then 128 buckets for each power
+/// of two.
 struct Histogram {
   private static let fine = 7
   private var counts = [UInt64](repeating: 0, count: (64 - fine) << fine)

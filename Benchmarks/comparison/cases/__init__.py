@@ -1,5 +1,6 @@
-"""What is measured: one file a subject. A case has `name`, `words` (what is done, for the reader), and `run(session)`, which answers a `Result`.
-A new one (TLS, HTTP/2) is a file here and a line below; what it needs of the peers goes into `Setting`, which every peer reads."""
+"""What is measured: one file a subject. A case has `name`, `words` (what is done, for the reader), and `run(session)`, which answers a
+`Result`. A new one (TLS, HTTP/2) is a file here and a line below; what it needs of the peers goes into `Setting`, which every peer
+reads."""
 
 from . import bodies, footprint, idle, passwords, storm, tiny, users
 

@@ -38,7 +38,8 @@ class Start:
     def measure(self, session, row):
         plan = row.more["peer"].plan(session.stage, session.setting.but(others=OTHERS))
         before = time.monotonic()
-        server = Server(plan.name, plan.command, plan.port, MEASURED, session.stage.folder / f"{plan.name}-{plan.port}.log", plan.environment, wait=False)
+        log = session.stage.folder / f"{plan.name}-{plan.port}.log"
+        server = Server(plan.name, plan.command, plan.port, MEASURED, log, plan.environment, wait=False)
         session.stage.servers.append(server)
         try:
             row.values("ms").add((self.first_answer(server, before) - before) * 1000)

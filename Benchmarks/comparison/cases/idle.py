@@ -1,11 +1,11 @@
-"""Connections that stay open with nothing to do: what each of them costs in memory. What the kernel keeps for it is the same for everybody, and in
-nobody's resident memory."""
+"""Connections that stay open with nothing to do: what each of them costs in memory. What the kernel keeps for it is the same for
+everybody, and in nobody's resident memory."""
 
 import resource
 import time
 from dataclasses import dataclass
 
-from stage import MEASURED, Load
+from stage import Load
 
 from .. import accounting
 from ..peers import gatehouse
@@ -42,8 +42,8 @@ class Idle:
                 return ""
             return f"{base.more['growth'] / row.more['growth']:.2f}"
 
-        notes = ["How much more memory a server has resident that may have all these connections and has had them idle for two seconds, than one that "
-                 f"may have {FEW}, both after 2,000 requests on 64: what is set aside for connections beforehand counts."]
+        notes = ["How much more memory a server has resident that may have all these connections and has had them idle for two seconds, "
+                 f"than one that may have {FEW}, both after 2,000 requests on 64: what is set aside for connections beforehand counts."]
         if count < WANTED:
             notes.append(f"Only {count:,} connections: the limit of descriptors is {resource.getrlimit(resource.RLIMIT_NOFILE)[1]:,}.")
         return Result(self, rows, [("bytes a connection", growth), (f"{BASE} / peer", ratio),
@@ -59,8 +59,8 @@ class Idle:
         return row
 
     def heap(self, session, count):
-        """The same by malloc's own books, which hold what is in use and not what was; in other processes, since they are asked by a library that is
-        loaded into them."""
+        """The same by malloc's own books, which hold what is in use and not what was; in other processes, since they are asked by a
+        library that is loaded into them."""
         row = session.blank(f"{BASE}, its heap alone", None)
         answer = session.stage.folder / "heap.answer"
 
@@ -79,7 +79,8 @@ class Idle:
         memory = []
         for connections in (FEW, count + 500):
             plan = peer.plan(session.stage, session.setting.but(connections=connections))
-            row.server = session.stage.start(plan.name, plan.command, plan.port, MEASURED, {**(plan.environment or {}), **(environment or {})})
+            plan.environment = {**(plan.environment or {}), **(environment or {})}
+            row.server = session.start(plan)
             session.drive(row, "--connections", 64, "--requests", 2000)
             if connections == FEW:
                 time.sleep(1)

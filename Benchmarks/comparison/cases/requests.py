@@ -1,4 +1,5 @@
-"""The usual case: each peer asked in a closed loop, which tells processor time and speed, and then at a constant rate, which tells latencies."""
+"""The usual case: each peer asked in a closed loop, which tells processor time and speed, and then at a constant rate, which tells
+latencies."""
 
 from dataclasses import dataclass, field
 

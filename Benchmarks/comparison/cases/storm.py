@@ -1,33 +1,38 @@
-"""Guesses of passwords from 200 places beside the requests of somebody who has been let in before. What is told is how much longer he waits."""
+"""Guesses of passwords from 200 places beside the requests of somebody who has been let in before. What is told is how much longer he
+waits."""
 
 import time
 from dataclasses import dataclass
 
 from stage import Load
 
+from ..peers import gatehouse
 from ..result import Result, number, spread
 from ..setting import CHEAP, COSTLY
 
 VICTIMS = tuple(f"victim{i}" for i in range(12))
 ATTACKERS = 200
 RATE = 500
-# These remember that they have checked a password. For the others the one who asks has the cheapest hash that they know, or his own requests would
-# take all of the processor without any storm.
+# These remember that they have checked a password. For the others the one who asks has the cheapest hash that they know, or his own
+# requests would take all of the processor without any storm.
 REMEMBERS = {"gatehouse", "caddy"}
 
 
 @dataclass
 class Storm:
     name: str = "storm"
-    words: str = (f"{ATTACKERS} connections, each from its own address, that guess passwords with bcrypt at cost 10, beside {RATE} requests a second "
-                  "of a user who was verified before, on 8 connections")
+    words: str = (f"{ATTACKERS} connections, each from its own address, that guess passwords with bcrypt at cost 10, beside "
+                  f"{RATE} requests a second of a user who was verified before, on 8 connections")
 
     def run(self, session):
         rows = []
         for peer in session.peers:
             if "authentication" in peer.LACKS:
                 continue
-            for name, extra in [(peer.NAME, ""), ("gatehouse, no lockout", "\n        lockout off")][: 2 if peer.NAME == "gatehouse" else 1]:
+            kinds = {peer.NAME: ""}
+            if peer is gatehouse:
+                kinds["gatehouse, no lockout"] = "\n        lockout off"
+            for name, extra in kinds.items():
                 row = session.blank(name, None)
                 row.failure = session.excluded.get(peer.NAME)
                 row.more["peer"] = peer

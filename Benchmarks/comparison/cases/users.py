@@ -50,7 +50,8 @@ class Users:
         costs = [column for column in cost_columns() if not column[0].startswith("gatehouse")]
         return Result(self, rows, [*costs[:3], (f"this / {FEW} users", ratio),
                                    ("start s", lambda row, base: number(row.more["started"])), *RESIDENT],
-                      [f"Nothing was tried that takes minutes to start: more than {FEW if session.quick else MANY:,} users for {' and '.join(sorted(SLOW))}."])
+                      [f"What takes minutes to start was left out: more than {FEW if session.quick else MANY:,} users for "
+                       f"{' and '.join(sorted(SLOW))}."])
 
 
 CASES = [Users()]

@@ -1,5 +1,6 @@
-"""Apache: the event MPM, one child with threads, all on one processor. A thread is busy with a request until the service behind has answered,
-so there are twice as many as requests are asked at once: when none is free, it closes the connections that idle. These take none."""
+"""Apache: the event MPM, one child with threads, all on one processor. A thread is busy with a request until the service behind has
+answered, so there are twice as many as requests are asked at once: when none is free, it closes the connections that idle. These take
+none."""
 
 import os
 import subprocess

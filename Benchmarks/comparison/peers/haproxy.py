@@ -22,15 +22,20 @@ def version():
 def plan(stage, setting):
     port = free_port()
     # An insecure password is its cheapest: it compares. Others are checked by crypt(3), anew for each request.
-    users = "\n".join(f"    user {name} {'password' if kept == BCRYPT[10] else 'insecure-password'} {kept}" for name, kept in setting.users(PASSWORD))
-    # It reckons with two descriptors for each client, and would not start where there are not so many; one that idles has only one.
-    # Large bodies go from socket to socket through a pipe and are never copied out of the kernel; for what is small it does not pay.
-    splice = "option splice-auto" if setting.large else ""
+    kind = {BCRYPT[10]: "password"}
+    users = "\n".join(f"    user {name} {kind.get(kept, 'insecure-password')} {kept}" for name, kept in setting.users(PASSWORD))
+    # It reckons with two descriptors for each client, and would not start where there are not so many; one that idles has only one. Large
+    # bodies go from socket to socket through a pipe and are never copied out of the kernel, or with large buffers where that can't be.
+    # Below a megabyte neither pays: what is here took the least processor time of what was tried.
+    large = setting.body >= 1 << 20
+    splice = "option splice-auto" if large else ""
+    buffers = "tune.bufsize 65536" if large else ""
     config = stage.file("haproxy.cfg", f"""
 global
     nbthread 1
     no strict-limits
     maxconn {setting.connections}
+    {buffers}
 defaults
     mode http
     maxconn {setting.connections}
