@@ -154,7 +154,7 @@ class Session:
         if taken > 0.01:
             row.requests = max(4, int(seconds / taken))
         else:
-            self.drive(row, "--connections", connections, "--requests", 20 * connections, *arguments)
+            self.drive(row, "--connections", connections, "--requests", max(1000, 3 * connections), *arguments)
 
     def cost(self, row, seconds, *arguments, connections=64):
         """Measures one closed loop: adds processor time of a request and requests a second to the row."""

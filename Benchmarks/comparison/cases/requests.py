@@ -3,6 +3,8 @@ latencies."""
 
 from dataclasses import dataclass, field
 
+from stage import Load
+
 from ..result import RESIDENT, Result, cost_columns, latency_columns
 from ..verify import verify_upload
 
@@ -28,8 +30,14 @@ class Requests:
         setting = session.setting.but(**self.setting)
         if self.uploads:
             setting = setting.but(upstream=session.upstreams.sink)
+        else:
+            # What is asked for is in memory when the first peer asks for it.
+            Load(session.upstreams.answers, "--connections", 1, "--requests", 1, *self.arguments).result(45)
         rows = session.rows(setting, self.needs)
         seconds = 0.25 if session.quick else 1.0
+        if self.connections > 500:
+            # Each is to have its turn several times.
+            seconds *= 2
         for row in rows:
             if row.failure is None:
                 with session.noting(row):
