@@ -134,6 +134,8 @@ class Session:
                 yield
         except Failure as failure:
             row.failure = str(failure)
+            if row.server is not None and row.server.process.poll() is not None:
+                row.failure = f"it ended by itself, with {row.server.process.returncode}"
 
     # Driving
 

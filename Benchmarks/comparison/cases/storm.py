@@ -54,7 +54,7 @@ class Storm:
         # A fresh server each time: guesses still stand in the queue of the old one.
         row.server = session.start(row.more["peer"].plan(session.stage, row.more["setting"]))
         try:
-            seconds = 1.5 if session.quick else 3
+            seconds = 1.5 if session.quick else 4
             watch = ["--connections", 8, "--rate", RATE, "--seconds", seconds]
             session.drive(row, "--connections", 1, "--requests", 300)
             quiet = session.drive(row, *watch)
