@@ -36,6 +36,10 @@ def verify(port):
         if response.will_close:
             raise Unequal("the client's connection is not kept")
         seen.append(text.split("|"))
+    # From another client, over the same connection to the service behind.
+    other = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    seen.append(get(other, PASSWORD)[1].split("|"))
+    other.close()
     connection.close()
     for number, (what, wanted) in enumerate([("Authorization", ""), ("X-Forwarded-User", NAME), ("X-Forwarded-For", "127.0.0.1"),
                                              ("X-Forwarded-Proto", "http"), ("X-Forwarded-Host", "bench.example"),
@@ -46,6 +50,8 @@ def verify(port):
         raise Unequal("requests are not told apart by an X-Request-Id")
     if seen[0][7] != seen[1][7]:
         raise Unequal("the connection to the service behind is not kept")
+    if seen[2][7:8] != seen[0][7:8]:
+        raise Unequal("the connection to the service behind is kept for one client alone")
     if seen[0][8] != "bench.example":
         raise Unequal(f"Host is {seen[0][8]!r} behind")
 
