@@ -102,7 +102,8 @@ class Server:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
                 return
             time.sleep(0.02)
-        raise SystemExit(f"{self.name} did not start:\n{pathlib.Path(self.log).read_text()}")
+        ended = self.process.poll() is not None
+        raise SystemExit(f"{self.name} did not start{'' if ended else ' within a minute'}:\n{pathlib.Path(self.log).read_text()}")
 
     def processor_time(self):
         """Nanoseconds that the whole process has spent on processors (clock_getcpuclockid(3))."""

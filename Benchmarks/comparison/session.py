@@ -53,9 +53,10 @@ class Row:
 class Session:
     """`peers` are modules. `seconds` bounds the whole run."""
 
-    def __init__(self, stage, peers, quick, rounds, seconds, rate):
+    def __init__(self, stage, peers, quick, seconds, rate):
         self.stage, self.peers, self.quick, self.rate = stage, peers, quick, rate
-        self.rounds = rounds
+        # Of the case that is on.
+        self.rounds = 1
         self.end = time.monotonic() + seconds
         self.case_end = self.end
         self.upstreams = Upstreams(stage)
