@@ -11,6 +11,10 @@ enum AuthorizationValue {
 
   /// The scheme, its case folded, and where what follows its spaces begins.
   static func read(_ value: Span<UInt8>) -> (scheme: AuthorizationValue, start: Int) {
+    // What most say, in one look: `basic ` in any case, and no second space.
+    if let eight = EightBytes(value, at: 0), eight.lowercased.word & 0xFFFF_FFFF_FFFF == 0x2063_6973_6162, value[6] != 0x20 {
+      return (.basic, 6)
+    }
     let end = ASCII.endOfToken(in: value, from: 0, to: value.count)
     var start = end
     while start < value.count && value[start] == 0x20 { start += 1 }

@@ -15,25 +15,24 @@ enum BasicScheme {
     pair.removeAll()
     guard text.count > 0 && text.count <= longestEncoded, Base64.decode(text, into: &pair) else { return nil }
     let bytes = pair.span
-    var marks: UInt64 = 0
-    var allASCII = true
+    var controls: UInt64 = 0
+    var beyondASCII: UInt64 = 0
+    var colon: Int?
     var i = 0
-    while i &+ 8 <= bytes.count {
-      let eight = EightBytes(bytes, at: i)
-      marks |= eight.controls
-      if eight.word & EightBytes.all != 0 { allASCII = false }
+    while i < bytes.count {
+      // The last eight may overlap those before; behind fewer than eight stand zeros, which are not asked about.
+      let at = max(0, min(i, bytes.count &- 8))
+      let eight = EightBytes(bytes, at: at) ?? EightBytes(tailOf: bytes, from: 0)
+      controls |= bytes.count < 8 ? eight.controls & ~(~0 &<< UInt64(8 &* bytes.count)) : eight.controls
+      beyondASCII |= eight.word & EightBytes.all
+      let colons = eight.equal(to: 0x3A)
+      if colon == nil && colons != 0 { colon = at &+ EightBytes.first(colons) }
       i &+= 8
     }
-    // What is added behind the last bytes must not look like NUL.
-    let rest = bytes.count &- i
-    let last = EightBytes(tailOf: bytes, from: i)
-    marks |= last.controls & ~(~0 << UInt64(8 &* rest))
-    if last.word & EightBytes.all != 0 { allASCII = false }
-    if marks != 0 { return nil }
-    let colon = ASCII.firstIndex(of: 0x3A, in: bytes)
+    if controls != 0 { return nil }
     guard let colon, colon <= UserName.longest || isToken(bytes.extracting(0..<colon)), bytes.count - colon - 1 <= PasswordLimits.longest
     else { return nil }
-    guard allASCII || UTF8Text.isWellFormed(bytes) else { return nil }
+    guard beyondASCII == 0 || UTF8Text.isWellFormed(bytes) else { return nil }
     return colon
   }
 

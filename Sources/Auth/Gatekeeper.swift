@@ -229,8 +229,8 @@ public final class Gatekeeper: Sendable {
       return .refused(Refusal(.mistypedToken, user: UserName.isLoggable(name) ? ASCII.array(name) : []))
     case .mistyped, .other: break
     }
-    let attempt = lockout?.attempt(name, password, from: context.client)
-    if let seconds = attempt?.wait(at: context.instant) {
+    let keys = lockout?.keys(name, password, from: context.client)
+    if let lockout, let keys, let seconds = lockout.wait(keys, from: context.client, at: context.instant) {
       return .barred(Refusal(.lockedOut, user: UserName.isLoggable(name) ? ASCII.array(name) : []), seconds: seconds)
     }
     // A locked or expired user's own hash is checked, so that locking him changes no time; only names without a hash get a decoy.
@@ -240,17 +240,18 @@ public final class Gatekeeper: Sendable {
       let code = cache.code(name: name, password: password, hash: text.span)
       let isKnown = cache.contains(code, at: context.instant, lifetime: options.cacheLifetime)
       if isKnown, isActive, let user {
-        attempt?.succeeded(at: context.instant)
+        if let lockout, let keys { lockout.succeeded(keys, at: context.instant) }
         return .user(user, .password)
       }
+      let attempt = keys.flatMap { lockout?.attempt($0, from: context.client) }
       return .pending(PasswordCheck(key: code, name: name, password: password, hash: hash, keyDigest: keyDigest, attempt: attempt))
     }
     let matched = hash.verify(password)
     if matched, isActive, let user, user.hash != nil {
-      attempt?.succeeded(at: context.instant)
+      if let lockout, let keys { lockout.succeeded(keys, at: context.instant) }
       return .user(user, .password)
     }
-    return .refused(failed(name, user, keyDigest, attempt, context))
+    return .refused(failed(name, user, keyDigest, keys.flatMap { lockout?.attempt($0, from: context.client) }, context))
   }
 
   /// Counts a password that did not match, or that was its user's and no longer counts.

@@ -76,10 +76,18 @@ public final class Lockout: Sendable {
 
   /// What is to be known of one password for one name from one client; nil for clients who are exempt. Two short hashes; holds no
   /// password.
-  func attempt(_ name: Span<UInt8>, _ password: Span<UInt8>, from client: ClientAddress) -> LoginAttempt? {
+  func keys(_ name: Span<UInt8>, _ password: Span<UInt8>, from client: ClientAddress) -> LoginKeys? {
     if isExempt(client) { return nil }
     let pair = key.hash(client.networkKey, name)
-    return LoginAttempt(lockout: self, client: client, pair: pair, credential: key.hash(pair, password))
+    return LoginKeys(pair: pair, credential: key.hash(pair, password))
+  }
+
+  func attempt(_ name: Span<UInt8>, _ password: Span<UInt8>, from client: ClientAddress) -> LoginAttempt? {
+    keys(name, password, from: client).map { attempt($0, from: client) }
+  }
+
+  func attempt(_ keys: LoginKeys, from client: ClientAddress) -> LoginAttempt {
+    LoginAttempt(lockout: self, client: client, keys: keys)
   }
 
   func attempt(_ name: Span<UInt8>, _ password: borrowing Secret, from client: ClientAddress) -> LoginAttempt? {
@@ -98,8 +106,11 @@ public final class Lockout: Sendable {
   }
 
   /// Seconds until it may be looked at, at least 1; nil when it may be now.
-  fileprivate func wait(_ attempt: LoginAttempt, at now: Instant) -> UInt64? {
-    if filter.isEmpty { return nil }
+  @inline(__always) func wait(_ keys: LoginKeys, from client: ClientAddress, at now: Instant) -> UInt64? {
+    filter.isEmpty ? nil : wait(attempt(keys, from: client), at: now)
+  }
+
+  private func wait(_ attempt: LoginAttempt, at now: Instant) -> UInt64? {
     let address = attempt.client.isUnix ? nil : addressBans.remaining(addressKey(attempt.client), at: now)
     let pair = pairBans.remaining(attempt.pair, at: now)
     if let address {
@@ -147,9 +158,9 @@ public final class Lockout: Sendable {
     return BanNotice(client: client, user: nil, length: length, failures: options.failures)
   }
 
-  fileprivate func succeeded(_ attempt: LoginAttempt, at now: Instant) {
+  func succeeded(_ keys: LoginKeys, at now: Instant) {
     // A success does not excuse the address: a guesser with an account of his own would log in between guesses.
-    if known.note(attempt.pair, by: attempt.credential, at: now) { pairCounts.clear(attempt.pair) }
+    if known.note(keys.pair, by: keys.credential, at: now) { pairCounts.clear(keys.pair) }
   }
 
   // MARK: Tokens
@@ -201,24 +212,31 @@ extension UInt64 {
   fileprivate var seconds: UInt64 { self / 1000 + (self % 1000 == 0 ? 0 : 1) }
 }
 
+/// One password for one name at one address, known by hashes.
+struct LoginKeys: Sendable {
+  /// Of name and address.
+  let pair: UInt64
+  /// Of pair and password.
+  let credential: UInt64
+}
+
 /// One password for one name from one client, known by hashes. Immutable.
 public struct LoginAttempt: Sendable {
   fileprivate let lockout: Lockout
   public let client: ClientAddress
-  /// Of name and address.
-  fileprivate let pair: UInt64
-  /// Of pair and password.
-  fileprivate let credential: UInt64
+  fileprivate let keys: LoginKeys
+  fileprivate var pair: UInt64 { keys.pair }
+  fileprivate var credential: UInt64 { keys.credential }
 
   /// Seconds until it may be looked at; nil when it may be now.
-  func wait(at now: Instant) -> UInt64? { lockout.wait(self, at: now) }
+  func wait(at now: Instant) -> UInt64? { lockout.wait(keys, from: client, at: now) }
 
   /// Whether a check of it is not to be run: its address or its pair was banned since it was asked for.
   public func isBarred(at now: Instant) -> Bool { lockout.isBarred(self, at: now) }
 
   func failed(user: [UInt8], at now: Instant) -> [BanNotice] { lockout.failed(self, user: user, at: now) }
 
-  func succeeded(at now: Instant) { lockout.succeeded(self, at: now) }
+  func succeeded(at now: Instant) { lockout.succeeded(keys, at: now) }
 
   /// What is said of a check that was run elsewhere. To be called before the next one is run, so that those under way are all that a guesser has
   /// beyond the limit; what was found for one who was banned meanwhile is not told.

@@ -32,8 +32,8 @@ public struct SipHash: Sendable {
     var state = begun
     let whole = bytes.count & ~7
     var i = 0
-    while i < whole {
-      state.absorb(EightBytes(bytes, at: i).word)
+    while i < whole, let eight = EightBytes(bytes, at: i) {
+      state.absorb(eight.word)
       i &+= 8
     }
     state.absorb(UInt64(truncatingIfNeeded: length) << 56 | EightBytes(tailOf: bytes, from: i).word)

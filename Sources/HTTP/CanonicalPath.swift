@@ -70,7 +70,8 @@ public enum CanonicalPath {
     while i < path.count {
       // The last eight may overlap those before.
       let at = min(i, path.count &- 8)
-      guard isPlain(EightBytes(path, at: at), among: EightBytes.all, isAfterSlash: at > 0 && path[at &- 1] == 0x2F) else { return false }
+      guard let eight = EightBytes(path, at: at), isPlain(eight, among: EightBytes.all, isAfterSlash: at > 0 && path[at &- 1] == 0x2F)
+      else { return false }
       i &+= 8
     }
     return true

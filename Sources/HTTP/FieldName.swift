@@ -60,6 +60,65 @@ public enum FieldName: UInt8, Sendable, CaseIterable {
     self = guess != .other && ASCII.equals(name, ignoringCaseOf: guess.text) ? guess : .other
   }
 
+  /// The known name that begins at `start` and ends at a colon before `end`, and where that is; nil when it is another, or not all there.
+  @inline(__always) static func known(in bytes: Span<UInt8>, from start: Int, to end: Int) -> (name: FieldName, colon: Int)? {
+    guard let first = EightBytes(bytes, at: start) else { return nil }
+    var second = EightBytes(word: 0)
+    var third = EightBytes(word: 0)
+    var count = EightBytes.first(first.equal(to: 0x3A))
+    if count == 8 {
+      guard let next = EightBytes(bytes, at: start &+ 8) else { return nil }
+      second = next
+      count &+= EightBytes.first(next.equal(to: 0x3A))
+      if count == 16 {
+        guard let next = EightBytes(bytes, at: start &+ 16) else { return nil }
+        third = next
+        count &+= EightBytes.first(next.equal(to: 0x3A))
+      }
+    }
+    // No known name is longer than 23 bytes.
+    guard count < 24, start &+ count < end else { return nil }
+    let name = guess(bytes.extracting(start..<start &+ count))
+    if name == .other { return nil }
+    // What the guess is called has as many bytes; the colon and what follows it are no part of the name.
+    let pattern = patterns[Int(name.rawValue)]
+    let last = ~(~UInt64(0) &<< UInt64(8 &* (count & 7)))
+    var difference: UInt64
+    if count < 8 {
+      difference = (first.lowercased.word & last) ^ pattern.first
+    } else {
+      difference = first.lowercased.word ^ pattern.first
+      if count < 16 {
+        difference |= (second.lowercased.word & last) ^ pattern.second
+      } else {
+        difference |= (second.lowercased.word ^ pattern.second) | ((third.lowercased.word & last) ^ pattern.third)
+      }
+    }
+    return difference == 0 ? (name, start &+ count) : nil
+  }
+
+  /// A name in lower case, with zeros behind it.
+  private struct Pattern {
+    var first: UInt64 = 0
+    var second: UInt64 = 0
+    var third: UInt64 = 0
+
+    init(_ name: FieldName) {
+      let text = Array("\(name.text)".utf8)
+      for (i, byte) in text.enumerated() {
+        let part = UInt64(byte) << UInt64(8 * (i % 8))
+        switch i / 8 {
+        case 0: first |= part
+        case 1: second |= part
+        default: third |= part
+        }
+      }
+    }
+  }
+
+  /// By raw value.
+  private static let patterns = InlineArray<64, Pattern> { Pattern(FieldName(rawValue: UInt8($0)) ?? .other) }
+
   /// The only known name that `name` could be, by its length and a letter.
   private static func guess(_ name: Span<UInt8>) -> FieldName {
     guard name.count >= 2 else { return .other }

@@ -25,9 +25,16 @@ struct FieldScanner: Sendable {
   private var valueStart = 0
   private var valueEnd = 0
 
+  /// What the last field is called.
+  private(set) var known = FieldName.other
+
   init(at position: Int) {
     self.position = position
   }
+
+  /// Where the last field's name and value stand, the latter without the white space around it.
+  var nameRange: Range<Int> { nameStart..<nameEnd }
+  var valueRange: Range<Int> { valueStart..<valueEnd }
 
   /// The last field's name, moved by `-offset`.
   func name(relativeTo offset: Int) -> ByteRange { ByteRange(nameStart - offset, nameEnd - offset) }
@@ -55,7 +62,15 @@ struct FieldScanner: Sendable {
         // RFC 9110 section 5.1: field-name = token, which is never empty.
         if byte == 0x3A { return .failed(.emptyFieldName) }
         nameStart = i
-        state = .name
+        if let (name, colon) = FieldName.known(in: bytes, from: i, to: end) {
+          // What is a known name is a token, and needs no other look.
+          known = name
+          nameEnd = colon
+          i = colon + 1
+          state = .beforeValue
+        } else {
+          state = .name
+        }
       }
     }
     if state == .name {
@@ -65,6 +80,7 @@ struct FieldScanner: Sendable {
       if bytes[i] == 0x20 || bytes[i] == 0x09 { return .failed(.spaceBeforeColon) }
       guard bytes[i] == 0x3A else { return .failed(.invalidFieldName) }
       nameEnd = i
+      known = FieldName(bytes.extracting(nameStart..<nameEnd))
       i += 1
       state = .beforeValue
     }

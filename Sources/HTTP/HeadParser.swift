@@ -134,6 +134,9 @@ public struct HeadParser: Sendable {
     }
     if case .version = phase {
       // RFC 9112 section 3: a single SP, HTTP-version, CRLF. White space in it would be a fourth part of the line.
+      if i &+ 8 < end, let version = EightBytes(bytes, at: i)?.word, version == HeadParser.http11 || version == HeadParser.http10 {
+        i &+= 8
+      }
       while i < end && bytes[i] > 0x20 && bytes[i] < 0x7F { i += 1 }
       guard i < end else { return suspend(i, limit) }
       guard bytes[i] == 0x0D else { return .failed(bytes[i] == 0x0A ? .bareLineFeed : .malformedRequestLine) }
@@ -151,7 +154,7 @@ public struct HeadParser: Sendable {
   private mutating func understandRequestLine(_ bytes: Span<UInt8>, into head: inout RequestHead) -> Step {
     // RFC 9112 section 2.3: HTTP-version = "HTTP" "/" DIGIT "." DIGIT, case-sensitive.
     guard position - 2 - (targetEnd + 1) == 8 else { return .failed(.malformedVersion) }
-    let version = EightBytes(bytes, at: targetEnd + 1)
+    let version = EightBytes(bytes, at: targetEnd + 1)?.word
     let isHTTP11 = version == HeadParser.http11
     guard isHTTP11 || version == HeadParser.http10 else {
       // RFC 9110 section 15.6.6. Also 1.2 to 1.9, which nobody has defined, and the HTTP/2 preface (RFC 9113 section 3.4).
@@ -173,8 +176,8 @@ public struct HeadParser: Sendable {
   }
 
   /// `HTTP/1.1` and `HTTP/1.0`, first byte lowest.
-  private static let http11 = EightBytes(word: 0x312E_312F_5054_5448)
-  private static let http10 = EightBytes(word: 0x302E_312F_5054_5448)
+  private static let http11: UInt64 = 0x312E_312F_5054_5448
+  private static let http10: UInt64 = 0x302E_312F_5054_5448
 
   /// Whether eight bytes are of the form of a version.
   private static func isVersion(_ text: Span<UInt8>) -> Bool {
@@ -185,8 +188,7 @@ public struct HeadParser: Sendable {
   private static func endOfTarget(in bytes: Span<UInt8>, from start: Int, to end: Int) -> Int {
     var i = start
     while i < end {
-      if i &+ 8 <= bytes.count {
-        let eight = EightBytes(bytes, at: i)
+      if let eight = EightBytes(bytes, at: i) {
         let marks = eight.below(0x21) | eight.equal(to: 0x23) | eight.equal(to: 0x7F)
         i &+= EightBytes.first(marks)
         if marks != 0 { break }
@@ -233,13 +235,13 @@ public struct HeadParser: Sendable {
     guard head.fields.count < limits.fieldCount else { return .tooManyFields }
     let nameRange = scanner.name(relativeTo: start)
     let valueRange = scanner.value(relativeTo: start)
-    let name = bytes.extracting((start + Int(nameRange.start))..<(start + Int(nameRange.end)))
-    let known = FieldName(name)
+    let known = scanner.known
     head.fields.append(Field(name: nameRange, value: valueRange, known: known))
     // What is framing to one reader and nothing to another is refused, not forwarded (threat model, Framing).
-    if known == .other { return FieldName.looksLikeFraming(name) ? .framingLookAlike : nil }
-    let value = bytes.extracting((start + Int(valueRange.start))..<(start + Int(valueRange.end)))
-    return framing.note(known, value, &head)
+    if known == .other {
+      return FieldName.looksLikeFraming(bytes.extracting(scanner.nameRange)) ? .framingLookAlike : nil
+    }
+    return framing.note(known, bytes.extracting(scanner.valueRange), &head)
   }
 
   /// Copies the lines that are complete into the head, so that its ranges hold bytes whenever somebody else may look.

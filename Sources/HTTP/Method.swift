@@ -10,25 +10,27 @@ public enum Method: Equatable, Sendable {
 
   /// The method that `token` names.
   public init(_ token: Span<UInt8>) {
-    guard token.count >= 3 else {
+    guard token.count <= 8 else {
       self = .other
       return
     }
+    // The names, first byte lowest.
     let guess: Method
-    switch (token.count, token[0]) {
-    case (3, 0x47): guess = .get
-    case (3, 0x50): guess = .put
-    case (4, 0x50): guess = .post
-    case (4, 0x48): guess = .head
-    case (5, 0x50): guess = .patch
-    case (5, 0x54): guess = .trace
-    case (6, 0x44): guess = .delete
-    case (7, 0x4F): guess = .options
-    case (7, 0x43): guess = .connect
-    case (8, 0x50): guess = .propfind
+    switch EightBytes(whole: token).word {
+    case 0x54_4547: guess = .get
+    case 0x5453_4F50: guess = .post
+    case 0x4441_4548: guess = .head
+    case 0x54_5550: guess = .put
+    case 0x4554_454C_4544: guess = .delete
+    case 0x53_4E4F_4954_504F: guess = .options
+    case 0x48_4354_4150: guess = .patch
+    case 0x45_4341_5254: guess = .trace
+    case 0x54_4345_4E4E_4F43: guess = .connect
+    case 0x444E_4946_504F_5250: guess = .propfind
     default: guess = .other
     }
-    self = guess != .other && ASCII.equals(token, guess.name) ? guess : .other
+    // Zeros behind the name are no part of it, and would be read so.
+    self = guess.name.utf8CodeUnitCount == token.count ? guess : .other
   }
 
   /// The method's name; empty for `other`.

@@ -193,7 +193,7 @@ public struct ResponseHead: Sendable {
     let (nameHere, valueHere) = (scanner.name(relativeTo: 0), scanner.value(relativeTo: 0))
     let name = input.extracting(Int(nameHere.start)..<Int(nameHere.end))
     let value = input.extracting(Int(valueHere.start)..<Int(valueHere.end))
-    let known = FieldName(name)
+    let known = scanner.known
     switch known {
     case .other:
       if FieldName.looksLikeFraming(name) { return .field(.framingLookAlike) }

@@ -35,7 +35,7 @@ public struct Trailers: Sendable {
       let name = scanner.name(relativeTo: -base)
       let value = scanner.value(relativeTo: -base)
       bytes.append(line)
-      let known = FieldName(bytes[name])
+      let known = scanner.known
       // RFC 9110 section 6.5.1: fields for framing, routing, authentication and the like must not come in trailers. A receiver that
       // merges them into the head would obey them.
       if known.isForbiddenInTrailers { return .forbiddenTrailer }

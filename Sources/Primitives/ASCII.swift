@@ -64,15 +64,12 @@ public enum ASCII {
   /// Of equal length.
   @usableFromInline static func equalFolded(_ a: Span<UInt8>, _ b: Span<UInt8>) -> Bool {
     let count = a.count
-    if count < 8 {
-      for i in 0..<count where lowercased(a[i]) != lowercased(b[i]) { return false }
-      return true
-    }
+    guard count > 8 else { return EightBytes(whole: a).lowercased == EightBytes(whole: b).lowercased }
     var i = 0
     while i < count {
       // The last eight may overlap those before.
       let at = min(i, count &- 8)
-      if EightBytes(a, at: at).lowercased != EightBytes(b, at: at).lowercased { return false }
+      guard let x = EightBytes(a, at: at), let y = EightBytes(b, at: at), x.lowercased == y.lowercased else { return false }
       i &+= 8
     }
     return true
@@ -95,7 +92,12 @@ public enum ASCII {
   }
 
   /// Whether the first bytes of `a`, which is as long at least, are those of `b`.
-  @usableFromInline static func same(_ a: Span<UInt8>, _ b: Span<UInt8>) -> Bool {
+  @inlinable static func same(_ a: Span<UInt8>, _ b: Span<UInt8>) -> Bool {
+    if b.count > 8 { return sameOfMany(a, b) }
+    return EightBytes(whole: a.extracting(0..<b.count)) == EightBytes(whole: b)
+  }
+
+  @usableFromInline static func sameOfMany(_ a: Span<UInt8>, _ b: Span<UInt8>) -> Bool {
     unsafe a.withUnsafeBufferPointer { x in
       unsafe b.withUnsafeBufferPointer { y in
         guard y.count > 0 else { return true }

@@ -14,7 +14,7 @@ public enum Base64 {
       var written = 0
       var i = 0
       while i < last {
-        let (bits, sound) = group(text, i)
+        let (bits, sound) = group(text[i], text[i &+ 1], text[i &+ 2], text[i &+ 3])
         guard sound else {
           isSound = false
           return written
@@ -25,46 +25,38 @@ public enum Base64 {
         written &+= 3
         i &+= 4
       }
-      return unsafe written &+ decodeLast(text, last, out + written, &isSound)
+      let padding = text[last &+ 3] != 0x3D ? 0 : text[last &+ 2] != 0x3D ? 1 : 2
+      // `A` stands for zeros.
+      let (bits, sound) = group(text[last], text[last &+ 1], padding > 1 ? 0x41 : text[last &+ 2], padding > 0 ? 0x41 : text[last &+ 3])
+      let spare: UInt32 = padding == 0 ? 0 : padding == 1 ? 0xFF : 0xFFFF
+      guard sound, bits & spare == 0 else {
+        isSound = false
+        return written
+      }
+      unsafe out[written] = UInt8(truncatingIfNeeded: bits >> 16)
+      if padding < 2 { unsafe out[written &+ 1] = UInt8(truncatingIfNeeded: bits >> 8) }
+      if padding < 1 { unsafe out[written &+ 2] = UInt8(truncatingIfNeeded: bits) }
+      return written &+ 3 &- padding
     }
     return isSound
   }
 
-  /// Decodes the last four characters of `text`, which may hold padding.
-  private static func decodeLast(
-    _ text: Span<UInt8>, _ last: Int, _ out: UnsafeMutablePointer<UInt8>, _ isSound: inout Bool
-  ) -> Int {
-    let padding = text[last + 3] != 0x3D ? 0 : text[last + 2] != 0x3D ? 1 : 2
-    var bits: UInt32 = 0
-    for i in last..<last + 4 - padding {
-      guard let value = value(text[i]) else {
-        isSound = false
-        return 0
-      }
-      bits = bits << 6 | UInt32(value)
-    }
-    // The bits that padding leaves over.
-    if padding > 0 && bits & (padding == 1 ? 3 : 15) != 0 {
-      isSound = false
-      return 0
-    }
-    bits <<= UInt32(6 * padding)
-    let count = 3 - padding
-    for i in 0..<count { unsafe out[i] = UInt8(truncatingIfNeeded: bits >> UInt32(16 - 8 * i)) }
-    return count
-  }
-
   /// Four characters without padding: 24 bits, and whether all of them are of the alphabet.
-  @inline(__always) private static func group(_ text: Span<UInt8>, _ i: Int) -> (UInt32, Bool) {
-    let a = UInt32(values[Int(text[i])])
-    let b = UInt32(values[Int(text[i &+ 1])])
-    let c = UInt32(values[Int(text[i &+ 2])])
-    let d = UInt32(values[Int(text[i &+ 3])])
-    return (a << 18 | b << 12 | c << 6 | d, (a | b | c | d) & 0x80 == 0)
+  @inline(__always) private static func group(_ a: UInt8, _ b: UInt8, _ c: UInt8, _ d: UInt8) -> (UInt32, Bool) {
+    let (a, b, c, d) = (sextet(a), sextet(b), sextet(c), sextet(d))
+    return ((a & 63) << 18 | (b & 63) << 12 | (c & 63) << 6 | d & 63, a & b & c & d & 0x40 != 0)
   }
 
-  /// Of each byte its value, 0x80 for those that have none.
-  private static let values = InlineArray<256, UInt8> { value(UInt8($0)) ?? 0x80 }
+  /// 0x40 and the value of a character; without 0x40 it has none.
+  @inline(__always) private static func sextet(_ byte: UInt8) -> UInt32 {
+    // One character for each byte: text needs no code to be made when the program starts, as an array does.
+    let table: StaticString = """
+                                                 ~   \u{7F}tuvwxyz{|}       @ABCDEFGHIJKLMNOPQRSTUVWXY      Z[\\]^_`abcdefghijklmnopqrs     \
+                                                                                                                                      \
+
+      """
+    return unsafe UInt32(table.utf8Start[Int(byte)])
+  }
 
   /// Decodes the URL-safe alphabet without padding (RFC 7515 section 2). nil unless every character is of it, the length can be one, and the
   /// bits left over are zero: so there is one text only for the same bytes.

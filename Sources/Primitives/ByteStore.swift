@@ -49,7 +49,7 @@
   /// The bytes of `range`, which must lie within the store.
   @inlinable public subscript(range: ByteRange) -> Span<UInt8> {
     @_lifetime(borrow self)
-    get {
+    @inline(__always) get {
       let span = storage.span.extracting(Int(range.start)..<Int(range.end))
       return unsafe _overrideLifetime(span, borrowing: self)
     }

@@ -8,22 +8,37 @@
 
   @inlinable public init(word: UInt64) { self.word = word }
 
-  /// Those of `bytes` from `index` on, all of which must be there.
-  @inlinable public init(_ bytes: Span<UInt8>, at index: Int) {
-    // The load is checked against the bounds; it is called unsafe for types that not all bits are values of.
-    word = unsafe UInt64(littleEndian: bytes.bytes.unsafeLoadUnaligned(fromByteOffset: index, as: UInt64.self))
+  /// Those of `bytes` from `index` on; nil unless all of them are there.
+  @inlinable @inline(__always) public init?(_ bytes: Span<UInt8>, at index: Int) {
+    // One comparison, since the number of bytes does not change between calls.
+    guard bytes.count >= 8, UInt(bitPattern: index) <= UInt(bitPattern: bytes.count &- 8) else { return nil }
+    word = unsafe UInt64(littleEndian: bytes.bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: index, as: UInt64.self))
   }
 
   /// Up to seven bytes of `bytes`, those from `index` to its end, and zeros behind them.
-  @inlinable public init(tailOf bytes: Span<UInt8>, from index: Int) {
-    word = 0
-    var shift: UInt64 = 0
-    var i = index
-    while i < bytes.count {
-      word |= UInt64(bytes[i]) &<< shift
-      shift &+= 8
-      i &+= 1
+  @inlinable @inline(__always) public init(tailOf bytes: Span<UInt8>, from index: Int) {
+    let rest = bytes.count &- index
+    precondition(index >= 0 && rest >= 0 && rest < 8, "a tail is of less than eight bytes")
+    if rest == 0 {
+      word = 0
+    } else if let last = EightBytes(bytes, at: bytes.count &- 8) {
+      word = last.word &>> UInt64(8 &* (8 &- rest))
+    } else if rest >= 4 {
+      // Two fours that may overlap, where both have the same to say.
+      let first = unsafe UInt32(littleEndian: bytes.bytes.unsafeLoadUnaligned(fromByteOffset: index, as: UInt32.self))
+      let last = unsafe UInt32(littleEndian: bytes.bytes.unsafeLoadUnaligned(fromByteOffset: bytes.count &- 4, as: UInt32.self))
+      word = UInt64(first) | UInt64(last) &<< UInt64(8 &* (rest &- 4))
+    } else {
+      // The first, the last, and the one between, which may be one of them.
+      word =
+        UInt64(bytes[index]) | UInt64(bytes[index &+ rest &>> 1]) &<< UInt64(8 &* (rest &>> 1))
+        | UInt64(bytes[bytes.count &- 1]) &<< UInt64(8 &* (rest &- 1))
     }
+  }
+
+  /// Up to eight bytes, and zeros behind them.
+  @inlinable @inline(__always) public init(whole bytes: Span<UInt8>) {
+    if bytes.count == 8, let eight = EightBytes(bytes, at: 0) { self = eight } else { self.init(tailOf: bytes, from: 0) }
   }
 
   /// A mark in every byte.

@@ -140,4 +140,31 @@ import Testing
     ]
     #expect(Set(all.map { "\($0.reason)" }).count == all.count)
   }
+
+  @Test func aPlainPathIsItsOwnFormInEveryReading() {
+    for path in ["/", "/some/path", "/a.b/c-d_e/0", "/long.name/of~many=bytes,and:more/", "/a@b!$&'()*+"] {
+      #expect(CanonicalPath.isPlain(bytes(path).span) == true, "\(path)")
+    }
+    for path in ["", "a", "*", "//", "/a//b", "/.", "/a/.b", "/%41", "/a;b", "/a\\b", "/a b", "/caf\u{E9}", "/1234567/.", "/123456//", "/1234567890//"] {
+      #expect(CanonicalPath.isPlain(bytes(path).span) == false, "\(path)")
+    }
+    var random = SeededGenerator(seed: 12)
+    let parts = ["/", "/", "a", "b.c", "long-segment", "0", "_", "~", ".", "..", "%41", "%", ";", "\\", "\u{E9}", "^", "=", "`", "\u{7F}"].map(bytes)
+    var plain = 0
+    for _ in 0..<20000 {
+      var path = bytes("/")
+      for _ in 0..<Int.random(in: 0...6, using: &random) { path += parts[Int.random(in: 0..<parts.count, using: &random)] }
+      guard CanonicalPath.isPlain(path.span) else { continue }
+      plain += 1
+      let second = PathPrefix.hasSecondReading(path.span)
+      #expect(!second)
+      // Made without a look at whether it is plain.
+      var form = ByteBuffer()
+      let failure = CanonicalPath.comparable(path.span, decodingSlashes: true, into: &form)
+      var reading = ByteBuffer()
+      let isRead = PathPrefix.read(path.span, as: &reading)
+      #expect(failure == nil && isRead && form.array() == path && reading.array() == path)
+    }
+    #expect(plain > 1000)
+  }
 }

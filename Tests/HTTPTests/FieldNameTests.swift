@@ -20,6 +20,42 @@ import Testing
     }
   }
 
+  @Test func methodsAreTheirNamesAndNothingElse() {
+    let methods: [HTTP.Method] = [.get, .head, .post, .put, .delete, .options, .trace, .connect, .patch, .propfind]
+    for method in methods {
+      let name = bytes("\(method.name)")
+      #expect(HTTP.Method(name.span) == method)
+      for other in [name + [0], name + [0x58], Array(name.dropLast()), bytes(text(name.span).lowercased()), [0] + name] {
+        #expect(HTTP.Method(other.span) == .other)
+      }
+    }
+    #expect(HTTP.Method([UInt8]().span) == .other)
+  }
+
+  @Test(arguments: FieldName.allCases)
+  func aKnownNameIsOneToTheParserInEveryLine(_ name: FieldName) {
+    // Not those that have to be as they are, or are refused with this value.
+    if [.other, .host, .contentLength, .transferEncoding, .expect].contains(name) { return }
+    for line in ["\(name.text):1", "\("\(name.text)".uppercased()): 1 ", "\(name.text):"] {
+      let head = accepted("GET / HTTP/1.1\r\nHost: a\r\n\(line)\r\n\r\n")
+      #expect(head.fields.last?.known == name)
+    }
+    let head = accepted("GET / HTTP/1.1\r\nHost: a\r\n\(name.text)x: 1\r\n\r\n")
+    #expect(head.fields.last?.known == .other)
+    // Where the case of the letters would be, and no letter: `Vi\u{1}` is not Via, nor `User\rAgent` User-Agent.
+    for (i, byte) in bytes("\(name.text)").enumerated() {
+      for control in [byte & 0x1F, byte ^ 0x80, byte & 0xDF &- 0x40] where !ASCII.isToken(control) && control != 0x3A {
+        var text = bytes("\(name.text)")
+        text[i] = control
+        let parsed = parse(bytes("GET / HTTP/1.1\r\nHost: a\r\n") + text + bytes(": 1\r\n\r\n"))
+        guard case .failed = parsed.result else {
+          Issue.record("\(text) is taken for a name")
+          continue
+        }
+      }
+    }
+  }
+
   @Test func aliasesDifferInCaseAndSeparatorsAlone() {
     let name = bytes("X-Forwarded-User")
     for alias in ["x-forwarded-user", "X_Forwarded_User", "X.FORWARDED-user", "X+Forwarded~User", "x!forwarded|user"] {

@@ -28,6 +28,28 @@ import Testing
     #expect(decoded(text) == nil)
   }
 
+  @Test func theAlphabetIsTheAlphabetAndNothingElseIs() {
+    let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
+    for byte in UInt8.min...UInt8.max {
+      // Every place of a group, in one that is the last and in one that isn't.
+      for place in 0..<8 {
+        var text = Array("AAAAAAAA".utf8)
+        text[place] = byte
+        var out = Secret()
+        let isSound = Base64.decode(text.span, into: &out)
+        guard let value = alphabet.firstIndex(of: byte) else {
+          #expect(isSound == (byte == 0x3D && place == 7), "\(byte) at \(place)")
+          continue
+        }
+        var expected = [UInt8](repeating: 0, count: 6)
+        let group = value << (18 - 6 * (place % 4))
+        for i in 0..<3 { expected[place / 4 * 3 + i] = UInt8(group >> (16 - 8 * i) & 0xFF) }
+        let decoded = ASCII.array(out.span)
+        #expect(isSound && decoded == expected, "\(byte) at \(place)")
+      }
+    }
+  }
+
   @Test func whatIsEncodedIsDecoded() {
     for n in 0..<70 {
       let bytes = (0..<n).map { UInt8(truncatingIfNeeded: $0 &* 73 &+ n) }
