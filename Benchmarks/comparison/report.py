@@ -36,6 +36,15 @@ def head(machine, peers, excluded, how):
     return "\n\n".join(lines) + "\n"
 
 
+def quiet(loads, processors):
+    """A warning when others worked here too: `loads` are load averages from before and after. Our own load is hardly more than one a
+    processor."""
+    if max(loads[0], loads[1] - processors) <= processors / 2:
+        return ""
+    return (f"**Others worked on this machine meanwhile** (load average {loads[0]:.1f} before, {loads[1]:.1f} after, {processors} processors): "
+            "latencies and speeds mean nothing then, processor times are too high for everybody, and ratios vary.\n")
+
+
 def aims(results):
     return "### Targets\n\n" + markdown(targets.table(results)) + "\n"
 
