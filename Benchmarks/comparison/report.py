@@ -41,7 +41,8 @@ def quiet(loads, processors):
     processor."""
     if max(loads[0], loads[1] - processors) <= processors / 2:
         return ""
-    return (f"**Others worked on this machine meanwhile** (load average {loads[0]:.1f} before, {loads[1]:.1f} after, {processors} processors):\n"
+    return ("**Others worked on this machine meanwhile** "
+            f"(load average {loads[0]:.1f} before, {loads[1]:.1f} after, {processors} processors):\n"
             "latencies and speeds mean nothing then, processor times are too high for everybody, and ratios vary.\n")
 
 
