@@ -10,7 +10,7 @@ public final class SplicePipe {
   /// Bytes in it.
   public private(set) var count = 0
   /// Bytes that it is asked to hold. Kernel memory, and only while they are on their way.
-  public static let capacity = 512 << 10
+  public static let capacity = 1 << 20
 
   /// Throws when there are no descriptors left.
   public init() throws(NetError) {

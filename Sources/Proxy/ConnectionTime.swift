@@ -39,7 +39,8 @@ extension Connection {
   }
 
   mutating func arm() {
-    let wanted = deadline()
+    var wanted = deadline()
+    if let due = transfer?.uploadMark.due { wanted = min(wanted, due) }
     guard wanted != .distantFuture, wanted < armed ?? .distantFuture else { return }
     armed = wanted
     worker.schedule(token, at: wanted)
@@ -48,8 +49,13 @@ extension Connection {
   mutating func timerFired() {
     guard !isClosed, let due = armed, worker.now >= due else { return }
     armed = nil
-    if worker.now >= deadline() { timedOut() }
-    arm()
+    if let transfer, let due = transfer.uploadMark.due, worker.now >= due {
+      transfer.uploadMark.lapsed()
+      if wantsInput() && !pipeBody() { read() }
+      if !isClosed { transfer.uploadMark.looked(stream.descriptor) }
+    }
+    if !isClosed && worker.now >= deadline() { timedOut() }
+    if !isClosed { arm() }
   }
 
   mutating func timedOut() {

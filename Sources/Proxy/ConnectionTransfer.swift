@@ -62,6 +62,7 @@ extension Connection {
     case .bytes(let n):
       lastRead = worker.now
       body.took(n)
+      transfer.uploadMark.took(n, left: left - UInt64(n), from: stream.descriptor, at: worker.now)
       record.bytesIn += UInt64(n)
       let action = exchange.received(body: n)
       guard action == .none else {
@@ -178,6 +179,7 @@ extension Connection {
   mutating func endTransfer() {
     guard let ended = transfer else { return }
     transfer = nil
+    ended.uploadMark.lower(stream.descriptor)
     if snapshot.logsRequests {
       if let sent = ended.sentAt { record.upstreamConnect = sent.since(ended.startedAt) }
       if let first = ended.firstByteAt { record.upstreamFirstByte = first.since(ended.startedAt) }

@@ -49,8 +49,8 @@ import Primitives
     return errno == EAGAIN ? .wouldBlock : .failed(errno)
   }
 
-  /// Sends from `first`, without its first `start` bytes, then from `second`. After `.wouldBlock` the same bytes must be offered again, at the same place in memory: OpenSSL
-  /// goes on where it stopped (SSL_write(3)).
+  /// Sends from `first`, without its first `start` bytes, then from `second`. After `.wouldBlock` the same bytes must be offered again, at the
+  /// same place in memory: OpenSSL goes on where it stopped (SSL_write(3)).
   func write(_ first: borrowing ByteBuffer, from start: Int, _ second: borrowing ByteBuffer) -> IOResult {
     write(first.span.extracting(start..<first.count), second.span)
   }

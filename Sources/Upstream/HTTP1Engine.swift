@@ -141,6 +141,23 @@ extension UpstreamClient {
     if !pendingReads.contains(where: { $0 === connection }) { pendingReads.append(connection) }
   }
 
+  /// Has a transfer looked at when it is due, since its socket wakes us for much alone.
+  func look(at transfer: HTTP1Transfer) {
+    if !watched.contains(where: { $0 === transfer }) { watched.append(transfer) }
+    if let due = transfer.lookDue { lookDue = min(lookDue ?? due, due) }
+  }
+
+  func lookAround() {
+    guard let due = lookDue, due <= now else { return }
+    var list: [HTTP1Transfer] = []
+    swap(&list, &watched)
+    lookDue = nil
+    for transfer in list {
+      guard let due = transfer.lookDue else { continue }
+      if due <= now { transfer.look() } else { look(at: transfer) }
+    }
+  }
+
   func setInterest(_ fd: Int32, _ wanted: Int32) { sockets.setInterest(fd, wanted) }
 
   /// The connection on this descriptor is no more.

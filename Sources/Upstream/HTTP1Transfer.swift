@@ -35,6 +35,8 @@ final class HTTP1Transfer: Transfer {
   /// The beginning of a line whose end hasn't come yet.
   private var partial = ByteBuffer()
   private var bodyReader = ResponseBodyReader()
+  /// For the upstream's socket while the pipe is filled from it.
+  private var mark = LowWaterMark()
 
   // MARK: Beginning
 
@@ -331,8 +333,21 @@ final class HTTP1Transfer: Transfer {
   private func tookPiped(_ n: Int, _ connection: HTTP1Connection) {
     let (_, isComplete) = bodyReader.took(n)
     client.markReady(self)
+    mark.took(n, left: bodyReader.bytesLeft ?? 0, from: connection.descriptor, at: client.now)
+    if mark.isRaised { client.look(at: self) }
     // Of bytes beyond the end none was taken: they show themselves here.
     if isComplete { complete(connection, hasExcess: connection.hasUnread) } else { isReceivePaused = true }
+  }
+
+  /// When the socket is to be looked at although the poller says nothing; nil for not at all.
+  var lookDue: Instant? { mark.due }
+
+  /// That time has come.
+  func look() {
+    guard let connection else { return }
+    mark.lapsed()
+    if !isReceivePaused { readable(connection) }
+    if self.connection === connection { mark.looked(connection.descriptor) }
   }
 
   private func pauseIfFull() {
@@ -405,5 +420,6 @@ final class HTTP1Transfer: Transfer {
     isDeaf = false
     reading = .head
     bodyReader.reset()
+    mark = LowWaterMark()
   }
 }

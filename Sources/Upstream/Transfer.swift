@@ -41,6 +41,8 @@ public import Primitives
 
   /// Behind the bytes of `upload`: what comes from the client's socket without being read.
   final var uploadPipe: SplicePipe?
+  /// For the client's socket while `pipeForUpload` is filled from it.
+  public final var uploadMark = LowWaterMark()
   /// Request body bytes that the engine has not sent yet.
   final var upload = ByteBuffer()
   final var isUploadEnded = false
@@ -156,6 +158,7 @@ public import Primitives
     isSendPaused = false
     attempts = 0
     allowsPipes = false
+    uploadMark = LowWaterMark()
     if let pipe { client.giveBack(pipe) }
     pipe = nil
     if let uploadPipe { client.giveBack(uploadPipe) }

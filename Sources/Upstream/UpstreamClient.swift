@@ -42,6 +42,9 @@ public import Primitives
   let idleLimit: Int
   var pruneAt: Instant?
   var pendingReads: [HTTP1Connection] = []
+  /// Transfers whose sockets wake us for much alone, at most as many as there are pipes, and when the first of them is to be looked at.
+  var watched: [HTTP1Transfer] = []
+  var lookDue: Instant?
   /// Lent to whichever connection reads.
   var readBuffer = ByteBuffer(capacity: UpstreamClient.readSize)
   /// Bytes read at once where they have to be looked at.
@@ -93,8 +96,8 @@ public import Primitives
 
   /// When it wants to be run although nothing happened: nil for never.
   public var deadline: Instant? {
-    guard let pruneAt else { return curlDeadline }
-    return min(pruneAt, curlDeadline ?? .distantFuture)
+    if pruneAt == nil && lookDue == nil { return curlDeadline }
+    return min(pruneAt ?? .distantFuture, lookDue ?? .distantFuture, curlDeadline ?? .distantFuture)
   }
 
   /// What is kept for one upstream. A reload makes a new one; the old lives until its transfers have ended.
@@ -204,6 +207,7 @@ public import Primitives
       }
     }
     readPending()
+    lookAround()
     if transfers.count > 0 { collect() }
     if !refusedEarly.isEmpty { collectRefused() }
     prune()

@@ -1,0 +1,56 @@
+// How much has to wait on a socket before we are woken for it (SO_RCVLOWAT, socket(7)). While a large body comes fast, a wake-up for every
+// packet costs more than moving the bytes.
+
+internal import CLinux
+internal import Glibc
+public import Primitives
+
+/// For the socket from which one large body is read. Raised only while bytes come fast, and never for longer than `patience` without
+/// looking: a flow that falters is relayed as it comes.
+public struct LowWaterMark: Sendable {
+  /// The mark while it is raised.
+  static let bytes = 1 << 20
+  /// A read of so many bytes is a large one.
+  static let large = 192 << 10
+  /// How long bytes below the mark may wait.
+  static let patience = Interval.milliseconds(10)
+
+  public private(set) var isRaised = false
+  /// When to look although nothing was told: nil for never.
+  public private(set) var due: Instant?
+  /// Large reads in a row; below 0 after a flow has faltered.
+  private var streak = 0
+
+  public init() {}
+
+  /// `n` bytes were read from `socket`, and `left` are to come.
+  public mutating func took(_ n: Int, left: UInt64, from socket: Int32, at now: Instant) {
+    streak = n >= Self.large ? streak + 1 : min(streak, 0)
+    if left < UInt64(2 * Self.bytes) || (isRaised && n < Self.large) { return lower(socket) }
+    if !isRaised && streak >= 3 { set(socket, Self.bytes) }
+    due = isRaised ? now.advanced(by: Self.patience) : nil
+  }
+
+  /// `due` has passed. Look at the socket, then say `looked`.
+  public mutating func lapsed() {
+    due = nil
+  }
+
+  /// After such a look: when it brought nothing, the flow has faltered.
+  public mutating func looked(_ socket: Int32) {
+    guard isRaised && due == nil else { return }
+    streak = -4
+    lower(socket)
+  }
+
+  /// Any byte wakes us again, as it must whoever reads next.
+  public mutating func lower(_ socket: Int32) {
+    due = nil
+    if isRaised { set(socket, 1) }
+  }
+
+  private mutating func set(_ socket: Int32, _ bytes: Int) {
+    isRaised = bytes > 1
+    _ = gh_socket_set(socket, Int32(SOL_SOCKET), Int32(SO_RCVLOWAT), Int32(bytes))
+  }
+}

@@ -1,0 +1,79 @@
+// When a socket's low-water mark is raised, and that it never stays so for a flow that falters.
+
+import Glibc
+import Primitives
+import Testing
+
+@testable import Net
+
+@Suite struct LowWaterMarkTests {
+  private let descriptor: Int32
+
+  init() throws {
+    // TCP: a Unix socket has no low-water mark to speak of.
+    let listener = try Listener.bind(ListenOptions(address: .ipv4(address: 0x7F00_0001, port: 0)))
+    descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_port = listener.localAddress.port.bigEndian
+    address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+    let result = unsafe withUnsafePointer(to: &address) {
+      unsafe connect(descriptor, UnsafeRawPointer($0).assumingMemoryBound(to: sockaddr.self), socklen_t(MemoryLayout<sockaddr_in>.size))
+    }
+    try #require(result == 0)
+  }
+
+  /// What the kernel has.
+  private var kernels: Int32 {
+    var (value, size) = (Int32(0), socklen_t(4))
+    unsafe _ = getsockopt(descriptor, SOL_SOCKET, SO_RCVLOWAT, &value, &size)
+    return value
+  }
+
+  private let now = Instant(nanoseconds: 1_000_000_000)
+  private let much: UInt64 = 1 << 30
+
+  @Test func isRaisedWhileMuchComesAtOnceAndLoweredBeforeTheEnd() {
+    defer { close(descriptor) }
+    var mark = LowWaterMark()
+    for _ in 0..<2 { mark.took(LowWaterMark.large, left: much, from: descriptor, at: now) }
+    #expect(!mark.isRaised && mark.due == nil && kernels == 1)
+    mark.took(LowWaterMark.large, left: much, from: descriptor, at: now)
+    #expect(mark.isRaised && kernels == LowWaterMark.bytes && mark.due == now.advanced(by: LowWaterMark.patience))
+    mark.took(LowWaterMark.large, left: UInt64(2 * LowWaterMark.bytes - 1), from: descriptor, at: now)
+    #expect(!mark.isRaised && kernels == 1 && mark.due == nil)
+  }
+
+  @Test func aSmallReadLowersIt() {
+    defer { close(descriptor) }
+    var mark = raised()
+    mark.took(LowWaterMark.large - 1, left: much, from: descriptor, at: now)
+    #expect(!mark.isRaised && kernels == 1 && mark.due == nil)
+  }
+
+  @Test func aLookThatFindsNothingLowersItForLonger() {
+    defer { close(descriptor) }
+    var mark = raised()
+    mark.lapsed()
+    mark.looked(descriptor)
+    #expect(!mark.isRaised && kernels == 1)
+    for _ in 0..<4 { mark.took(LowWaterMark.large, left: much, from: descriptor, at: now) }
+    #expect(!mark.isRaised, "a flow that falters is not trusted again at once")
+  }
+
+  @Test func aLookThatFindsMuchLeavesIt() {
+    defer { close(descriptor) }
+    var mark = raised()
+    mark.lapsed()
+    mark.took(LowWaterMark.large, left: much, from: descriptor, at: now)
+    mark.looked(descriptor)
+    #expect(mark.isRaised && mark.due != nil && kernels == LowWaterMark.bytes)
+  }
+
+  private func raised() -> LowWaterMark {
+    var mark = LowWaterMark()
+    for _ in 0..<3 { mark.took(LowWaterMark.large, left: much, from: descriptor, at: now) }
+    #expect(mark.isRaised)
+    return mark
+  }
+}
