@@ -67,6 +67,12 @@
     tail = 0
   }
 
+  /// Drops all bytes, and the memory too if it is more than `most` bytes.
+  @inlinable public mutating func removeAll(keepingAtMost most: Int) {
+    removeAll()
+    if room > most { release() }
+  }
+
   /// Drops the bytes after the first `n` unconsumed ones.
   @inlinable public mutating func truncate(to n: Int) {
     precondition(n >= 0 && n <= tail - head, "truncated to more than there is")

@@ -52,6 +52,7 @@ import Primitives
   var isRefusedEarly: Bool { isRunning && isHeadComplete && head.status >= 300 && !isUploadEnded && !isReceivePaused && refusal == nil }
 
   override func begin(_ request: borrowing UpstreamRequest) throws(UpstreamFailure) {
+    hasUpload = true
     CurlOptions.apply(request, to: self)
     let code = unsafe curl_multi_add_handle(client.multi, easy)
     guard code == CURLM_OK else {
@@ -120,11 +121,15 @@ import Primitives
 
   override var canBeReused: Bool { !isSpent }
 
+  override func resetUpload() {
+    super.resetUpload()
+    uploadTrailers.removeAll()
+    uploadTrailerOffsets.removeAll(keepingCapacity: true)
+  }
+
   override func reset() {
     super.reset()
     bodyReceived = 0
-    uploadTrailers.removeAll()
-    uploadTrailerOffsets.removeAll(keepingCapacity: true)
     socket = -1
     refusal = nil
     errorText.clear()

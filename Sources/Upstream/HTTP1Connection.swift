@@ -55,8 +55,8 @@ import Primitives
     write(first.span.extracting(start..<first.count), second.span)
   }
 
-  func write(_ bytes: borrowing ByteBuffer) -> IOResult {
-    write(bytes.span, Span())
+  func write(_ bytes: borrowing ByteBuffer, from start: Int = 0) -> IOResult {
+    write(bytes.span.extracting(start..<bytes.count), Span())
   }
 
   private func write(_ first: Span<UInt8>, _ second: Span<UInt8>) -> IOResult {

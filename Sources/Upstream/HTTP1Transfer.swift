@@ -19,7 +19,8 @@ final class HTTP1Transfer: Transfer {
   private var isAlone = false
 
   // Sending.
-  /// Bytes of the head that were sent.
+  /// Bytes of the head, and how many of them were sent.
+  private var headCount = 0
   private var headSent = 0
   /// Of the body what is on its way, as chunks if it is chunked. With TLS, OpenSSL may have looked at it, and it must neither change nor move.
   private var sending = ByteBuffer()
@@ -34,6 +35,7 @@ final class HTTP1Transfer: Transfer {
   private var reading = Reading.head
   /// The beginning of a line whose end hasn't come yet.
   private var partial = ByteBuffer()
+  private var hasPartial = false
   private var bodyReader = ResponseBodyReader()
   /// For the upstream's socket while the pipe is filled from it.
   private var mark = LowWaterMark()
@@ -58,6 +60,9 @@ final class HTTP1Transfer: Transfer {
       storage.texts.append("Transfer-Encoding: chunked\r\n")
     }
     storage.texts.append("\r\n")
+    headCount = storage.texts.count
+    // The last chunk is a body's too.
+    hasUpload = hasBody
     // What must not be sent twice gets a new connection, so that it does not fail over one that the upstream is just closing.
     isAlone = hasBody || !request.isReplayable || request.isIsolated
     guard let pool else { return }
@@ -106,13 +111,15 @@ final class HTTP1Transfer: Transfer {
 
   override func send(_ bytes: Span<UInt8>) {
     if isDeaf { return }
+    hasUpload = true
     upload.append(bytes)
   }
 
   override func pipeForUpload(left: UInt64) -> SplicePipe? {
     guard allowsPipes, left >= UpstreamClient.pipeThreshold || uploadPipe != nil, let connection, !connection.isEncrypted, !isDeaf,
-      upload.isEmpty, sending.isEmpty, headSent == storage?.texts.count, case .length = framing
+      upload.isEmpty, sending.isEmpty, headSent == headCount, case .length = framing
     else { return nil }
+    hasUpload = true
     if uploadPipe == nil { uploadPipe = client.takePipe() }
     return uploadPipe.flatMap { $0.isEmpty ? $0 : nil }
   }
@@ -153,8 +160,8 @@ final class HTTP1Transfer: Transfer {
 
   /// Whether the request is wholly with the kernel.
   private var isSent: Bool {
-    guard let storage else { return true }
-    return headSent == storage.texts.count && upload.isEmpty && (uploadPipe?.isEmpty ?? true) && sending.isEmpty && isUploadEnded && (framing != .chunked || isEndQueued)
+    guard hasUpload else { return headSent == headCount && isUploadEnded }
+    return headSent == headCount && upload.isEmpty && (uploadPipe?.isEmpty ?? true) && sending.isEmpty && isUploadEnded && (framing != .chunked || isEndQueued)
   }
 
   /// There is room to write again.
@@ -168,8 +175,22 @@ final class HTTP1Transfer: Transfer {
     guard let storage, !isDeaf else { return }
     var took = false
     while true {
+      if !hasUpload {
+        if headSent == headCount { break }
+        switch connection.write(storage.texts, from: headSent) {
+        case .bytes(let n):
+          headSent += n
+          continue
+        case .wouldBlock:
+          connection.watchWriting(true)
+        case .closed, .failed:
+          isDeaf = true
+          readable(connection)
+        }
+        return
+      }
       prepareBody(connection)
-      let headLeft = storage.texts.count - headSent
+      let headLeft = headCount - headSent
       let isFramed = !sending.isEmpty
       let isPiped = headLeft == 0 && !isFramed && upload.isEmpty
       let result: IOResult
@@ -202,7 +223,7 @@ final class HTTP1Transfer: Transfer {
       }
       break
     }
-    isSendPaused = upload.isEmpty && sending.isEmpty && (uploadPipe?.isEmpty ?? true) && !isUploadEnded
+    isSendPaused = hasUpload && upload.isEmpty && sending.isEmpty && (uploadPipe?.isEmpty ?? true) && !isUploadEnded
     // The caller has room again.
     if took { client.markReady(self) }
   }
@@ -247,8 +268,10 @@ final class HTTP1Transfer: Transfer {
       } else {
         var input = ByteBuffer()
         swap(&input, &client.readBuffer)
-        input.append(partial.span)
-        partial.removeAll()
+        if hasPartial {
+          input.append(partial.span)
+          partial.removeAll()
+        }
         let limit = reading == .head ? Self.firstRead : UpstreamClient.readSize
         result = connection.read(into: &input, atMost: limit)
         if case .bytes(let n) = result {
@@ -306,6 +329,7 @@ final class HTTP1Transfer: Transfer {
       }
       input.consume(consumed)
       if result == .more {
+        hasPartial = true
         partial.append(input.span)
         return false
       }
@@ -411,15 +435,17 @@ final class HTTP1Transfer: Transfer {
   override func reset() {
     super.reset()
     headSent = 0
-    sending.removeAll()
-    if sending.capacity > Self.keptCapacity { sending.release() }
-    isEndQueued = false
-    uploadTrailers.removeAll()
-    partial.removeAll()
-    if partial.capacity > 4096 { partial.release() }
+    if hasPartial { partial.removeAll(keepingAtMost: 4096) }
+    hasPartial = false
     isDeaf = false
     reading = .head
-    bodyReader.reset()
     mark = LowWaterMark()
+  }
+
+  override func resetUpload() {
+    super.resetUpload()
+    sending.removeAll(keepingAtMost: Self.keptCapacity)
+    isEndQueued = false
+    uploadTrailers.removeAll()
   }
 }

@@ -16,6 +16,7 @@ public import Primitives
 
   /// Interim responses (1xx) ready to be written to the client, heads one after the other.
   public final var interim = ByteBuffer()
+  private final var hasInterim = false
   /// The final response's head; whole when `isHeadComplete`.
   public internal(set) final var head = ResponseHead()
   public internal(set) final var isHeadComplete = false
@@ -46,6 +47,8 @@ public import Primitives
   /// Request body bytes that the engine has not sent yet.
   final var upload = ByteBuffer()
   final var isUploadEnded = false
+  /// Whether there is, or was, something of a request's body here.
+  final var hasUpload = false
   /// The upstream connection stands and the body is wanted.
   public internal(set) final var wantsBody = false
 
@@ -142,13 +145,17 @@ public import Primitives
 
   /// Back to how it was before its first use; memory and fixed options stay.
   func reset() {
-    interim.removeAll()
+    // What was not touched is not looked at: each look at a class's buffer is checked for overlapping access at run time, and most requests
+    // have neither a body nor an interim response.
+    if hasInterim { interim.removeAll() }
+    hasInterim = false
+    // Trailers come with chunks alone.
+    if head.isChunked { trailers.reset() }
     head.reset()
     isHeadComplete = false
-    body.removeAll()
-    trailers.reset()
+    body.removeAll(keepingAtMost: Self.keptCapacity)
     outcome = nil
-    upload.removeAll()
+    if hasUpload { resetUpload() }
     isUploadEnded = false
     wantsBody = false
     sentAt = nil
@@ -158,13 +165,16 @@ public import Primitives
     isSendPaused = false
     attempts = 0
     allowsPipes = false
-    uploadMark = LowWaterMark()
     if let pipe { client.giveBack(pipe) }
     pipe = nil
+  }
+
+  func resetUpload() {
+    hasUpload = false
+    upload.removeAll(keepingAtMost: Self.keptCapacity)
+    uploadMark = LowWaterMark()
     if let uploadPipe { client.giveBack(uploadPipe) }
     uploadPipe = nil
-    if body.capacity > Self.keptCapacity { body.release() }
-    if upload.capacity > Self.keptCapacity { upload.release() }
   }
 
   /// What a head, or a line of it, came to. The failure that it is refused for, or nil.
@@ -175,6 +185,7 @@ public import Primitives
     case .interim:
       // 100 (Continue) is between us and the upstream: the client's own was answered by us.
       if head.status != 100 {
+        hasInterim = true
         ResponseWriter.relay(head, framing: .none, scratch: &client.scratch, to: &interim)
         ResponseWriter.end(to: &interim)
         client.markReady(self)
