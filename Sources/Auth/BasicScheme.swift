@@ -18,12 +18,14 @@ enum BasicScheme {
     var controls: UInt64 = 0
     var beyondASCII: UInt64 = 0
     var colon: Int?
+    // Behind fewer than eight bytes stand zeros, which are not asked about.
+    let used = bytes.count < 8 ? ~(~UInt64(0) &<< UInt64(8 &* bytes.count)) : .max
     var i = 0
     while i < bytes.count {
-      // The last eight may overlap those before; behind fewer than eight stand zeros, which are not asked about.
+      // The last eight may overlap those before.
       let at = max(0, min(i, bytes.count &- 8))
       let eight = EightBytes(bytes, at: at) ?? EightBytes(tailOf: bytes, from: 0)
-      controls |= bytes.count < 8 ? eight.controls & ~(~0 &<< UInt64(8 &* bytes.count)) : eight.controls
+      controls |= eight.controls & used
       beyondASCII |= eight.word & EightBytes.all
       let colons = eight.equal(to: 0x3A)
       if colon == nil && colons != 0 { colon = at &+ EightBytes.first(colons) }

@@ -93,10 +93,8 @@ public enum SHA256 {
 
     /// A digest as a piece of another's input.
     mutating func update(_ digest: Digest) {
-      update(bigEndian: digest.a)
-      update(bigEndian: digest.b)
-      update(bigEndian: digest.c)
-      update(bigEndian: digest.d)
+      var words = (digest.a.bigEndian, digest.b.bigEndian, digest.c.bigEndian, digest.d.bigEndian)
+      unsafe SHA256_Update(&state, &words, 32)
     }
 
     /// Ends the hash and wipes the state: make a new hasher, or keep a copy, for the next.

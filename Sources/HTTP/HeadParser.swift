@@ -112,7 +112,8 @@ public struct HeadParser: Sendable {
     var i = position
     if case .method = phase {
       // RFC 9112 section 3.1: method = token, then a single SP.
-      i = ASCII.endOfToken(in: bytes, from: i, to: end)
+      // Byte by byte: most methods have three or four.
+      while i < end && ASCII.isToken(bytes[i]) { i &+= 1 }
       guard i < end else { return suspend(i, limit) }
       guard bytes[i] == 0x20, i > start else { return .failed(.malformedRequestLine) }
       methodEnd = i
@@ -241,7 +242,7 @@ public struct HeadParser: Sendable {
     if known == .other {
       return FieldName.looksLikeFraming(bytes.extracting(scanner.nameRange)) ? .framingLookAlike : nil
     }
-    return framing.note(known, bytes.extracting(scanner.valueRange), &head)
+    return known.decidesFraming ? framing.note(known, bytes.extracting(scanner.valueRange), &head) : nil
   }
 
   /// Copies the lines that are complete into the head, so that its ranges hold bytes whenever somebody else may look.

@@ -3,6 +3,16 @@
 
 import Primitives
 
+extension FieldName {
+  /// Whether `RequestFraming.note` has to see the field.
+  var decidesFraming: Bool {
+    switch self {
+    case .host, .contentLength, .transferEncoding, .authorization, .connection, .expect: true
+    default: false
+    }
+  }
+}
+
 /// What has been seen of the fields that decide something.
 struct RequestFraming: Sendable {
   private var hostCount = 0
@@ -54,6 +64,7 @@ struct RequestFraming: Sendable {
       expectsContinue = true
       return nil
     default:
+      assert(!known.decidesFraming, "a field that decides has its rule here")
       return nil
     }
   }

@@ -60,7 +60,8 @@ struct RouteTable: Sendable {
   // MARK: Looking up
 
   /// The first route, by precedence, that covers `path` at `host` (without port) and is wanted.
-  func find(_ method: Span<UInt8>, _ host: Span<UInt8>, _ path: Span<UInt8>, _ routes: [Route], _ wanted: Wanted = .thoseForMethod) -> Int? {
+  func find(_ method: Span<UInt8>, _ host: Span<UInt8>, _ path: Span<UInt8>, _ routes: [Route], _ wanted: Wanted = .thoseForMethod) -> Int?
+  {
     var best = Int.max
     if let anyRoot { search(anyRoot, method, path, routes, wanted, &best) }
     if !patterns.isEmpty { searchPatterns(method, host, path, routes, wanted, &best) }

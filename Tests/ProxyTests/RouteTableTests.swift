@@ -59,7 +59,9 @@ import Testing
 
   /// Few words, so that much coincides.
   private static let segments = ["a", "b", "ab", "A", "", "a;x", "b;", "%2F", "a%2Fb", "%3B", "long-segment-of-many-bytes", "."]
-  private static let hosts = ["a.example", "A.EXAMPLE:80", "b.example.", "x.b.example", "x.y.b.example:8080", "example", ".example", "", "[::1]:80"]
+  private static let hosts = [
+    "a.example", "A.EXAMPLE:80", "b.example.", "x.b.example", "x.y.b.example:8080", "example", ".example", "", "[::1]:80",
+  ]
 
   private func path(_ random: inout SeededNumbers, upTo most: Int) -> [UInt8] {
     let count = Int.random(in: 0...most, using: &random)
