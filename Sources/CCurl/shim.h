@@ -40,6 +40,17 @@ static inline CURLMcode gh_multi_set_pointer(CURLM *m, CURLMoption o, void *v) {
 static inline CURLMcode gh_multi_set_socket(CURLM *m, gh_socket_callback v) { return curl_multi_setopt(m, CURLMOPT_SOCKETFUNCTION, v); }
 static inline CURLMcode gh_multi_set_timer(CURLM *m, gh_timer_callback v) { return curl_multi_setopt(m, CURLMOPT_TIMERFUNCTION, v); }
 
+// Whether TLS's closing word (close_notify) has come: 1 yes, 0 no, -1 when the TLS library is not OpenSSL or there is no connection.
+struct ssl_st;
+int SSL_get_shutdown(const struct ssl_st *);
+static inline int gh_tls_is_closed(CURL *e) {
+  struct curl_tlssessioninfo *info = NULL;
+  if (curl_easy_getinfo(e, CURLINFO_TLS_SSL_PTR, &info) != CURLE_OK || info == NULL || info->internals == NULL ||
+      info->backend != CURLSSLBACKEND_OPENSSL)
+    return -1;
+  return (SSL_get_shutdown((const struct ssl_st *)info->internals) & 2 /* SSL_RECEIVED_SHUTDOWN */) != 0;
+}
+
 // The outcome of a finished transfer: CURLMsg holds it in a union.
 static inline CURLcode gh_message_result(const CURLMsg *m) { return m->data.result; }
 

@@ -90,7 +90,10 @@ import Primitives
       return code == CURLE_OK ? count : 0
     }
     switch code {
-    case CURLE_OK: return count > 0 ? .bytes(count) : .closed
+    case CURLE_OK:
+      if count > 0 { return .bytes(count) }
+      // RFC 8446 section 6.1: without the peer's closing word anybody may have cut the connection. libcurl takes both for an end.
+      return unsafe gh_tls_is_closed(connector.easy) == 1 ? .closed : .failed(ECONNABORTED)
     case CURLE_AGAIN: return .wouldBlock
     default: return .failed(EPROTO)
     }
@@ -106,12 +109,12 @@ import Primitives
     }
   }
 
-  /// Whether the peer has neither said anything nor hung up. Asks the kernel.
+  /// Whether the peer has neither said anything nor hung up. Asks the kernel, with TLS also OpenSSL, which may hold bytes back.
   var isQuiet: Bool {
+    if isEncrypted { return saysNothing }
     var byte: UInt8 = 0
     let n = unsafe recv(descriptor, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT))
-    if n < 0 && errno == EAGAIN { return true }
-    return isEncrypted && n > 0 && saysNothing
+    return n < 0 && errno == EAGAIN
   }
 
   /// Whether bytes wait to be read.
@@ -126,6 +129,22 @@ import Primitives
     guard let connector else { return true }
     var (byte, count): (UInt8, Int) = (0, 0)
     return unsafe curl_easy_recv(connector.easy, &byte, 1, &count) == CURLE_AGAIN
+  }
+
+  /// With TLS: why a connection that has just been made can't be used; nil when it says nothing, as it should.
+  var earlyWord: UpstreamFailure? {
+    guard let connector else { return nil }
+    var (byte, count): (UInt8, Int) = (0, 0)
+    let code = unsafe curl_easy_recv(connector.easy, &byte, 1, &count)
+    if code == CURLE_AGAIN { return nil }
+    if code == CURLE_OK && count > 0 { return HTTP1Transfer.earlyAnswer }
+    return UpstreamFailure(.unreachable, "the connection ended as soon as it stood" + (errorText.map { " (\($0))" } ?? ""))
+  }
+
+  /// What libcurl says about the last failure, with TLS.
+  var errorText: String? {
+    guard let text = connector?.errorText.text, !text.isEmpty else { return nil }
+    return text
   }
 
   // MARK: The poller
@@ -164,9 +183,9 @@ import Primitives
     if let connector {
       // libcurl says goodbye and closes the socket, which we hear of by its callback.
       client.remove(connector)
-      client.forget(descriptor)
+      client.forget(self)
     } else {
-      client.forget(descriptor)
+      client.forget(self)
       client.socketClosed(descriptor)
       _ = Glibc.close(descriptor)
     }

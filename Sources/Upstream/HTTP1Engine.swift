@@ -160,6 +160,9 @@ extension UpstreamClient {
 
   func setInterest(_ fd: Int32, _ wanted: Int32) { sockets.setInterest(fd, wanted) }
 
-  /// The connection on this descriptor is no more.
-  func forget(_ fd: Int32) { connections[Int(fd)] = nil }
+  /// This connection is no more.
+  func forget(_ connection: HTTP1Connection) {
+    let fd = Int(connection.descriptor)
+    if connections[fd] === connection { connections[fd] = nil }
+  }
 }

@@ -2,6 +2,7 @@
 // byte of what comes back.
 
 import CCurl
+import Glibc
 import HTTP
 import Net
 import Primitives
@@ -27,15 +28,19 @@ final class HTTP1Transfer: Transfer {
   private var uploadTrailers = ByteBuffer()
   /// The upstream takes no more: what is still handed over is dropped.
   private var isDeaf = false
+  /// Writing told of a broken connection. Reading will not tell again: what follows the bytes that are still there looks like an orderly end.
+  private var isBroken = false
 
   // Reading.
   /// Bytes read at first: the head and the beginning of the body, which is copied.
-  private static let firstRead = 16 << 10
+  static let firstRead = 16 << 10
   private enum Reading { case head, body }
   private var reading = Reading.head
   /// The beginning of a line whose end hasn't come yet.
   private var partial = ByteBuffer()
   private var hasPartial = false
+  /// The last read got all that it asked for: there may be more.
+  private var wasFull = false
   private var bodyReader = ResponseBodyReader()
   /// For the upstream's socket while the pipe is filled from it.
   private var mark = LowWaterMark()
@@ -86,6 +91,8 @@ final class HTTP1Transfer: Transfer {
     flush(connection)
   }
 
+  static let earlyAnswer = UpstreamFailure(.malformed, "an answer came before the request")
+
   override func finished(_ easy: UnsafeMutableRawPointer, _ code: UInt32) {
     guard let connector, let pool else { return }
     self.connector = nil
@@ -100,9 +107,9 @@ final class HTTP1Transfer: Transfer {
     }
     isReusedConnection = false
     // A new connection on which the server speaks first: its answer would be this request's, and the real one the next client's.
-    if connection.isEncrypted ? !connection.saysNothing : connection.hasUnread {
+    if let failure = connection.isEncrypted ? connection.earlyWord : connection.hasUnread ? Self.earlyAnswer : nil {
       connection.close()
-      return end(.failed(UpstreamFailure(.malformed, "an answer came before the request")))
+      return end(.failed(failure))
     }
     attach(connection)
   }
@@ -183,8 +190,12 @@ final class HTTP1Transfer: Transfer {
           continue
         case .wouldBlock:
           connection.watchWriting(true)
-        case .closed, .failed:
+        case .closed:
           isDeaf = true
+          readable(connection)
+        case .failed(let code):
+          isDeaf = true
+          isBroken = code != EPIPE
           readable(connection)
         }
         return
@@ -198,7 +209,8 @@ final class HTTP1Transfer: Transfer {
         guard let uploadPipe, !uploadPipe.isEmpty else { break }
         result = uploadPipe.drain(to: connection.descriptor)
       } else if headLeft > 0 {
-        result = isFramed ? connection.write(storage.texts, from: headSent, sending) : connection.write(storage.texts, from: headSent, upload)
+        result =
+          isFramed ? connection.write(storage.texts, from: headSent, sending) : connection.write(storage.texts, from: headSent, upload)
       } else {
         result = isFramed ? connection.write(sending) : connection.write(upload)
       }
@@ -215,8 +227,10 @@ final class HTTP1Transfer: Transfer {
       case .wouldBlock:
         connection.watchWriting(true)
       case .closed, .failed:
-        // The upstream may have answered before it hung up, which is then read. If it hasn't, reading tells.
+        // The upstream may have answered before it hung up, which is then read. If it hasn't, reading tells. EPIPE is what is left of an end
+        // in order, when it came first.
         isDeaf = true
+        if case .failed(let code) = result, code != EPIPE { isBroken = true }
         dropUpload()
         readable(connection)
         return
@@ -263,19 +277,19 @@ final class HTTP1Transfer: Transfer {
         result = connection.read(into: &body, atMost: limit)
         if case .bytes(let n) = result {
           isDrained = n < limit
+          wasFull = !isDrained
           tookBody(n, connection)
         }
       } else {
         var input = ByteBuffer()
         swap(&input, &client.readBuffer)
-        if hasPartial {
-          input.append(partial.span)
-          partial.removeAll()
-        }
+        if hasPartial { input.append(partial.span) }
         let limit = reading == .head ? Self.firstRead : UpstreamClient.readSize
         result = connection.read(into: &input, atMost: limit)
         if case .bytes(let n) = result {
           isDrained = n < limit
+          wasFull = !isDrained
+          if hasPartial { partial.removeAll() }
           take(&input, connection)
         }
         input.removeAll()
@@ -380,14 +394,17 @@ final class HTTP1Transfer: Transfer {
 
   /// The upstream has hung up, or the connection broke.
   private func closed(_ connection: HTTP1Connection, _ code: Int32?) {
-    if code == nil && reading == .body && bodyReader.endsWithConnection { return complete(connection, hasExcess: false) }
-    let what = code == nil ? "connection closed" : "connection broken"
+    if code == nil && !isBroken && reading == .body && bodyReader.endsWithConnection { return complete(connection, hasExcess: false) }
+    var what = code == nil && !isBroken ? "connection closed" : "connection broken"
+    if let detail = connection.errorText { what += " (\(detail))" }
     if isHeadComplete { return fail(connection, UpstreamFailure(.truncated, "\(what) inside the response's body")) }
     if firstByteAt != nil { return fail(connection, UpstreamFailure(.malformed, "\(what) inside the response's head")) }
     // RFC 9112 section 9.3.1: a connection that was idle may have been closed before the request reached it. What can be repeated is.
     if isReusedConnection && attempts < maxAttempts, let pool {
       detach(connection)
       connection.close()
+      isDeaf = false
+      isBroken = false
       do { try client.connect(self, to: pool) } catch { end(.failed(error)) }
       return
     }
@@ -398,7 +415,10 @@ final class HTTP1Transfer: Transfer {
 
   private func complete(_ connection: HTTP1Connection, hasExcess: Bool) {
     // Bytes beyond the answer are nobody's: the connection goes with them. So does one that still waits for a part of the request.
-    let isReusable = !hasExcess && head.isPersistent && isSent && !isDeaf && !bodyReader.endsWithConnection && !isAlone
+    var isReusable = !hasExcess && head.isPersistent && isSent && !isDeaf && !bodyReader.endsWithConnection && !isAlone
+    // The next request may take it in this very turn. A read that got less than it asked for has emptied the socket, and any other has not;
+    // with TLS none has.
+    if isReusable && (wasFull || connection.isEncrypted) { isReusable = connection.isQuiet }
     detach(connection)
     if isReusable, let pool { client.putAside(connection, in: pool) } else { connection.close() }
     end(.complete)
@@ -438,6 +458,8 @@ final class HTTP1Transfer: Transfer {
     if hasPartial { partial.removeAll(keepingAtMost: 4096) }
     hasPartial = false
     isDeaf = false
+    isBroken = false
+    wasFull = false
     reading = .head
     mark = LowWaterMark()
   }

@@ -56,12 +56,16 @@ final class Bench {
   let pool: UpstreamPool
   private var ready: [Transfer] = []
   private var serial: UInt32 = 0
+  /// The time of every turn, when a test has set it.
+  var clock: Instant?
 
   static let kind: UInt8 = 7
 
-  init(_ options: UpstreamOptions, limits: HeadLimits = HeadLimits(requestLine: 8192, fields: 128 << 10, fieldCount: 256)) throws {
+  init(
+    _ options: UpstreamOptions, limits: HeadLimits = HeadLimits(requestLine: 8192, fields: 128 << 10, fieldCount: 256), idle: Int = 16
+  ) throws {
     poller = try Poller(capacity: 64)
-    client = try UpstreamClient(eventKind: Self.kind, headLimits: limits, idleConnections: 16, poller: poller)
+    client = try UpstreamClient(eventKind: Self.kind, headLimits: limits, idleConnections: idle, poller: poller)
     var options = options
     if options.engine == .automatic { options.engine = Engines.current }
     self.options = options
@@ -89,8 +93,8 @@ final class Bench {
   }
 
   /// Starts a request and gives it its whole body.
-  func start(_ ask: Ask, at pool: UpstreamPool? = nil) throws -> Transfer {
-    let transfer = try open(ask, at: pool)
+  func start(_ ask: Ask, at pool: UpstreamPool? = nil, clock: Instant? = nil) throws -> Transfer {
+    let transfer = try open(ask, at: pool, clock: clock)
     for piece in ask.body { transfer.send(piece.span) }
     for (name, value) in ask.trailers { transfer.addTrailer(bytes(name).span, bytes(value).span) }
     transfer.endUpload()
@@ -99,8 +103,8 @@ final class Bench {
   }
 
   /// Starts a request whose body is still to come.
-  func open(_ ask: Ask, at pool: UpstreamPool? = nil) throws -> Transfer {
-    client.now = Instant.now()
+  func open(_ ask: Ask, at pool: UpstreamPool? = nil, clock: Instant? = nil) throws -> Transfer {
+    client.now = clock ?? self.clock ?? Instant.now()
     let method = Method(bytes(ask.method).span)
     var request = UpstreamRequest(
       try Self.grant(), storage: client.takeStorage(), method: bytes(ask.method).span, target: bytes(ask.target).span, framing: ask.framing,
@@ -119,7 +123,7 @@ final class Bench {
     var deadline = min(client.deadline ?? .distantFuture, now.advanced(by: .seconds(10)))
     if client.hasWork || !sleeps { deadline = now }
     let count = poller.wait(until: deadline, now: now)
-    client.now = Instant.now()
+    client.now = clock ?? Instant.now()
     for i in 0..<count {
       let (token, readiness) = poller.event(i)
       client.ready(token, readiness, poller: poller)
@@ -129,15 +133,71 @@ final class Bench {
     ready.removeAll()
   }
 
-  /// Turns until `condition` holds; false after ten seconds.
+  /// Turns until `condition` holds; false after ten seconds. Awake: for a condition that no event of ours tells of.
   @discardableResult
-  func turns(until condition: () -> Bool) -> Bool {
+  func turns(awake: Bool = false, until condition: () -> Bool) -> Bool {
     let limit = Instant.now().advanced(by: .seconds(10))
     while !condition() {
       if Instant.now() > limit { return false }
-      turn()
+      turn(sleeps: !awake)
+      if awake { sched_yield() }
     }
     return true
+  }
+
+  /// Takes turns without sleeping until nothing is left to do, and answers whether it is quiet then: no event waits, no work is due.
+  func isQuiet(within count: Int = 20) -> Bool {
+    for _ in 0..<count { turn(sleeps: false) }
+    return !client.hasWork && poller.wait(until: Instant(nanoseconds: 0), now: Instant.now()) == 0
+  }
+
+  /// The connections' sockets that are open, made or in the making.
+  var openSockets: Int { client.sockets.entries.count { $0.isOpen && $0.isConnection } }
+
+  /// How many descriptors of this process lead to `port` of this machine: what the kernel knows of, whatever we believe.
+  static func descriptors(to port: UInt16) -> Int {
+    guard let folder = unsafe opendir("/proc/self/fd") else { return -1 }
+    defer { unsafe _ = closedir(folder) }
+    var count = 0
+    while let entry = unsafe readdir(folder) {
+      let name = unsafe withUnsafeBytes(of: entry.pointee.d_name) { unsafe String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+      guard let fd = Int32(name) else { continue }
+      var address = sockaddr_in()
+      var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+      let found = unsafe withUnsafeMutablePointer(to: &address) { pointer in
+        unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { unsafe getpeername(fd, $0, &size) }
+      }
+      if found == 0 && address.sin_family == sa_family_t(AF_INET) && UInt16(bigEndian: address.sin_port) == port { count += 1 }
+    }
+    return count
+  }
+
+  /// Feeds `body` to a transfer in pieces of all sizes as fast as it is taken, and takes the response's body in every `pace`th turn.
+  func exchange(_ transfer: Transfer, _ body: [UInt8], pace: Int = 1) -> Answer {
+    var sent = 0
+    var size = 1
+    var number = 0
+    var received: [UInt8] = []
+    let limit = Instant.now().advanced(by: .seconds(60))
+    while transfer.outcome == nil && Instant.now() < limit {
+      while sent < body.count, transfer.uploadRoom > 0 {
+        let n = min(size, body.count - sent, transfer.uploadRoom)
+        transfer.send(body.span.extracting(sent..<(sent + n)))
+        sent += n
+        size = size * 7 % 60_013 + 1
+      }
+      if sent == body.count { transfer.endUpload() }
+      number += 1
+      if number % pace == 0 {
+        received += transfer.body.array()
+        transfer.body.removeAll()
+      }
+      client.resume(transfer)
+      turn(sleeps: pace == 1)
+    }
+    var answer = finish(transfer)
+    answer.body = received + answer.body
+    return answer
   }
 
   /// Sleeps until one of the sockets has an event, and deals with it. False after ten seconds.

@@ -69,11 +69,20 @@ final class Conversation: Sendable {
     }
   }
 
+  /// Waits until the peer has closed or broken the connection, without reading what it sent.
+  func waitForHangUp() {
+    var one = pollfd(fd: socket, events: 0x2000, revents: 0)
+    unsafe _ = poll(&one, 1, 10_000)
+  }
+
   /// From here on closing resets the connection.
   func resetOnClose() {
     var option = linger(l_onoff: 1, l_linger: 0)
     unsafe _ = setsockopt(socket, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
   }
+
+  /// From here on the peer can't write.
+  func stopReading() { shutdown(socket, Int32(SHUT_RD)) }
 
   private func next() -> UInt8? {
     unread.withLock { unread in
