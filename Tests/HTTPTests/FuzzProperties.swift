@@ -9,6 +9,7 @@ func violation(_ input: [UInt8]) -> String? {
   if let found = chunkedViolation(input) { return "chunked: " + found }
   if let found = pathViolation(input) { return "path: " + found }
   if let found = responseViolation(input) { return "response: " + found }
+  if let found = relayViolation(input) { return "relayed response: " + found }
   return nil
 }
 
@@ -213,6 +214,108 @@ private func responseViolation(_ input: [UInt8]) -> String? {
     guard let field = relayed.popFirst() else { return "a field is missing" }
     if ASCII.array(again.bytes[field.name]) != ASCII.array(head.bytes[head.fields[i].name]) { return "another name" }
     if ASCII.array(again.bytes[field.value]) != ASCII.array(head.bytes[head.fields[i].value]) { return "another value" }
+  }
+  return nil
+}
+
+// MARK: responses as our own engine reads them
+
+/// All that a response's bytes mean to whoever relays it.
+private struct Relayed: Equatable {
+  var interim = 0
+  var status = 0
+  var fields: [[UInt8]] = []
+  var body: [UInt8] = []
+  var trailers: [[UInt8]] = []
+  var failure: ResponseFailure?
+  /// Where it ended; nil when more is to come, or it ends with the connection.
+  var consumed: Int?
+  var endsWithConnection = false
+}
+
+/// Lines of a head as far as they are there, then the body, out of pieces that end at `ends`: what is left of one is put before the next.
+private func relay(_ input: [UInt8], ends: [Int], isHead: Bool, direct: Bool) -> Relayed {
+  var out = Relayed()
+  var head = ResponseHead()
+  var reader = ResponseBodyReader()
+  var isHeadComplete = false
+  var start = 0
+  for end in ends {
+    while !isHeadComplete {
+      guard let feed = ASCII.firstIndex(of: 0x0A, in: input.span.extracting(start..<end)) else { break }
+      switch head.line(input.span.extracting(start..<(start + feed + 1)), limits: headLimits) {
+      case .more: break
+      case .interim: out.interim += 1
+      case .failed(let failure):
+        out.failure = failure
+        return out
+      case .final:
+        isHeadComplete = true
+        out.status = head.status
+        for field in head.fields {
+          out.fields.append(ASCII.array(head.bytes[field.name]))
+          out.fields.append(ASCII.array(head.bytes[field.value]))
+        }
+        reader.begin(head, isHead: isHead)
+        out.endsWithConnection = reader.endsWithConnection
+      }
+      start += feed + 1
+    }
+    guard isHeadComplete else { continue }
+    reading: while true {
+      // As a transfer does that reads a body's bytes without looking at them.
+      if direct, let limit = reader.directLimit, start < end {
+        let n = min(limit, end - start)
+        let (excess, isComplete) = reader.took(n)
+        out.body += input[start..<(start + n - excess)]
+        start += n - excess
+        if isComplete {
+          out.consumed = start
+          return out
+        }
+        continue
+      }
+      switch reader.next(input.span.extracting(start..<end)) {
+      case .needMore(let n):
+        start += n
+        break reading
+      case .data(let at, let count):
+        out.body += input[(start + at)..<(start + at + count)]
+        start += at + count
+      case .end(let n):
+        out.consumed = start + n
+        let trailers = reader.trailers
+        for field in trailers.fields {
+          out.trailers.append(ASCII.array(trailers.bytes[field.name]))
+          out.trailers.append(ASCII.array(trailers.bytes[field.value]))
+        }
+        return out
+      case .failed(let failure):
+        out.failure = .field(failure)
+        return out
+      }
+    }
+  }
+  return out
+}
+
+private func relayViolation(_ input: [UInt8]) -> String? {
+  for isHead in [false, true] {
+    let whole = relay(input, ends: [input.count], isHead: isHead, direct: false)
+    for direct in [false, true] {
+      if relay(input, ends: [input.count], isHead: isHead, direct: direct) != whole { return "another one when read unseen" }
+      if relay(input, ends: cuts(input) + [input.count], isHead: isHead, direct: direct) != whole { return "another one when cut" }
+      if relay(input, ends: Array(0...input.count), isHead: isHead, direct: direct) != whole { return "another one byte by byte" }
+    }
+    if let consumed = whole.consumed {
+      if consumed > input.count { return "consumed more than there is" }
+      if whole.failure != nil { return "complete and failed" }
+      if relay(input, ends: [consumed], isHead: isHead, direct: false) != whole { return "what follows it matters to it" }
+      if whole.endsWithConnection { return "an end before the connection's" }
+    }
+    if (isHead || whole.status == 204 || whole.status == 304) && !(whole.body.isEmpty && whole.trailers.isEmpty) {
+      return "a body where none may be"
+    }
   }
   return nil
 }
