@@ -89,7 +89,7 @@ extension EndToEnd {
       }
     }
 
-    @Test func hangupReadsTheConfigurationAgain() throws {
+    @Test(.byEachEngine) func hangupReadsTheConfigurationAgain() throws {
       try House.with { house throws in
         let client = try house.client()
         #expect(try client.exchange(request("GET", "/open", [auth])).status == 200)
@@ -121,7 +121,7 @@ extension EndToEnd {
       }
     }
 
-    @Test func reloadsUnderLoadLoseNothing() throws {
+    @Test(.byEachEngine) func reloadsUnderLoadLoseNothing() throws {
       try House.with(Setup(workers: 2)) { house throws in
         let stop = Monitor(false)
         let port = house.port
@@ -150,7 +150,7 @@ extension EndToEnd {
       }
     }
 
-    @Test func terminateFinishesWhatRuns() throws {
+    @Test(.byEachEngine) func terminateFinishesWhatRuns() throws {
       let go = Steps()
       try House.with(
         Setup(workers: 2),
@@ -179,7 +179,7 @@ extension EndToEnd {
       }
     }
 
-    @Test func terminateUnderLoadLosesNoRequest() throws {
+    @Test(.byEachEngine) func terminateUnderLoadLosesNoRequest() throws {
       try House.with(Setup(workers: 2)) { house throws in
         let port = house.port
         let get = request("GET", "/", [auth])
@@ -207,7 +207,7 @@ extension EndToEnd {
       }
     }
 
-    @Test func drainingEndsInTime() throws {
+    @Test(.byEachEngine) func drainingEndsInTime() throws {
       try House.with(Setup(top: "drain_timeout 300ms"), { try $0.waitForEnd() }) { house throws in
         let client = try house.client()
         try client.send(request("GET", "/", [auth]))
@@ -241,7 +241,7 @@ extension EndToEnd {
       }
     }
 
-    @Test func runningOutOfDescriptorsIsSurvived() throws {
+    @Test(.byEachEngine) func runningOutOfDescriptorsIsSurvived() throws {
       try House.with(Setup(descriptors: 64)) { house throws in
         var idle = try (0..<150).map { _ in try house.client() }
         try house.gate.child.errors.waitForLine(containing: "descriptor")

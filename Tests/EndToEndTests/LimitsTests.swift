@@ -51,7 +51,7 @@ extension EndToEnd {
       }
     }
 
-    @Test func anIdleBodyIs408() throws {
+    @Test(.byEachEngine) func anIdleBodyIs408() throws {
       try House.with(Setup(top: "body_timeout 300ms"), Answer.tolerant("")) { house throws in
         let client = try house.client()
         try client.send(request("POST", "/", [auth, "Content-Length: 100"]) + "some")
@@ -61,7 +61,7 @@ extension EndToEnd {
       }
     }
 
-    @Test func aBodyBeyondTheLimitIs413() throws {
+    @Test(.byEachEngine) func aBodyBeyondTheLimitIs413() throws {
       try House.with(Setup(route: "body_limit 1k"), Answer.tolerant("")) { house throws in
         let tooLong = try house.client()
         try tooLong.send(request("POST", "/", [auth, "Content-Length: 1000000000"]))
@@ -139,7 +139,7 @@ extension EndToEnd {
       }
     }
 
-    @Test func connectionsToTheUpstreamAreKept() throws {
+    @Test(.byEachEngine) func connectionsToTheUpstreamAreKept() throws {
       try House.with { house throws in
         for _ in 0..<10 { #expect(try house.ask("GET", "/", [auth]).status == 200) }
         #expect(house.upstream.connections.count == 1)

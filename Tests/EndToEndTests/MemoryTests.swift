@@ -27,7 +27,7 @@ extension EndToEnd {
       return try house.gate.child.peakMemory()
     }
 
-    @Test func aDownloadOfAGibibyteIsNotHeld() throws {
+    @Test(.byEachEngine) func aDownloadOfAGibibyteIsNotHeld() throws {
       let pattern = Pattern()
       let script: Script = { conversation in
         while let request = try conversation.request() {
@@ -58,7 +58,7 @@ extension EndToEnd {
       }
     }
 
-    @Test func aChunkedUploadOfAGibibyteIsNotHeld() throws {
+    @Test(.byEachEngine) func aChunkedUploadOfAGibibyteIsNotHeld() throws {
       let pattern = Pattern()
       let script: Script = { conversation in
         while var message = try conversation.head() {
@@ -89,7 +89,7 @@ extension EndToEnd {
       }
     }
 
-    @Test func slowReadersHoldNobodyUp() throws {
+    @Test(.byEachEngine) func slowReadersHoldNobodyUp() throws {
       let pattern = Pattern()
       let size = 64 << 20
       let passed = Monitor(0)
@@ -156,7 +156,7 @@ extension EndToEnd {
       }
     }
 
-    @Test func aSlowUpstreamHoldsTheClientBack() throws {
+    @Test(.byEachEngine) func aSlowUpstreamHoldsTheClientBack() throws {
       let go = Steps()
       try House.with(
         Setup(),

@@ -8,7 +8,7 @@ extension EndToEnd {
     private let auth = People.alice.authorization
 
     /// The limit is for a client that does not read, not for one that had nothing to ask for a while.
-    @Test func sendTimeoutDoesNotCountTheTimeBeforeTheAnswer() throws {
+    @Test(.byEachEngine) func sendTimeoutDoesNotCountTheTimeBeforeTheAnswer() throws {
       try House.with(Setup(top: "send_timeout 50ms")) { house throws in
         let client = try house.client()
         for _ in 0..<3 {
@@ -19,7 +19,7 @@ extension EndToEnd {
       }
     }
 
-    @Test func idleTimeoutIsKeptAlsoWhenOtherLimitsAreLonger() throws {
+    @Test(.byEachEngine) func idleTimeoutIsKeptAlsoWhenOtherLimitsAreLonger() throws {
       // header_timeout, 10 s, is the timer that is set first.
       try House.with(
         Setup(upstream: "idle_timeout 200ms"),
@@ -37,7 +37,7 @@ extension EndToEnd {
     }
 
     /// The end of a client that has half closed stays readable: to be woken for it again and again was a processor lost.
-    @Test func halfClosedClientThatDoesNotReadCostsNoTime() throws {
+    @Test(.byEachEngine) func halfClosedClientThatDoesNotReadCostsNoTime() throws {
       let size = 64 << 20
       try House.with(
         Setup(),
