@@ -72,7 +72,9 @@ public struct Interest: OptionSet, Sendable {
   private let events: UnsafeMutablePointer<epoll_event>
   /// The most events that one `wait` collects. The others are told by the next one.
   public let capacity: Int
-  private var collected = 0
+  /// One number, behind a pointer so that to collect changes nothing of the poller itself: an owner that is a class holds it by `let`, and no
+  /// use of it is checked for overlapping access at run time.
+  private let collected: UnsafeMutablePointer<Int>
 
   public init(capacity: Int = 512) throws(NetError) {
     precondition(capacity > 0 && capacity <= 1 << 16, "capacity of 1 to 65536 events")
@@ -80,11 +82,14 @@ public struct Interest: OptionSet, Sendable {
     try NetError.check(raw, "create an epoll instance")
     epoll = FileDescriptor(owning: raw)
     unsafe events = .allocate(capacity: capacity)
+    unsafe collected = .allocate(capacity: 1)
+    unsafe collected.initialize(to: 0)
     self.capacity = capacity
   }
 
   deinit {
     unsafe events.deallocate()
+    unsafe collected.deallocate()
   }
 
   /// Starts telling of `fd`, which must not be registered yet.
@@ -119,7 +124,10 @@ public struct Interest: OptionSet, Sendable {
   ///
   /// Answers the number of events, readable with `event(_:)` until the next wait. 0 when the time is up or a signal came.
   /// Sleeps whole milliseconds, rounded up: never wakes before the deadline.
-  public mutating func wait(until deadline: Instant?, now: Instant) -> Int {
+  public mutating func wait(until deadline: Instant?, now: Instant) -> Int { collect(until: deadline, now: now) }
+
+  /// The same for an owner that holds the poller by `let`.
+  public func collect(until deadline: Instant?, now: Instant) -> Int {
     var timeout: Int32 = -1
     if let deadline {
       let milliseconds = Interval(nanoseconds: deadline.since(now)).wholeMilliseconds
@@ -127,13 +135,15 @@ public struct Interest: OptionSet, Sendable {
     }
     let count = unsafe gh_epoll_wait(epoll.raw, events, Int32(truncatingIfNeeded: capacity), timeout)
     precondition(count >= 0 || count == -EINTR, "epoll_wait on a live instance fails by EINTR alone")
-    collected = max(Int(count), 0)
-    return collected
+    let ready = max(Int(count), 0)
+    unsafe collected.pointee = ready
+    return ready
   }
 
   /// The event at `index`, 0 to the last wait's number less 1.
   public func event(_ index: Int) -> (token: EventToken, readiness: Readiness) {
-    precondition(index >= 0 && index < collected, "no such event was collected")
+    let ready = unsafe collected.pointee
+    precondition(index >= 0 && index < ready, "no such event was collected")
     let event = unsafe events[index]
     return unsafe (EventToken(rawValue: event.data.u64), Readiness(rawValue: event.events))
   }

@@ -32,6 +32,21 @@
 
   @inlinable public mutating func append(_ element: Element) {
     if held == capacity { grow() }
+    add(element)
+  }
+
+  /// Whether the next element would need more memory.
+  @inlinable public var isFull: Bool { held == capacity }
+
+  /// Makes room for at least one more element.
+  @inlinable public mutating func reserve() {
+    if held == capacity { grow() }
+  }
+
+  /// Appends where there is room for it, and ends the process where there is none. It calls nothing: a list in a class that only grows after it was
+  /// taken out is not checked for overlapping access.
+  @inlinable public mutating func add(_ element: Element) {
+    precondition(held < capacity, "no room was made")
     unsafe base.unsafelyUnwrapped[held] = element
     held += 1
   }

@@ -29,6 +29,9 @@
     return unsafe (base + held).move()
   }
 
+  /// Whether there is no room for another one.
+  @inlinable public var isFull: Bool { held == limit }
+
   /// Keeps `value` for a later `take`, or drops it when there is no room.
   @inlinable public mutating func give(_ value: consuming Value) {
     if held == limit { return }

@@ -49,7 +49,11 @@ extension Connection {
     var name: [UInt8] = []
     switch endpoint {
     case .forwardAuth: return answerInquiry(grant)
-    case .user(let segment), .password(let segment): name = Endpoints.decoded(worker.targetBuffer, segment)
+    case .user(let segment), .password(let segment):
+      var target = ByteBuffer()
+      worker.lendTarget(&target)
+      name = Endpoints.decoded(target, segment)
+      worker.lendTarget(&target)
     case .users, .token, .nothing: break
     }
     let due = worker.now.advanced(by: snapshot.bodyTimeout)

@@ -25,7 +25,11 @@ extension Connection {
     }
     record.isInquiry = true
     // Our own paths are nothing to others: what is asked about is another server's request.
-    switch RequestRouting.find(inquiry.head, in: snapshot.router, target: &worker.targetBuffer) {
+    var target = ByteBuffer()
+    worker.lendTarget(&target)
+    let found = RequestRouting.find(inquiry.head, in: snapshot.router, target: &target)
+    worker.lendTarget(&target)
+    switch found {
     case .route(let index):
       record.route = index
       requirement = snapshot.router.routes[index].requirement
@@ -42,17 +46,21 @@ extension Connection {
 
   /// The same question as for a request of ours, about another. A preflight is no exception here: whether it has a body is not seen.
   mutating func judge(_ inquiry: Inquiry) {
-    decided(
-      worker.gatekeeper.decide(
-        inquiry.head, target: worker.targetBuffer, pathLength: inquiry.pathLength(of: worker.targetBuffer), requirement, requestContext,
-        scratch: &worker.credentials))
+    var target = ByteBuffer()
+    worker.lendTarget(&target)
+    let decision = worker.gatekeeper.decide(
+      inquiry.head, target: target, pathLength: inquiry.pathLength(of: target), requirement, requestContext, scratch: &worker.credentials)
+    worker.lendTarget(&target)
+    decided(decision)
   }
 
   mutating func settle(_ inquiry: Inquiry, _ check: PasswordCheck, matched: Bool) {
-    decided(
-      worker.gatekeeper.settle(
-        check, matched: matched, of: inquiry.head, target: worker.targetBuffer, pathLength: inquiry.pathLength(of: worker.targetBuffer),
-        requirement, requestContext))
+    var target = ByteBuffer()
+    worker.lendTarget(&target)
+    let decision = worker.gatekeeper.settle(
+      check, matched: matched, of: inquiry.head, target: target, pathLength: inquiry.pathLength(of: target), requirement, requestContext)
+    worker.lendTarget(&target)
+    decided(decision)
   }
 
   /// Says that the other server may let the request pass, and who it is. Both fields are always there, empty where there is no user or no
@@ -82,9 +90,11 @@ extension Connection {
 extension Connection {
   private func isMethodJudged(of inquiry: Inquiry, _ index: Int, _ credential: Credential) -> Bool {
     let router = snapshot.router
-    return !router.routes[index].methods.isEmpty || credential.judgesMethod
-      || router.judgesMethod(
-        before: index, inquiry.head, target: worker.targetBuffer, pathLength: inquiry.pathLength(of: worker.targetBuffer))
+    if !router.routes[index].methods.isEmpty || credential.judgesMethod { return true }
+    var target = ByteBuffer()
+    worker.lendTarget(&target)
+    defer { worker.lendTarget(&target) }
+    return router.judgesMethod(before: index, inquiry.head, target: target, pathLength: inquiry.pathLength(of: target))
   }
 }
 

@@ -146,13 +146,13 @@ extension Connection {
     {
       return decided(decision)
     }
-    decided(
-      worker.gatekeeper.decide(
-        head, target: worker.targetBuffer, pathLength: targetPathLength, requirement, requestContext, scratch: &worker.credentials))
+    var target = ByteBuffer()
+    worker.lendTarget(&target)
+    let decision = worker.gatekeeper.decide(
+      head, target: target, pathLength: RequestRouting.pathLength(of: target), requirement, requestContext, scratch: &worker.credentials)
+    worker.lendTarget(&target)
+    decided(decision)
   }
-
-  /// How much of the worker's target buffer is the path, after `findRoute`.
-  var targetPathLength: Int { RequestRouting.pathLength(of: worker.targetBuffer) }
 
   var requestContext: RequestContext {
     var context = RequestContext(client: client, now: worker.wallNow, instant: worker.now)
@@ -165,9 +165,11 @@ extension Connection {
   mutating func findRoute() -> Bool {
     client = ClientNetwork.address(of: head, peer, trusted: snapshot.trustedProxies)
     endpoint = nil
-    switch RequestRouting.find(
-      head, in: snapshot.router, snapshot.endpoints, ticket: snapshot.ticketParameter, target: &worker.targetBuffer)
-    {
+    var target = ByteBuffer()
+    worker.lendTarget(&target)
+    let found = RequestRouting.find(head, in: snapshot.router, snapshot.endpoints, ticket: snapshot.ticketParameter, target: &target)
+    worker.lendTarget(&target)
+    switch found {
     case .refused(let reason):
       record.reason = "\(reason)"
       perform(exchange.refused(status: 400))
@@ -260,10 +262,13 @@ extension Connection {
       if record.isInquiry, let inquiry {
         settle(inquiry, check, matched: outcome == .matched)
       } else {
-        decided(
-          worker.gatekeeper.settle(
-            check, matched: outcome == .matched, method: head.bytes[head.methodRange], target: worker.targetBuffer,
-            pathLength: targetPathLength, requirement, requestContext))
+        var target = ByteBuffer()
+        worker.lendTarget(&target)
+        let decision = worker.gatekeeper.settle(
+          check, matched: outcome == .matched, method: head.bytes[head.methodRange], target: target,
+          pathLength: RequestRouting.pathLength(of: target), requirement, requestContext)
+        worker.lendTarget(&target)
+        decided(decision)
       }
     }
     advance()
@@ -319,14 +324,18 @@ extension Connection {
 
   mutating func forward(_ grant: consuming Grant, _ route: RouteTraits) {
     let client = worker.client
+    var target = ByteBuffer()
+    worker.lendTarget(&target)
     var methodIsJudged = route.judgesMethod || grant.credential.judgesMethod
     if let index = record.route, !methodIsJudged {
-      methodIsJudged = snapshot.router.judgesMethod(before: index, head, target: worker.targetBuffer, pathLength: targetPathLength)
+      methodIsJudged = snapshot.router.judgesMethod(
+        before: index, head, target: target, pathLength: RequestRouting.pathLength(of: target))
     }
     let context = Forwarding.Context(
       rules: snapshot.rules, authorization: route.authorization, peer: peer, localPort: localPort,
       methodIsJudged: methodIsJudged)
-    let request = worker.compose(head, context, requestID, grant)
+    let request = worker.compose(head, target: target, context, requestID, grant)
+    worker.lendTarget(&target)
     do {
       let started = try client.start(request, at: worker.pool(for: route.upstream, in: snapshot), owner: token)
       started.allowsPipes = true

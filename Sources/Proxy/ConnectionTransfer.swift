@@ -123,7 +123,10 @@ extension Connection {
   mutating func relayHead(_ framing: ResponseFraming, closes: Bool) {
     guard let transfer else { return }
     record.status = transfer.head.status
-    ResponseWriter.relay(transfer.head, framing: framing, scratch: &worker.fieldScratch, to: &output)
+    var scratch = FieldSet()
+    worker.lendFieldScratch(&scratch)
+    ResponseWriter.relay(transfer.head, framing: framing, scratch: &scratch, to: &output)
+    worker.lendFieldScratch(&scratch)
     ResponseWriter.connection(persistent: !closes, client: head.version, to: &output)
     ResponseWriter.end(to: &output)
   }

@@ -55,11 +55,11 @@ final class Worker {
   private(set) var snapshot: Snapshot
   /// Of now, whatever an exchange began with.
   private(set) var gatekeeper: Gatekeeper
-  var poller: Poller
+  let poller: Poller
   let client: UpstreamClient
   private(set) var pools: [UpstreamPool] = []
-  private var listeners: [OpenListener] = []
-  private var connections = SlotMap<ConnectionBox>()
+  var listeners: [OpenListener] = []
+  var connections = SlotMap<ConnectionBox>()
   private var timers = TimerQueue()
   /// The clocks of this turn of the loop.
   private(set) var now = Instant.now()
@@ -82,15 +82,15 @@ final class Worker {
   var credentials = Secret(capacity: 256)
   var logLines = ByteBuffer(capacity: 16 << 10)
   var logTimes = LogTimes()
-  private var isAcceptPaused = false
-  private var exhaustionLoggedAt: Instant?
+  var isAcceptPaused = false
+  var exhaustionLoggedAt: Instant?
   private(set) var drainDeadline: Instant?
   private var serials: UInt64 = 0
   var identifiers: RequestIdentifiers
   private var complaints = Complaints()
   private let counters: WorkerCounters
 
-  private final class OpenListener {
+  final class OpenListener {
     let listener: Listener
     var isWatched = false
 
@@ -130,13 +130,19 @@ final class Worker {
 
   /// Sleeps until something is to be done, and does it. False when the worker has drained.
   func turn() -> Bool {
-    let count = poller.wait(until: sleepLimit(), now: now)
+    let count = poller.collect(until: sleepLimit(), now: now)
     tick()
     client.hasLooked = count < poller.capacity
     // Upstreams first: what arrives on an idle connection condemns it, and must be seen before a request is put on that connection.
-    for i in 0..<count where poller.event(i).token.kind == Kind.upstream { act(poller.event(i).token, poller.event(i).readiness) }
-    for i in 0..<count where poller.event(i).token.kind != Kind.upstream { act(poller.event(i).token, poller.event(i).readiness) }
-    while let token = timers.popExpired(now) { expired(token) }
+    for i in 0..<count {
+      let (token, readiness) = poller.event(i)
+      if token.kind == Kind.upstream { client.ready(token, readiness, poller: poller) }
+    }
+    for i in 0..<count {
+      let (token, readiness) = poller.event(i)
+      if token.kind != Kind.upstream { act(token, readiness) }
+    }
+    while let first = timers.next, first <= now { expireNext() }
     settle()
     counters.set(connections: connections.count, requests: serials)
     if let deadline = drainDeadline, connections.count == 0 || now >= deadline { return false }
@@ -167,8 +173,6 @@ final class Worker {
     switch token.kind {
     case Kind.connection:
       connections[token.slot]?.connection.ready(readiness)
-    case Kind.upstream:
-      client.ready(token, readiness, poller: poller)
     case Kind.listener:
       accept(Int(token.slot.slot))
     case Kind.mailbox:
@@ -186,11 +190,7 @@ final class Worker {
     var rounds = 0
     repeat {
       client.run(poller: poller)
-      client.takeReady(into: &readyTransfers)
-      for transfer in readyTransfers {
-        connections[transfer.owner]?.connection.transferReady(transfer)
-      }
-      readyTransfers.removeAll(keepingCapacity: true)
+      tellReady()
       flush()
       rounds += 1
     } while client.hasWork && rounds < 4
@@ -199,6 +199,16 @@ final class Worker {
       shared.accessLog.append(logLines.span)
       logLines.removeAll()
     }
+  }
+
+  /// Tells connections that something happened to their transfers.
+  private func tellReady() {
+    var list: [Transfer] = []
+    swap(&list, &readyTransfers)
+    client.takeReady(into: &list)
+    for transfer in list { connections[transfer.owner]?.connection.transferReady(transfer) }
+    if !list.isEmpty { list.removeAll(keepingCapacity: true) }
+    swap(&list, &readyTransfers)
   }
 
   private func flush() {
@@ -228,7 +238,15 @@ final class Worker {
 
   /// Has the connection flushed before the loop sleeps. Once a connection until then.
   func markDirty(_ token: SlotToken) {
-    dirty.append(token)
+    if dirty.isFull { growDirty() }
+    dirty.add(token)
+  }
+
+  private func growDirty() {
+    var list = PlainList<SlotToken>()
+    swap(&list, &dirty)
+    list.reserve()
+    swap(&list, &dirty)
   }
 
   /// Gives the connection another turn after others had theirs.
@@ -237,7 +255,41 @@ final class Worker {
   }
 
   func schedule(_ token: SlotToken, at instant: Instant) {
-    timers.schedule(EventToken(kind: Kind.connection, slot: token), at: instant)
+    schedule(EventToken(kind: Kind.connection, slot: token), at: instant)
+  }
+
+  // What follows takes its field out of the class for as long as it calls into another room with it, see `Connection`: whatever the field is
+  // otherwise used for is then not checked for overlapping access at run time. Nothing that is called meanwhile comes back here.
+
+  func schedule(_ token: EventToken, at instant: Instant) {
+    var queue = TimerQueue()
+    swap(&queue, &timers)
+    queue.schedule(token, at: instant)
+    swap(&queue, &timers)
+  }
+
+  private func expireNext() {
+    var queue = TimerQueue()
+    swap(&queue, &timers)
+    let token = queue.popExpired(now)
+    swap(&queue, &timers)
+    if let token { expired(token) }
+  }
+
+  func insert(_ box: ConnectionBox) {
+    var map = SlotMap<ConnectionBox>()
+    swap(&map, &connections)
+    map.insert { _ in box }
+    swap(&map, &connections)
+  }
+
+  func takeOut(_ token: SlotToken) {
+    var map = SlotMap<ConnectionBox>()
+    swap(&map, &connections)
+    let gone = map.remove(token)
+    swap(&map, &connections)
+    // Not before: its memory goes with it, and whatever hangs from it.
+    withExtendedLifetime(gone) {}
   }
 
   /// The handles of an upstream of `other`, which is the snapshot that an exchange began with.
@@ -256,7 +308,7 @@ final class Worker {
     if let line = complaints.say(upstream, words, at: now) { shared.errors.warning("upstream \(upstream): \(line)") }
   }
 
-  private var connectionLimit: Int { min(snapshot.settings.limits.connectionsPerWorker, shared.connectionLimit) }
+  var connectionLimit: Int { min(snapshot.settings.limits.connectionsPerWorker, shared.connectionLimit) }
 
   func nextSerial() -> UInt64 {
     serials += 1
@@ -265,7 +317,7 @@ final class Worker {
 
   /// The connection is closed: its slot is free for another.
   func remove(_ token: SlotToken) {
-    connections.remove(token)
+    takeOut(token)
     if isAcceptPaused && drainDeadline == nil && connections.count < connectionLimit { resumeAccepting() }
   }
 
@@ -274,91 +326,6 @@ final class Worker {
     case Kind.connection: connections[token.slot]?.connection.timerFired()
     case Kind.acceptPause: if isAcceptPaused { resumeAccepting() }
     default: break
-    }
-  }
-
-  // MARK: Accepting
-
-  /// True when more may be waiting.
-  @discardableResult
-  private func accept(_ index: Int) -> Bool {
-    guard index < listeners.count, listeners[index].isWatched else { return false }
-    for _ in 0..<Limits.acceptsPerTurn {
-      guard connections.count < connectionLimit || shedIdle() else {
-        pauseAccepting(because: "\(connections.count) connections are open, the limit of one worker")
-        return false
-      }
-      switch listeners[index].listener.accept() {
-      case .accepted(let socket, let address):
-        add(socket, address, port: listeners[index].listener.localAddress.port)
-      case .wouldBlock:
-        return false
-      case .exhausted(let code):
-        pauseAccepting(because: "the system has no descriptor or memory for it (errno \(code)); raise LimitNOFILE or lower `connections`")
-        return false
-      case .failed:
-        continue
-      }
-    }
-    return true
-  }
-
-  /// A full house: those who have been idle longest make room, so that nobody keeps others out by holding connections. Several at once, since
-  /// finding them means looking at all. False when nobody is idle.
-  private func shedIdle() -> Bool {
-    let idle = connections.all().filter { $0.connection.isIdle(since: now) }.sorted { $0.connection.lastRead < $1.connection.lastRead }
-    for box in idle.prefix(Limits.shedAtOnce) { box.connection.abandon() }
-    return !idle.isEmpty
-  }
-
-  private func add(_ socket: consuming FileDescriptor, _ address: SocketAddress, port: UInt16) {
-    let descriptor = socket.release()
-    let peer = Peer(address, trusted: snapshot.trustedProxies)
-    let token = connections.nextToken
-    let box = ConnectionBox(Connection(token, worker: self, socket: descriptor, peer: peer, localPort: port))
-    connections.insert { _ in box }
-    do {
-      try poller.add(descriptor, box.connection.interest, EventToken(kind: Kind.connection, slot: token))
-      box.connection.begin()
-    } catch {
-      shared.errors.warning("a connection can't be watched: \(error)")
-      connections.remove(token)
-    }
-  }
-
-  private static let acceptPause = Interval.milliseconds(200)
-
-  /// Level-triggered, a full house would wake us in circles: look away, and look again shortly or when somebody leaves.
-  private func pauseAccepting(because reason: String) {
-    // Once a minute: at the limit this happens again with every connection that ends and the next that takes its place.
-    if exhaustionLoggedAt.map({ now >= $0.advanced(by: .seconds(60)) }) ?? true {
-      shared.errors.error("accepting pauses: \(reason)")
-      exhaustionLoggedAt = now
-    }
-    isAcceptPaused = true
-    for i in listeners.indices where listeners[i].isWatched {
-      poller.remove(listeners[i].listener.descriptor)
-      listeners[i].isWatched = false
-    }
-    timers.schedule(EventToken(kind: Kind.acceptPause), at: now.advanced(by: Self.acceptPause))
-  }
-
-  private func resumeAccepting() {
-    guard connections.count < connectionLimit || shedIdle() else {
-      timers.schedule(EventToken(kind: Kind.acceptPause), at: now.advanced(by: Self.acceptPause))
-      return
-    }
-    isAcceptPaused = false
-    do { try watchListeners() } catch { shared.errors.error("listening can't go on: \(error)") }
-  }
-
-  private func watchListeners() throws(NetError) {
-    for i in listeners.indices where !listeners[i].isWatched {
-      // A Unix socket is one for all workers: wake one, not all.
-      let interest: Interest = listeners[i].listener.localAddress.isUnix ? [.read, .exclusive] : .read
-      try poller.add(
-        listeners[i].listener.descriptor, interest, EventToken(kind: Kind.listener, slot: SlotToken(slot: UInt32(i), generation: 0)))
-      listeners[i].isWatched = true
     }
   }
 
@@ -385,8 +352,9 @@ final class Worker {
   private func adopt(_ fresh: Snapshot) {
     let old = zip(snapshot.settings.upstreams, pools)
     // An upstream whose options are the same keeps its handles; one that changed gets new ones, the old live until their transfers end.
-    pools = fresh.settings.upstreams.map { options in old.first { $0.0 == options }?.1 ?? client.makePool(options) }
-    for (_, pool) in old where !pools.contains(where: { $0 === pool }) { pool.retire() }
+    let kept = fresh.settings.upstreams.map { options in old.first { $0.0 == options }?.1 ?? client.makePool(options) }
+    for (_, pool) in old where !kept.contains(where: { $0 === pool }) { pool.retire() }
+    pools = kept
     snapshot = fresh
     if isAcceptPaused && drainDeadline == nil { resumeAccepting() }
   }

@@ -19,17 +19,24 @@ extension Worker {
   func takeMemoryBack(_ head: inout RequestHead, _ output: inout ByteBuffer) {
     var spareHead = RequestHead()
     swap(&head, &spareHead)
-    spareHeads.give(consume spareHead)
+    if !spareHeads.isFull { spareHeads.give(consume spareHead) }
     var spareOutput = ByteBuffer()
     swap(&output, &spareOutput)
-    if spareOutput.capacity <= Limits.keptBuffer { spareOutputs.give(consume spareOutput) }
+    if spareOutput.capacity <= Limits.keptBuffer && !spareOutputs.isFull { spareOutputs.give(consume spareOutput) }
   }
 
   func nextIdentifier() -> RequestIdentifier { identifiers.make() }
 
-  /// `Forwarding.compose` with the target that the routing left in the buffer.
+  /// Exchanges `target` and the target that the routing left, as it will be forwarded: to be given back before anybody else asks for it.
+  func lendTarget(_ target: inout ByteBuffer) { swap(&target, &targetBuffer) }
+
+  /// Exchanges `set` and the one that is lent for finding fields.
+  func lendFieldScratch(_ set: inout FieldSet) { swap(&set, &fieldScratch) }
+
+  /// `Forwarding.compose` with what the worker lends.
   func compose(
-    _ head: borrowing RequestHead, _ context: borrowing Forwarding.Context, _ requestID: borrowing RequestIdentifier,
+    _ head: borrowing RequestHead, target: borrowing ByteBuffer, _ context: borrowing Forwarding.Context,
+    _ requestID: borrowing RequestIdentifier,
     _ grant: consuming Grant
   ) -> UpstreamRequest {
     // Taken out for as long as it is written to, since a class's property is checked for overlapping access at each use.
@@ -37,7 +44,7 @@ extension Worker {
     swap(&dropped, &fieldScratch)
     defer { swap(&dropped, &fieldScratch) }
     return Forwarding.compose(
-      head, target: targetBuffer, context, requestID: requestID, grant, storage: client.takeStorage(), dropped: &dropped)
+      head, target: target, context, requestID: requestID, grant, storage: client.takeStorage(), dropped: &dropped)
   }
 
   /// Has a line written to the access log.
