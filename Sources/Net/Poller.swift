@@ -115,8 +115,9 @@ public struct Interest: OptionSet, Sendable {
     fileprivate let epoll: Int32
 
     /// As `Poller.remove`. Not to be called once the poller is gone.
-    public func remove(_ fd: Int32) {
-      _ = gh_epoll_control(epoll, EPOLL_CTL_DEL, fd, 0, 0)
+    @discardableResult
+    public func remove(_ fd: Int32) -> Bool {
+      gh_epoll_control(epoll, EPOLL_CTL_DEL, fd, 0, 0) == 0
     }
   }
 

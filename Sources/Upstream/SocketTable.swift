@@ -40,7 +40,8 @@ struct SocketTable {
 
   mutating func opened(_ fd: Int32) {
     while entries.count <= Int(fd) { entries.append(Entry()) }
-    let generation = entries[Int(fd)].generation
+    // Of the end of the one before we need not have been told: `want`.
+    let generation = entries[Int(fd)].isOpen ? entries[Int(fd)].generation &+ 1 : entries[Int(fd)].generation
     entries[Int(fd)] = Entry(isOpen: true, isConnection: true, generation: generation)
   }
 
@@ -86,6 +87,14 @@ struct SocketTable {
         entries[Int(fd)].isDirty = true
         dirty.append(fd)
       }
+      return
+    }
+    if what & 3 == 0 && entries[Int(fd)].registered == CURL_POLL_OUT {
+      // An attempt to connect has ended. libcurl (7.88.1) closes its socket without a word when it came to nothing, and by the end of the turn
+      // the number may be that of a client's connection, which must not be taken from the poller: now it is nobody's yet.
+      guard remover.remove(fd) else { return closed(fd) }
+      changes += 1
+      entries[Int(fd)].registered = 0
       return
     }
     // Reading stays registered when libcurl lets go: the next request on this connection needs it again.

@@ -233,7 +233,7 @@ private struct Relayed: Equatable {
   var endsWithConnection = false
 }
 
-/// Lines of a head as far as they are there, then the body, out of pieces that end at `ends`: what is left of one is put before the next.
+/// The head as far as it is there, then the body, out of pieces that end at `ends`: what is left of one is put before the next.
 private func relay(_ input: [UInt8], ends: [Int], isHead: Bool, direct: Bool) -> Relayed {
   var out = Relayed()
   var head = ResponseHead()
@@ -241,10 +241,11 @@ private func relay(_ input: [UInt8], ends: [Int], isHead: Bool, direct: Bool) ->
   var isHeadComplete = false
   var start = 0
   for end in ends {
-    while !isHeadComplete {
-      guard let feed = ASCII.firstIndex(of: 0x0A, in: input.span.extracting(start..<end)) else { break }
-      switch head.line(input.span.extracting(start..<(start + feed + 1)), limits: headLimits) {
-      case .more: break
+    taking: while !isHeadComplete {
+      let (result, consumed) = head.take(input.span.extracting(start..<end), limits: headLimits)
+      start += consumed
+      switch result {
+      case .more: break taking
       case .interim: out.interim += 1
       case .failed(let failure):
         out.failure = failure
@@ -259,7 +260,6 @@ private func relay(_ input: [UInt8], ends: [Int], isHead: Bool, direct: Bool) ->
         reader.begin(head, isHead: isHead)
         out.endsWithConnection = reader.endsWithConnection
       }
-      start += feed + 1
     }
     guard isHeadComplete else { continue }
     reading: while true {

@@ -3,6 +3,7 @@
 
 import Glibc
 import HTTP
+import Net
 import Primitives
 import Testing
 
@@ -119,12 +120,19 @@ import Testing
 
   // MARK: Beyond the end
 
-  /// Answers `/first` with `text`, and everything else with its own name.
-  private func server(_ text: [UInt8]) throws -> ScriptedServer {
+  /// Answers `/first` with `text` and tells `sent`, and everything else with its own name. The last bytes arrive together.
+  private func server(_ text: [UInt8], _ sent: Latch = Latch()) throws -> ScriptedServer {
     try ScriptedServer { talk in
       while let head = talk.head() {
         let name = head.split(separator: " ")[1]
-        if name == "/first" { talk.send(text) } else { talk.send("HTTP/1.1 200 OK\r\nContent-Length: \(name.utf8.count)\r\n\r\n\(name)") }
+        if name == "/first" {
+          let last = max(0, text.count - 60)
+          talk.send(Array(text[..<last]))
+          talk.send(Array(text[last...]))
+          sent.open()
+        } else {
+          talk.send("HTTP/1.1 200 OK\r\nContent-Length: \(name.utf8.count)\r\n\r\n\(name)")
+        }
       }
     }
   }
@@ -148,7 +156,7 @@ import Testing
   /// connection for the next request in the very turn in which the answer ended.
   @Test(arguments: ["length", "chunked", "none"], [-1, 0, 1])
   func bytesBehindAReadThatEndsWithTheResponseAreNobodysAnswer(_ framing: String, _ shift: Int) throws {
-    for size in [UpstreamClient.readSize, Transfer.bodyLimit, 2 * UpstreamClient.readSize] {
+    for size in [HTTP1Transfer.firstRead, UpstreamClient.readSize] {
       var text: [UInt8]
       switch framing {
       case "length":
@@ -166,13 +174,15 @@ import Testing
         let start = "HTTP/1.1 204 No Content\r\nX: "
         text = bytes(start) + [UInt8](repeating: 0x61, count: size + shift - start.utf8.count - 4) + bytes("\r\n\r\n")
       }
-      let server = try server(text + bytes(Self.stray))
+      let sent = Latch()
+      let server = try server(text + bytes(Self.stray), sent)
       // Room for heads of that size.
       let options = UpstreamOptions(name: "legacy", scheme: .http, address: .host("127.0.0.1", port: server.port))
       let bench = try Bench(options, limits: HeadLimits(requestLine: 8192, fields: 1 << 20, fieldCount: 256))
       let transfer = try bench.start(.get("/first"))
-      // The body is not taken, and all of the response is here when it is read.
-      #expect(bench.turns { transfer.outcome != nil || transfer.isReceivePaused })
+      #expect(bench.turns { transfer.sentAt != nil })
+      // All is here when it is read: loopback delivers at once.
+      sent.wait()
       bench.client.hasLooked = true
       let answer = bench.finish(transfer)
       #expect(answer.failure == nil, "\(answer.failureReason)")
@@ -184,7 +194,7 @@ import Testing
   /// The whole of an answer and one byte more are here before anything of it is read.
   @Test(arguments: ["x", stray])
   func bytesBehindABodyThatFillsWhatMayBeHeldAreNobodysAnswer(_ rest: String) throws {
-    let sent = Latch()
+    let (go, sent) = (Latch(), Latch())
     let length = Transfer.bodyLimit
     let server = try ScriptedServer { talk in
       while let head = talk.head() {
@@ -195,22 +205,89 @@ import Testing
         }
         talk.send("HTTP/1.1 200 OK\r\nContent-Length: \(length)\r\n\r\n")
         talk.send([UInt8](repeating: 0x61, count: length / 2))
-        sent.wait()
+        go.wait()
         talk.send([UInt8](repeating: 0x61, count: length / 2) + bytes(rest))
-        sent.wait()
+        sent.open()
       }
     }
     let bench = try Bench(server)
     let transfer = try bench.start(.get("/first"))
     #expect(bench.turns { transfer.body.count == length / 2 })
-    sent.open()
-    #expect(bench.turns { transfer.outcome != nil || transfer.isReceivePaused })
+    go.open()
+    sent.wait()
+    bench.turn()
     bench.client.hasLooked = true
     let answer = bench.finish(transfer)
     #expect(answer.failure == nil && answer.body.count == length)
-    sent.open()
     let next = try bench.ask(.get("/next"))
     #expect(next.text == "/next", "\(next)")
+  }
+
+  // MARK: By way of a pipe
+
+  /// Takes body and pipe of a transfer as a worker does that has a socket for them.
+  private func drain(_ bench: Bench, _ transfer: Transfer) throws -> (Answer, piped: [UInt8]) {
+    var ends: [Int32] = [-1, -1]
+    try #require(unsafe socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue), 0, &ends) == 0)
+    defer { for end in ends { close(end) } }
+    var piped: [UInt8] = []
+    var chunk = [UInt8](repeating: 0, count: 1 << 16)
+    var body: [UInt8] = []
+    #expect(
+      bench.turns(awake: true) {
+        body += transfer.body.array()
+        transfer.body.removeAll()
+        if let pipe = transfer.pipe, !pipe.isEmpty { _ = pipe.drain(to: ends[0]) }
+        while true {
+          let n = unsafe recv(ends[1], &chunk, chunk.count, 0)
+          if n <= 0 { break }
+          piped += chunk[0..<n]
+        }
+        bench.client.resume(transfer)
+        return transfer.outcome != nil && transfer.isBodyTaken
+      })
+    var answer = bench.finish(transfer)
+    answer.body = body + piped
+    return (answer, piped)
+  }
+
+  @Test(arguments: ["", "x", stray]) func bytesBehindAPipedBodyAreNobodysAnswer(_ rest: String) throws {
+    for length in [UpstreamClient.readSize * 2, 1 << 20, 3 << 20] {
+      let server = try server(
+        bytes("HTTP/1.1 200 OK\r\nContent-Length: \(length)\r\n\r\n") + [UInt8](repeating: 0x61, count: length) + bytes(rest))
+      let bench = try Bench(server)
+      let transfer = try bench.start(.get("/first"))
+      transfer.allowsPipes = true
+      let (answer, piped) = try drain(bench, transfer)
+      #expect(answer.failure == nil && answer.body == [UInt8](repeating: 0x61, count: length), "\(answer.failureReason)")
+      #expect(!piped.isEmpty)
+      bench.client.hasLooked = true
+      let next = try bench.ask(.get("/next"))
+      #expect(next.text == "/next", "\(length): \(next)")
+      #expect(!rest.isEmpty || next.isReused)
+    }
+  }
+
+  @Test(arguments: [false, true]) func aPipedBodyThatIsCutShortIsTruncated(_ resets: Bool) throws {
+    let server = try ScriptedServer { talk in
+      _ = talk.head()
+      talk.send(bytes("HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\n\r\n") + [UInt8](repeating: 0x61, count: 2_000_000))
+      if resets { talk.resetOnClose() }
+    }
+    let bench = try Bench(server)
+    for turns in [0, 1, 2, 5, 1000] {
+      let transfer = try bench.start(.get("/"))
+      transfer.allowsPipes = true
+      if turns == 1000 {
+        let (answer, _) = try drain(bench, transfer)
+        #expect(answer.failure == .truncated && (resets || answer.body.count == 2_000_000), "\(answer.failureReason)")
+      } else {
+        for _ in 0..<turns { bench.turn(sleeps: transfer.sentAt == nil) }
+        bench.client.end(transfer)
+      }
+      bench.turn(sleeps: false)
+      #expect(bench.client.running == 0 && bench.openSockets == 0 && Bench.descriptors(to: server.port) == 0)
+    }
   }
 
   // MARK: While the request is still going out

@@ -148,7 +148,10 @@ import Testing
       let uploads = phase == .inUpload || phase == .blockedUpload
       let transfer = try bench.open(Ask(method: uploads ? "PUT" : "GET", framing: uploads ? .length(64 << 20) : .none))
       switch phase {
-      case .lookingUp, .connecting: break
+      case .lookingUp: break
+      case .connecting:
+        // libcurl begins to connect, and the poller is told.
+        while bench.openSockets == 0 { bench.client.run(poller: bench.poller) }
       case .asked: #expect(bench.turns { transfer.sentAt != nil })
       case .inUpload:
         transfer.send(bytes("begin").span)
@@ -177,6 +180,29 @@ import Testing
   }
 
   // MARK: Numbers that come again
+
+  @Test(.byEachEngine) func anAttemptThatIsGivenUpTakesNoOthersNumberFromThePoller() throws {
+    let server = try ScriptedServer { $0.end() }
+    let bench = try Bench(options(server))
+    var numbers: [Int32] = []
+    defer { for number in numbers { close(number) } }
+    // Others open files in this process too: sooner or later the number comes to us.
+    for _ in 0..<50 {
+      let transfer = try bench.start(.get("/"))
+      while bench.openSockets == 0 { bench.client.run(poller: bench.poller) }
+      let number = Int32(try #require(bench.client.sockets.entries.lastIndex { $0.isOpen && $0.isConnection }))
+      bench.client.end(transfer)
+      let client = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+      numbers.append(client)
+      guard client == number else { continue }
+      try bench.poller.add(client, .read, EventToken(kind: 1))
+      bench.client.run(poller: bench.poller)
+      let isStillWatched = bench.poller.remove(client)
+      #expect(isStillWatched, "somebody else's socket was taken from the poller")
+      return
+    }
+    Issue.record("the number did not come again")
+  }
 
   @Test func anEventOfTheOldConnectionDoesNotReachTheNewOneOfTheSameNumber() throws {
     let server = try UpstreamRequestTests.answering()

@@ -137,6 +137,36 @@ private struct Table: ~Copyable {
     #expect(table.ready() == .readable, "the client's registration was taken away")
   }
 
+  @Test func attemptThatIsGivenUpWithoutAWordLeavesTheNumberAlone() throws {
+    // libcurl closes the socket of an attempt to connect by itself, then says that it does not want it any more.
+    var table = try Table()
+    let number = fcntl(table.peer, F_DUPFD_CLOEXEC, 0)
+    table.sockets.opened(number)
+    table.sockets.want(number, CURL_POLL_OUT, owner: nil)
+    table.sockets.apply(to: table.poller, kind: 1)
+    let first = table.sockets.entries[Int(number)].generation
+    table.poller.remove(number)
+    close(number)
+    table.sockets.want(number, CURL_POLL_REMOVE, owner: nil)
+    let entry = table.sockets.entries[Int(number)]
+    #expect(!entry.isOpen && entry.generation == first + 1)
+    // The number is a client's from now on.
+    #expect(dup2(table.fd, number) == number)
+    defer { close(number) }
+    try table.poller.add(number, .read, EventToken(kind: 2))
+    table.sockets.apply(to: table.poller, kind: 1)
+    table.feed()
+    #expect(table.ready() == .readable, "the client's registration was taken away")
+  }
+
+  @Test func attemptOfWhoseEndNobodyToldIsNotTakenForTheNextOne() throws {
+    var table = try Table()
+    table.sockets.opened(table.fd)
+    let first = table.entry.generation
+    table.sockets.opened(table.fd)
+    #expect(table.entry.generation == first + 1)
+  }
+
   @Test func resolversSocketIsLetGoAtOnce() throws {
     // Its opening and closing are not announced: what libcurl gives up may be another's before the turn is over.
     var table = try Table()

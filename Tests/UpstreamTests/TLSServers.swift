@@ -25,8 +25,10 @@ final class PythonTLSServer {
     port = try #require(UInt16(line), "python3 says \(line)")
   }
 
-  /// The next request line that a connection read, behind the connection's number.
-  func seen() -> String? { child.line() }
+  /// Waits until the parts of an answer were written, and so are with our kernel: loopback delivers at once.
+  func waitForParts() {
+    while let line = child.line(), !line.hasSuffix(" sent") {}
+  }
 
   func bench(_ change: (inout UpstreamOptions) -> Void = { _ in }, idle: Int = 16) throws -> Bench {
     var options = UpstreamOptions(name: "legacy", scheme: .https, address: .host("127.0.0.1", port: port))
@@ -92,6 +94,7 @@ final class PythonTLSServer {
           for part in words[1:]:
             if part in ("close", "abort", "reset"): how = part
             else: tls.sendall(bytes.fromhex(part))
+          say(f"{number} sent")
           if how: return end(tls, how)
           continue
         if words[0] == "sum":

@@ -142,8 +142,7 @@ import Testing
       let bench = try server.bench()
       let transfer = try bench.start(ask)
       #expect(bench.turns { transfer.sentAt != nil })
-      // What it writes is with the kernel before anything of it is read, but for a server that is slow to begin.
-      usleep(20_000)
+      server.waitForParts()
       let answer = bench.finish(transfer)
       #expect(answer.failure == nil, "\(answer)")
       bench.client.hasLooked = true
@@ -159,8 +158,9 @@ import Testing
     let head = "HTTP/1.1 200 OK\r\nContent-Length: \(size)\r\n\r\n"
     // The excess is in the last record of the body, of which only the body's part is read.
     let piece = String(repeating: "a", count: 16 << 10)
-    let pieces = Array(repeating: piece, count: size / piece.utf8.count - 1)
-    let words = ([head] + pieces + [piece.dropLast(100) + String(repeating: "a", count: 100) + Self.stray])
+    let first = String(repeating: "a", count: Self.stray.utf8.count)
+    let last = String(piece.dropLast(Self.stray.utf8.count)) + Self.stray
+    let words = [head, first] + Array(repeating: piece, count: size / piece.utf8.count - 1) + [last]
     let hex = words.map { $0.utf8.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined() }
     let transfer = try bench.start(.get("/parts/" + hex.joined(separator: "/")))
     #expect(bench.turns { transfer.outcome != nil || transfer.isReceivePaused })

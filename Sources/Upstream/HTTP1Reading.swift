@@ -1,0 +1,160 @@
+// How our own HTTP/1.1 reads a response: head, body and the end of both, and what each way to break off means.
+
+import CCurl
+import Glibc
+import HTTP
+import Net
+import Primitives
+
+extension HTTP1Transfer {
+  /// Something may be there to be read.
+  func readable(_ connection: HTTP1Connection) {
+    // So many reads, then others have their turn.
+    for _ in 0..<8 {
+      let result: IOResult
+      var isDrained = true
+      if reading == .body, let pipe, let left = bodyReader.bytesLeft {
+        result = pipe.fill(from: connection.descriptor, atMost: Int(clamping: left))
+        if case .bytes(let n) = result { return tookPiped(n, connection) }
+      } else if reading == .body, let direct = bodyReader.directLimit {
+        // Straight into the body. One byte more than is left of it, so that bytes beyond its end show themselves.
+        let limit = max(1, min(direct, Self.bodyLimit - body.count))
+        result = connection.read(into: &body, atMost: limit)
+        if case .bytes(let n) = result {
+          isDrained = n < limit
+          wasFull = !isDrained
+          tookBody(n, connection)
+        }
+      } else {
+        var input = ByteBuffer()
+        swap(&input, &client.readBuffer)
+        if hasPartial { input.append(partial.span) }
+        let limit = reading == .head ? Self.firstRead : UpstreamClient.readSize
+        result = connection.read(into: &input, atMost: limit)
+        if case .bytes(let n) = result {
+          isDrained = n < limit
+          wasFull = !isDrained
+          if hasPartial { partial.removeAll() }
+          take(&input, connection)
+        }
+        input.removeAll()
+        swap(&input, &client.readBuffer)
+      }
+      switch result {
+      case .bytes: break
+      case .wouldBlock: return
+      case .closed: return closed(connection, nil)
+      case .failed(let code): return closed(connection, code)
+      }
+      guard self.connection === connection, !isReceivePaused else { return }
+      // In clear text the poller tells of more; what OpenSSL holds it doesn't know.
+      if isDrained && !connection.isEncrypted { return }
+    }
+    if connection.isEncrypted { client.readLater(connection) }
+  }
+
+  /// Takes what was read, and keeps what it can't use yet.
+  func take(_ input: inout ByteBuffer, _ connection: HTTP1Connection) {
+    if firstByteAt == nil { firstByteAt = client.now }
+    if reading == .head {
+      guard takeHead(&input, connection) else { return }
+    }
+    while true {
+      switch bodyReader.next(input.span) {
+      case .needMore(let consumed):
+        input.consume(consumed)
+        return pauseIfFull()
+      case .data(let start, let count):
+        body.append(input.span.extracting(start..<(start + count)))
+        input.consume(start + count)
+        client.markReady(self)
+      case .end(let consumed):
+        input.consume(consumed)
+        if !bodyReader.trailers.isEmpty { trailers = bodyReader.trailers }
+        return complete(connection, hasExcess: !input.isEmpty)
+      case .failed(let failure):
+        return fail(connection, UpstreamFailure(.truncated, "\(failure.reason)"))
+      }
+    }
+  }
+
+  /// Takes the head as far as it is there. True when it is complete.
+  func takeHead(_ input: inout ByteBuffer, _ connection: HTTP1Connection) -> Bool {
+    while !isHeadComplete {
+      let (result, consumed) = head.take(input.span, limits: client.headLimits)
+      if let failure = took(result) {
+        fail(connection, UpstreamFailure(.malformed, "\(failure.reason)"))
+        return false
+      }
+      input.consume(consumed)
+      if result == .more {
+        hasPartial = true
+        partial.append(input.span)
+        return false
+      }
+    }
+    reading = .body
+    bodyReader.begin(head, isHead: isHead)
+    // RFC 9112 section 9.5: who is told of a refusal in the middle of sending stops sending.
+    if head.status >= 300 && !isUploadEnded {
+      isDeaf = true
+      dropUpload()
+    }
+    if allowsPipes, let left = bodyReader.bytesLeft, left >= UpstreamClient.pipeThreshold, !connection.isEncrypted {
+      pipe = client.takePipe()
+    }
+    return true
+  }
+
+  /// `n` bytes were read straight into the body.
+  func tookBody(_ n: Int, _ connection: HTTP1Connection) {
+    let (excess, isComplete) = bodyReader.took(n)
+    if excess > 0 { body.truncate(to: body.count - excess) }
+    client.markReady(self)
+    if isComplete { complete(connection, hasExcess: excess > 0) } else { pauseIfFull() }
+  }
+
+  /// `n` bytes went straight into the pipe, which the client empties before more is read.
+  func tookPiped(_ n: Int, _ connection: HTTP1Connection) {
+    let (_, isComplete) = bodyReader.took(n)
+    client.markReady(self)
+    mark.took(n, left: bodyReader.bytesLeft ?? 0, from: connection.descriptor, at: client.now)
+    if mark.isRaised { client.look(at: self) }
+    // Of bytes beyond the end none was taken: they show themselves here.
+    if isComplete { complete(connection, hasExcess: connection.hasUnread) } else { isReceivePaused = true }
+  }
+
+  /// When the socket is to be looked at although the poller says nothing; nil for not at all.
+  var lookDue: Instant? { mark.due }
+
+  /// That time has come.
+  func look() {
+    guard let connection else { return }
+    mark.lapsed()
+    if !isReceivePaused { readable(connection) }
+    if self.connection === connection { mark.looked(connection.descriptor) }
+  }
+
+  func pauseIfFull() {
+    if body.count >= Self.bodyLimit { isReceivePaused = true }
+  }
+
+  /// The upstream has hung up, or the connection broke.
+  func closed(_ connection: HTTP1Connection, _ code: Int32?) {
+    if code == nil && !isBroken && reading == .body && bodyReader.endsWithConnection { return complete(connection, hasExcess: false) }
+    var what = code == nil && !isBroken ? "connection closed" : "connection broken"
+    if let detail = connection.errorText { what += " (\(detail))" }
+    if isHeadComplete { return fail(connection, UpstreamFailure(.truncated, "\(what) inside the response's body")) }
+    if firstByteAt != nil { return fail(connection, UpstreamFailure(.malformed, "\(what) inside the response's head")) }
+    // RFC 9112 section 9.3.1: a connection that was idle may have been closed before the request reached it. What can be repeated is.
+    if isReusedConnection && attempts < maxAttempts, let pool {
+      detach(connection)
+      connection.close()
+      isDeaf = false
+      isBroken = false
+      do { try client.connect(self, to: pool) } catch { end(.failed(error)) }
+      return
+    }
+    fail(connection, UpstreamFailure(.unreachable, "\(what) before the response"))
+  }
+}
