@@ -223,6 +223,8 @@ extension EndToEnd {
         let bans = "gatehouse: lockout: banned 203.0.113.7 for 600 s after 10 failures\n"
           + "gatehouse: lockout: banned 203.0.113.7 for 600 s after 10 failures, user \"bob\"\n"
           + "gatehouse: lockout: banned 2001:db8::/64 for 600 s after 10 failures\n"
+        // It was written before the answer, and is read by a thread of ours.
+        try house.gate.child.errors.waitForLine(containing: "auth failure from 2001:db8::7 ")
         let found = try Child.run(
           "/usr/bin/python3", ["-I", "-c", program, filter], input: [UInt8]((house.gate.child.errors.text + bans).utf8),
           folder: house.scratch.path)
