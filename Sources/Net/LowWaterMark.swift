@@ -8,26 +8,29 @@ public import Primitives
 /// For the socket from which one large body is read. Raised only while bytes come fast, and never for longer than `patience` without
 /// looking: a flow that falters is relayed as it comes.
 public struct LowWaterMark: Sendable {
-  /// The mark while it is raised.
-  static let bytes = 1 << 20
+  /// The mark while it is raised: what a pipe takes at once.
+  static let bytes = SplicePipe.capacity
   /// A read of so many bytes is a large one.
-  static let large = 192 << 10
+  static let large = 128 << 10
+  /// Bytes by large reads in a row after which a flow has proved fast. More than the kernel takes off our hands for a client that doesn't read:
+  /// a higher mark also lets more wait in the kernel.
+  static let proof = 16 << 20
   /// How long bytes below the mark may wait.
   static let patience = Interval.milliseconds(10)
 
   public private(set) var isRaised = false
   /// When to look although nothing was told: nil for never.
   public private(set) var due: Instant?
-  /// Large reads in a row; below 0 after a flow has faltered.
+  /// Bytes by large reads in a row; below 0 after a flow has faltered.
   private var streak = 0
 
   public init() {}
 
   /// `n` bytes were read from `socket`, and `left` are to come.
   public mutating func took(_ n: Int, left: UInt64, from socket: Int32, at now: Instant) {
-    streak = n >= Self.large ? streak + 1 : min(streak, 0)
+    streak = n >= Self.large ? min(streak + n, Self.proof) : min(streak, 0)
     if left < UInt64(2 * Self.bytes) || (isRaised && n < Self.large) { return lower(socket) }
-    if !isRaised && streak >= 3 { set(socket, Self.bytes) }
+    if !isRaised && streak >= Self.proof { set(socket, Self.bytes) }
     due = isRaised ? now.advanced(by: Self.patience) : nil
   }
 
@@ -39,7 +42,7 @@ public struct LowWaterMark: Sendable {
   /// After such a look: when it brought nothing, the flow has faltered.
   public mutating func looked(_ socket: Int32) {
     guard isRaised && due == nil else { return }
-    streak = -4
+    streak = -Self.proof
     lower(socket)
   }
 

@@ -9,8 +9,9 @@ public final class SplicePipe {
   private let input: FileDescriptor
   /// Bytes in it.
   public private(set) var count = 0
-  /// Bytes that it is asked to hold. Kernel memory, and only while they are on their way.
-  public static let capacity = 1 << 20
+  /// Bytes that it is asked to hold. Kernel memory, and only while they are on their way. Not more: the more is taken from a socket at once, the
+  /// more room the kernel makes for what is to come, also where the one who is to take it does not read.
+  public static let capacity = 256 << 10
 
   /// Throws when there are no descriptors left.
   public init() throws(NetError) {

@@ -36,7 +36,7 @@ import Testing
   @Test func isRaisedWhileMuchComesAtOnceAndLoweredBeforeTheEnd() {
     defer { close(descriptor) }
     var mark = LowWaterMark()
-    for _ in 0..<2 { mark.took(LowWaterMark.large, left: much, from: descriptor, at: now) }
+    mark.took(LowWaterMark.proof - 1, left: much, from: descriptor, at: now)
     #expect(!mark.isRaised && mark.due == nil && kernels == 1)
     mark.took(LowWaterMark.large, left: much, from: descriptor, at: now)
     #expect(mark.isRaised && kernels == LowWaterMark.bytes && mark.due == now.advanced(by: LowWaterMark.patience))
@@ -57,8 +57,10 @@ import Testing
     mark.lapsed()
     mark.looked(descriptor)
     #expect(!mark.isRaised && kernels == 1)
-    for _ in 0..<4 { mark.took(LowWaterMark.large, left: much, from: descriptor, at: now) }
+    mark.took(LowWaterMark.proof, left: much, from: descriptor, at: now)
     #expect(!mark.isRaised, "a flow that falters is not trusted again at once")
+    mark.took(LowWaterMark.proof, left: much, from: descriptor, at: now)
+    #expect(mark.isRaised)
   }
 
   @Test func aLookThatFindsMuchLeavesIt() {
@@ -72,7 +74,7 @@ import Testing
 
   private func raised() -> LowWaterMark {
     var mark = LowWaterMark()
-    for _ in 0..<3 { mark.took(LowWaterMark.large, left: much, from: descriptor, at: now) }
+    mark.took(LowWaterMark.proof, left: much, from: descriptor, at: now)
     #expect(mark.isRaised)
     return mark
   }
