@@ -193,11 +193,11 @@ final class HTTP1Transfer: Transfer {
           connection.watchWriting(true)
         case .closed:
           isDeaf = true
-          readable(connection)
+          wentDeaf(connection)
         case .failed(let code):
           isDeaf = true
           isBroken = code != EPIPE
-          readable(connection)
+          wentDeaf(connection)
         }
         return
       }
@@ -233,7 +233,7 @@ final class HTTP1Transfer: Transfer {
         isDeaf = true
         if case .failed(let code) = result, code != EPIPE { isBroken = true }
         dropUpload()
-        readable(connection)
+        wentDeaf(connection)
         return
       }
       break
@@ -241,6 +241,12 @@ final class HTTP1Transfer: Transfer {
     isSendPaused = hasUpload && upload.isEmpty && sending.isEmpty && (uploadPipe?.isEmpty ?? true) && !isUploadEnded
     // The caller has room again.
     if took { client.markReady(self) }
+  }
+
+  /// Reads what the upstream said before it took no more. Not what has to wait until the client has taken what came before it: only an empty
+  /// pipe is filled, and `resume` has it read.
+  private func wentDeaf(_ connection: HTTP1Connection) {
+    if !isReceivePaused { readable(connection) }
   }
 
   /// What is still handed over is of no use any more.
