@@ -132,7 +132,8 @@ final class Worker {
   func turn() -> Bool {
     let count = poller.collect(until: sleepLimit(), now: now)
     tick()
-    client.hasLooked = count < poller.capacity
+    // Nothing at all may also be a signal that came between.
+    client.hasLooked = count > 0 && count < poller.capacity
     // Upstreams first: what arrives on an idle connection condemns it, and must be seen before a request is put on that connection.
     for i in 0..<count {
       let (token, readiness) = poller.event(i)

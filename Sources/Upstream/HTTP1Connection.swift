@@ -17,6 +17,8 @@ import Primitives
   var transfer: HTTP1Transfer?
   /// When it was put aside for the next request.
   var idleSince = Instant(nanoseconds: 0)
+  /// Whether it stands among those to be read on.
+  var isReadPending = false
   private var isOpen = true
   /// What the poller is asked for beside reading.
   private var watchesWriting = false

@@ -82,6 +82,7 @@ extension UpstreamClient {
   func putAside(_ connection: HTTP1Connection, in pool: UpstreamPool) {
     guard !pool.isRetired, idleConnections < idleLimit else { return connection.close() }
     connection.idleSince = now
+    connection.watchWriting(false)
     pool.connections.append(connection)
     idleConnections += 1
     if pruneAt == nil { pruneAt = now.advanced(by: pool.options.reuseWithin) }
@@ -133,12 +134,15 @@ extension UpstreamClient {
     var list: [HTTP1Connection] = []
     swap(&list, &pendingReads)
     for connection in list {
+      connection.isReadPending = false
       if let transfer = connection.transfer, !transfer.isReceivePaused { transfer.readable(connection) }
     }
   }
 
   func readLater(_ connection: HTTP1Connection) {
-    if !pendingReads.contains(where: { $0 === connection }) { pendingReads.append(connection) }
+    if connection.isReadPending { return }
+    connection.isReadPending = true
+    pendingReads.append(connection)
   }
 
   /// Has a transfer looked at when it is due, since its socket wakes us for much alone.

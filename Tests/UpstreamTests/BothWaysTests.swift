@@ -2,6 +2,7 @@
 
 import HTTP
 import Primitives
+import Net
 import Testing
 
 @testable import Upstream
