@@ -76,10 +76,8 @@ extension Connection {
       if pipe.isEmpty { lastUpstream = worker.now }
       advance()
       return true
-    case .wouldBlock:
-      return true
-    case .closed, .failed:
-      // The socket says the same again to whoever reads.
+    case .wouldBlock, .closed, .failed:
+      // The socket says the same again to whoever reads. Or more: splice(2) stops before an urgent byte for good, and recv(2) skips it.
       return false
     }
   }

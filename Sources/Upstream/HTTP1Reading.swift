@@ -16,10 +16,13 @@ extension HTTP1Transfer {
     for _ in 0..<8 {
       let result: IOResult
       var isDrained = true
-      if reading == .body, let pipe, let left = bodyReader.bytesLeft {
-        result = pipe.fill(from: connection.descriptor, atMost: Int(clamping: left))
-        if case .bytes(let n) = result { return tookPiped(n, connection) }
-      } else if reading == .body, let direct = bodyReader.directLimit {
+      // What the pipe can't have, reading tells of. It also skips an urgent byte (tcp(7)), before which splice(2) stops for good.
+      if reading == .body, let pipe, let left = bodyReader.bytesLeft,
+        case .bytes(let n) = pipe.fill(from: connection.descriptor, atMost: Int(clamping: left))
+      {
+        return tookPiped(n, connection)
+      }
+      if reading == .body, let direct = bodyReader.directLimit {
         // Straight into the body. One byte more than is left of it, so that bytes beyond its end show themselves.
         let limit = max(1, min(direct, Self.bodyLimit - body.count))
         result = connection.read(into: &body, atMost: limit)

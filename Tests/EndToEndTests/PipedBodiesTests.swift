@@ -32,6 +32,41 @@ extension EndToEnd {
       try eventually("\(count) bytes at the upstream") { house.upstream.connections.contains { $0.count >= count } }
     }
 
+    /// splice(2) stops before an urgent byte and says that nothing is there, while the poller says that something is.
+    @Test func anUrgentByteStopsNoUpload() throws {
+      try House.with(Setup(), counting()) { house throws in
+        let client = try house.client()
+        try client.send(put(2 * Self.mebibyte))
+        try client.send(piece(at: 0))
+        try arrived(Self.mebibyte, at: house)
+        try client.socket.writeUrgent()
+        try client.send(piece(at: Self.mebibyte))
+        #expect(try client.response(to: "PUT")?.text == "\(2 * Self.mebibyte)")
+      }
+    }
+
+    @Test func anUrgentByteStopsNoDownload() throws {
+      let go = Steps()
+      let pieces = [piece(at: 0), piece(at: Self.mebibyte)]
+      let script: Script = { conversation in
+        guard try conversation.request() != nil else { return }
+        try conversation.send("HTTP/1.1 200 OK\r\nContent-Length: \(2 * Self.mebibyte)\r\n\r\n")
+        try conversation.send(pieces[0])
+        try go.wait()
+        try conversation.socket.writeUrgent()
+        try conversation.send(pieces[1])
+        try conversation.waitForEnd()
+      }
+      try House.with(Setup(), script) { house throws in
+        let client = try house.client()
+        try client.send(request("GET", "/", [auth]))
+        _ = try #require(try client.head())
+        #expect(try client.wire.exactly(Self.mebibyte) == pieces[0])
+        go.advance()
+        #expect(try client.wire.exactly(Self.mebibyte) == pieces[1])
+      }
+    }
+
     @Test func whatFollowsALargeBodyIsTheNextRequest() throws {
       try House.with(Setup(), counting()) { house throws in
         let client = try house.client()

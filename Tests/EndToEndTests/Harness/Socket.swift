@@ -149,6 +149,15 @@ final class Socket: Sendable {
     throw Trouble.latest
   }
 
+  /// Sends one urgent byte (MSG_OOB, tcp(7)), which a reader who doesn't ask for it never sees.
+  func writeUrgent() throws {
+    let byte = [UInt8(ascii: "!")]
+    let count = unsafe byte.withUnsafeBytes {
+      unsafe send(descriptor, $0.baseAddress, 1, Int32(MSG_OOB) | Int32(MSG_NOSIGNAL))
+    }
+    guard count == 1 else { throw Trouble.latest }
+  }
+
   /// Ends our side: the peer reads an end, and may still answer.
   func endWriting() { _ = shutdown(descriptor, Int32(SHUT_WR)) }
 
