@@ -9,8 +9,8 @@ import Primitives
 extension HTTP1Transfer {
   /// Something may be there to be read.
   func readable(_ connection: HTTP1Connection) {
-    // Who failed to write comes here too, perhaps while a pipe is full and the client doesn't read: the rest is read, and its end met, when that has
-    // gone. `resume` has us called then.
+    // Who failed to write comes here too, perhaps while a pipe is full and the client doesn't read: the rest is read, and its end met, when
+    // that has gone. `resume` has us called then.
     if isReceivePaused { return }
     // So many reads, then others have their turn.
     for _ in 0..<8 {
