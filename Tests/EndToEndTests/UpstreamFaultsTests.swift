@@ -263,6 +263,34 @@ extension EndToEnd {
       }
     }
 
+    /// The next request of a pipeline takes the connection in the very turn in which the answer ended, and that ended exactly with a read.
+    @Test func bytesBehindAReadThatEndsWithTheAnswerReachNobody() throws {
+      // What is read at once, and little enough to arrive in one piece with what is behind it.
+      let size = 16 << 10
+      let head = "HTTP/1.1 200 OK\r\nContent-Length: "
+      let length = size - head.utf8.count - "\(size)".utf8.count - 4
+      let first = head + "\(length)\r\n\r\n" + String(repeating: "a", count: length)
+      #expect(first.utf8.count == size)
+      let script: Script = { conversation in
+        while let request = try conversation.request() {
+          guard request.target == "/first" else {
+            try conversation.send(Answer.text(request.target))
+            continue
+          }
+          try conversation.send(first + Answer.text("POISON"))
+        }
+      }
+      try House.with(Setup(), script) { house throws in
+        for _ in 0..<5 {
+          let client = try house.client()
+          try client.send(request("GET", "/first", [auth]) + request("GET", "/second", [auth]))
+          #expect(try client.response()?.body.count == length)
+          let second = try client.response()
+          #expect(second?.text == "/second", "\(Engines.current): \(second?.startLine ?? "")")
+        }
+      }
+    }
+
     @Test func anEarlyAnswerIsRelayedInMidUpload() throws {
       try House.with(
         Setup(),

@@ -9,8 +9,14 @@ import Testing
     for path in Repository.files(in: folder) {
       let lines = try SourceText(path).code
       for (i, line) in lines.enumerated() where line.contains("func ") {
-        let isTest = line.contains("@Test") || (i > 0 && lines[i - 1].contains("@Test")) || (i > 1 && lines[i - 2].contains("@Test"))
-        guard isTest, let name = line.components(after: "func ") else { continue }
+        // The attribute may have arguments on lines of their own; an empty line, or a function before, ends it.
+        var first = i
+        while first > 0, !lines[first].contains("@Test"), !lines[first - 1].contains("func "),
+          lines[first - 1].contains(where: { $0 != " " })
+        {
+          first -= 1
+        }
+        guard lines[first].contains("@Test"), let name = line.components(after: "func ") else { continue }
         found[path, default: []].append(name)
       }
     }
@@ -40,7 +46,8 @@ import Testing
     let named = try Self.namesOnThePage()
     let suites = [
       "RequestFraming", "Path", "Identity", "Credentials", "UpstreamFaults", "UserFileKill", "Registration", "RegistrationDurability",
-      "TokenEndpoint", "APIKey", "SignedTokens", "TokenFileKill", "ForeignTokens", "Lockout", "ForwardAuth", "FrontServer", "Rules", "Browser",
+      "TokenEndpoint", "APIKey", "SignedTokens", "TokenFileKill", "ForeignTokens", "Lockout", "ForwardAuth", "FrontServer", "Rules",
+      "Browser",
       "Ticket",
     ]
     for (path, names) in try Self.tests(in: "Tests/EndToEndTests") where suites.contains(where: { path.hasSuffix("/\($0)Tests.swift") }) {

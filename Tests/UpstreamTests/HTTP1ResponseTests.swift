@@ -156,39 +156,38 @@ import Testing
   /// connection for the next request in the very turn in which the answer ended.
   @Test(arguments: ["length", "chunked", "none"], [-1, 0, 1])
   func bytesBehindAReadThatEndsWithTheResponseAreNobodysAnswer(_ framing: String, _ shift: Int) throws {
-    for size in [HTTP1Transfer.firstRead, UpstreamClient.readSize] {
-      var text: [UInt8]
-      switch framing {
-      case "length":
-        // The body alone is counted against the limit, the head against the first read.
-        let length = size + shift
-        text = bytes("HTTP/1.1 200 OK\r\nContent-Length: \(length)\r\n\r\n") + [UInt8](repeating: 0x61, count: length)
-      case "chunked":
-        let head = bytes("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-        let length = size + shift - head.count - bytes("00000\r\n\r\n0\r\n\r\n").count
-        let digits = String(length, radix: 16)
-        text = head + bytes(String(repeating: "0", count: 5 - digits.count) + digits + "\r\n") + [UInt8](repeating: 0x61, count: length)
-        text += bytes("\r\n0\r\n\r\n")
-        #expect(text.count == size + shift)
-      default:
-        let start = "HTTP/1.1 204 No Content\r\nX: "
-        text = bytes(start) + [UInt8](repeating: 0x61, count: size + shift - start.utf8.count - 4) + bytes("\r\n\r\n")
-      }
-      let sent = Latch()
-      let server = try server(text + bytes(Self.stray), sent)
-      // Room for heads of that size.
-      let options = UpstreamOptions(name: "legacy", scheme: .http, address: .host("127.0.0.1", port: server.port))
-      let bench = try Bench(options, limits: HeadLimits(requestLine: 8192, fields: 1 << 20, fieldCount: 256))
-      let transfer = try bench.start(.get("/first"))
-      #expect(bench.turns { transfer.sentAt != nil })
-      // All is here when it is read: loopback delivers at once.
-      sent.wait()
-      bench.client.hasLooked = true
-      let answer = bench.finish(transfer)
-      #expect(answer.failure == nil, "\(answer.failureReason)")
-      let next = try bench.ask(.get("/next"))
-      #expect(next.text == "/next", "\(framing) \(size + shift): \(next)")
+    let size = HTTP1Transfer.firstRead
+    var text: [UInt8]
+    switch framing {
+    case "length":
+      // The body alone is counted against the limit, the head against the first read.
+      let length = size + shift
+      text = bytes("HTTP/1.1 200 OK\r\nContent-Length: \(length)\r\n\r\n") + [UInt8](repeating: 0x61, count: length)
+    case "chunked":
+      let head = bytes("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+      let length = size + shift - head.count - bytes("00000\r\n\r\n0\r\n\r\n").count
+      let digits = String(length, radix: 16)
+      text = head + bytes(String(repeating: "0", count: 5 - digits.count) + digits + "\r\n") + [UInt8](repeating: 0x61, count: length)
+      text += bytes("\r\n0\r\n\r\n")
+      #expect(text.count == size + shift)
+    default:
+      let start = "HTTP/1.1 204 No Content\r\nX: "
+      text = bytes(start) + [UInt8](repeating: 0x61, count: size + shift - start.utf8.count - 4) + bytes("\r\n\r\n")
     }
+    let sent = Latch()
+    let server = try server(text + bytes(Self.stray), sent)
+    // Room for heads of that size.
+    let options = UpstreamOptions(name: "legacy", scheme: .http, address: .host("127.0.0.1", port: server.port))
+    let bench = try Bench(options, limits: HeadLimits(requestLine: 8192, fields: 1 << 20, fieldCount: 256))
+    let transfer = try bench.start(.get("/first"))
+    #expect(bench.turns { transfer.sentAt != nil })
+    // All is here when it is read: loopback delivers at once.
+    sent.wait()
+    bench.client.hasLooked = true
+    let answer = bench.finish(transfer)
+    #expect(answer.failure == nil, "\(answer.failureReason)")
+    let next = try bench.ask(.get("/next"))
+    #expect(next.text == "/next", "\(framing) \(size + shift): \(next)")
   }
 
   /// The whole of an answer and one byte more are here before anything of it is read.
