@@ -44,6 +44,9 @@ public struct ResponseBodyReader: Sendable {
   /// The fields after a chunked body: complete when the body is.
   public var trailers: Trailers { decoder.trailers }
 
+  /// Whether there are any.
+  public var hasTrailers: Bool { !decoder.trailers.isEmpty }
+
   /// What stands next in `input`, in the decoder's terms. A body without bytes ends at once.
   public mutating func next(_ input: Span<UInt8>) -> ChunkEvent {
     switch kind {

@@ -207,13 +207,13 @@ struct Connection: ~Copyable {
         output.consume(n)
         blockedSince = nil
       }
-      guard exchange.phase == .relaying, let transfer, !transfer.isBodyTaken || transfer.outcome != nil else { break }
+      guard exchange.phase == .relaying, let transfer, !transfer.isBodyTaken || transfer.ending != nil else { break }
       if let result = drainPipe(transfer) {
         guard case .bytes = result else { return stopped(result) }
         blockedSince = nil
       }
       pump()
-      if output.isEmpty && transfer.pipe?.isEmpty ?? true { break }
+      if output.isEmpty && transfer.pipeToClient?.isEmpty ?? true { break }
     }
     if case .finished = exchange.phase, closesWhenFlushed == nil { advance() }
     guard !isClosed else { return }

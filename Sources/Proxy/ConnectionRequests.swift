@@ -125,7 +125,7 @@ extension Connection {
       relayHead(framing, closes: closes)
     case .finish:
       if exchange.responseHasBody && exchange.responseFraming == .chunked, let transfer {
-        ChunkedEncoder.appendLast(transfer.trailers, to: &output)
+        transfer.appendLastChunk(to: &output)
       }
       endTransfer()
     case .stop(let ending):
@@ -338,7 +338,7 @@ extension Connection {
     worker.lendTarget(&target)
     do {
       let started = try client.start(request, at: worker.pool(for: route.upstream, in: snapshot), owner: token)
-      started.allowsPipes = true
+      started.allowPipes()
       if head.framing.hasBody == false { started.endUpload() }
       transfer = started
       lastUpstream = worker.now

@@ -34,7 +34,7 @@ extension Connection {
       }
       if exchange.phase == .relaying { return lastUpstream.advanced(by: transfer.idleTimeout) }
       // libcurl keeps the time of connecting.
-      return transfer.sentAt == nil ? .distantFuture : lastUpstream.advanced(by: transfer.responseTimeout)
+      return !transfer.wasSent ? .distantFuture : lastUpstream.advanced(by: transfer.responseTimeout)
     }
   }
 

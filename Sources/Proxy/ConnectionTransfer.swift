@@ -84,7 +84,7 @@ extension Connection {
 
   /// Writes to the client what stands in the transfer's pipe. Answers what became of it; nil when there is none.
   mutating func drainPipe(_ transfer: Transfer) -> IOResult? {
-    guard exchange.phase == .relaying, transfer.body.isEmpty, let pipe = transfer.pipe, !pipe.isEmpty else { return nil }
+    guard exchange.phase == .relaying, transfer.bodyCount == 0, let pipe = transfer.pipeToClient, !pipe.isEmpty else { return nil }
     let result = pipe.drain(to: stream.descriptor)
     if case .bytes(let n) = result { record.bytesOut += UInt64(n) }
     return result
@@ -96,10 +96,10 @@ extension Connection {
   mutating func transferReady(_ ready: Transfer) {
     guard !isClosed, let transfer, transfer === ready else { return }
     lastUpstream = worker.now
-    if transfer.wantsBody { perform(exchange.upstreamWantsBody()) }
+    if transfer.asksForBody { perform(exchange.upstreamWantsBody()) }
     relayInterim(transfer)
-    if transfer.isHeadComplete && exchange.phase == .waiting && !hasFailed(transfer) {
-      perform(exchange.upstreamAnswered(status: transfer.head.status, length: transfer.head.contentLength))
+    if transfer.hasAnswered && exchange.phase == .waiting && !hasFailed(transfer) {
+      perform(exchange.upstreamAnswered(status: transfer.status, length: transfer.contentLength))
     }
     pump()
     advance()
@@ -107,23 +107,22 @@ extension Connection {
 
   /// A head that was refused in the same turn in which it became complete must not be relayed.
   func hasFailed(_ transfer: Transfer) -> Bool {
-    guard case .failed(let failure)? = transfer.outcome else { return false }
+    guard case .failed(let failure)? = transfer.ending else { return false }
     return failure.kind != .truncated
   }
 
   /// RFC 9110 section 15.2: interim responses go to a client of HTTP/1.1, and to no other.
   mutating func relayInterim(_ transfer: Transfer) {
-    guard !transfer.interim.isEmpty else { return }
-    if exchange.phase == .waiting && head.version == .http11 && output.count < Limits.interimBytes { output.append(transfer.interim.span) }
-    transfer.interim.removeAll()
+    let isWanted = exchange.phase == .waiting && head.version == .http11 && output.count < Limits.interimBytes
+    transfer.takeInterim(to: &output, isWanted: isWanted)
   }
 
   mutating func relayHead(_ framing: ResponseFraming, closes: Bool) {
     guard let transfer else { return }
-    record.status = transfer.head.status
+    record.status = transfer.status
     var scratch = FieldSet()
     worker.lendFieldScratch(&scratch)
-    ResponseWriter.relay(transfer.head, framing: framing, scratch: &scratch, to: &output)
+    transfer.relayHead(framing, scratch: &scratch, to: &output)
     worker.lendFieldScratch(&scratch)
     ResponseWriter.connection(persistent: !closes, client: head.version, to: &output)
     ResponseWriter.end(to: &output)
@@ -133,7 +132,7 @@ extension Connection {
   mutating func pump() {
     guard let transfer, exchange.phase == .relaying || exchange.phase == .waiting else { return }
     if exchange.phase == .relaying { moveBody(transfer) }
-    switch transfer.outcome {
+    switch transfer.ending {
     case nil:
       // While we did not read it was not the upstream that was idle.
       if worker.client.resume(transfer) { lastUpstream = worker.now }
@@ -145,24 +144,27 @@ extension Connection {
   }
 
   mutating func moveBody(_ transfer: Transfer) {
-    guard !transfer.body.isEmpty else { return }
-    guard exchange.responseHasBody else {
-      transfer.body.removeAll()
-      return
+    let count = transfer.bodyCount
+    if count == 0 { return }
+    let isRelayed = exchange.responseHasBody
+    guard !isRelayed || output.count < Limits.outHigh else { return }
+    var bytes = ByteBuffer()
+    transfer.lendBody(&bytes)
+    if isRelayed {
+      record.bytesOut += UInt64(count)
+      if exchange.responseFraming == .chunked {
+        ChunkedEncoder.appendHeader(count: count, to: &output)
+        output.append(bytes.span)
+        ChunkedEncoder.appendEnd(to: &output)
+      } else if output.isEmpty {
+        // Large bodies change hands without a copy.
+        swap(&output, &bytes)
+      } else {
+        output.append(bytes.span)
+      }
     }
-    guard output.count < Limits.outHigh else { return }
-    record.bytesOut += UInt64(transfer.body.count)
-    if exchange.responseFraming == .chunked {
-      ChunkedEncoder.appendHeader(count: transfer.body.count, to: &output)
-      output.append(transfer.body.span)
-      ChunkedEncoder.appendEnd(to: &output)
-    } else if output.isEmpty {
-      // Large bodies change hands without a copy.
-      swap(&output, &transfer.body)
-    } else {
-      output.append(transfer.body.span)
-    }
-    transfer.body.removeAll()
+    bytes.removeAll()
+    transfer.lendBody(&bytes)
   }
 
   mutating func failed(_ failure: UpstreamFailure) {
@@ -182,9 +184,10 @@ extension Connection {
     transfer = nil
     ended.uploadMark.lower(stream.descriptor)
     if snapshot.logsRequests {
-      if let sent = ended.sentAt { record.upstreamConnect = sent.since(ended.startedAt) }
-      if let first = ended.firstByteAt { record.upstreamFirstByte = first.since(ended.startedAt) }
-      if ended.sentAt != nil { record.isReusedConnection = ended.isReusedConnection }
+      let times = ended.times
+      record.upstreamConnect = times.connect
+      record.upstreamFirstByte = times.firstByte
+      record.isReusedConnection = times.isReusedConnection
     }
     worker.client.end(ended)
   }

@@ -133,7 +133,7 @@ final class Worker {
     let count = poller.collect(until: sleepLimit(), now: now)
     tick()
     // Nothing at all may also be a signal that came between.
-    client.hasLooked = count > 0 && count < poller.capacity
+    client.begin(at: now, hasLooked: count > 0 && count < poller.capacity)
     // Upstreams first: what arrives on an idle connection condemns it, and must be seen before a request is put on that connection.
     for i in 0..<count {
       let (token, readiness) = poller.event(i)
@@ -161,7 +161,6 @@ final class Worker {
   private func tick() {
     now = Instant.now()
     wallNow = Timestamp.now()
-    client.now = now
     if wallNow.seconds != dateSecond {
       dateSecond = wallNow.seconds
       var text = ByteBuffer(capacity: 32)
@@ -207,7 +206,7 @@ final class Worker {
     var list: [Transfer] = []
     swap(&list, &readyTransfers)
     client.takeReady(into: &list)
-    for transfer in list { connections[transfer.owner]?.connection.transferReady(transfer) }
+    for transfer in list { connections[transfer.whose]?.connection.transferReady(transfer) }
     if !list.isEmpty { list.removeAll(keepingCapacity: true) }
     swap(&list, &readyTransfers)
   }

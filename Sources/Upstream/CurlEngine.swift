@@ -8,19 +8,20 @@ import Net
 import Primitives
 
 extension UpstreamClient {
-  func opened(_ fd: Int32) { sockets.opened(fd) }
+  func opened(_ fd: Int32) { withSockets { $0.opened(fd) } }
 
-  func socketClosed(_ fd: Int32) { sockets.closed(fd) }
+  func socketClosed(_ fd: Int32) { withSockets { $0.closed(fd) } }
 
   /// libcurl is done with a socket. False when it is another's now, and must stay open.
   func lets(go fd: Int32) -> Bool {
     if fd == adopting { return false }
-    sockets.closed(fd)
+    socketClosed(fd)
     return true
   }
 
   fileprivate func want(_ fd: Int32, _ what: Int32, _ transfer: Transfer?) {
-    sockets.want(fd, what, owner: transfer?.slot)
+    let owner = transfer?.slot
+    withSockets { $0.want(fd, what, owner: owner) }
     if what & 3 != 0 { transfer?.watched(fd) }
     guard what & CURL_POLL_IN == 0, let owner = sockets.entries[Int(fd)].owner else { return }
     if let transfer = transfers[owner] as? CurlTransfer, transfer.isRefusedEarly {
@@ -31,7 +32,7 @@ extension UpstreamClient {
   /// Something arrived on a connection that no transfer listens to. Under a paused transfer that is its backlog, to be read later. On an
   /// idle one it is the upstream's goodbye, or an answer that nobody asked for; either way the next request must not meet it.
   func unwanted(_ fd: Int32, _ entry: SocketTable.Entry, _ poller: borrowing Poller) {
-    sockets.unregister(fd, from: poller)
+    withSockets { $0.unregister(fd, from: poller) }
     if let owner = entry.owner, transfers[owner] != nil { return }
     condemn(fd)
   }

@@ -139,29 +139,33 @@ import Primitives
 
   /// Takes the request's texts out of its wire form, as libcurl wants them.
   func take(_ storage: RequestStorage) {
+    storage.withTexts { take($0, storage) }
+  }
+
+  private func take(_ source: borrowing ByteBuffer, _ storage: RequestStorage) {
     texts.removeAll()
     lineOffsets.removeAll(keepingCapacity: true)
-    appendText(storage, storage.method)
+    appendText(source, storage.method)
     targetOffset = texts.count
-    appendText(storage, storage.target)
-    for line in storage.lines {
+    appendText(source, storage.target)
+    for line in storage.lines(of: source) {
       lineOffsets.append(texts.count)
       let end = Int(line.end)
       // A name has no colon, so that one at the end of the line with none before it ends a name.
       var colon = Int(line.start)
-      while storage.texts[colon] != 0x3A { colon += 1 }
+      while source[colon] != 0x3A { colon += 1 }
       if colon == end - 1 {
         // CURLOPT_HTTPHEADER(3): an empty value is sent by `Name;`, while `Name:` would delete the field.
-        Self.copy(storage.texts, Int(line.start)..<colon, to: &texts)
+        Self.copy(source, Int(line.start)..<colon, to: &texts)
         texts.append(";\0")
       } else {
-        appendText(storage, line)
+        appendText(source, line)
       }
     }
   }
 
-  private func appendText(_ storage: RequestStorage, _ range: ByteRange) {
-    Self.copy(storage.texts, Int(range.start)..<Int(range.end), to: &texts)
+  private func appendText(_ source: borrowing ByteBuffer, _ range: ByteRange) {
+    Self.copy(source, Int(range.start)..<Int(range.end), to: &texts)
     texts.append(0)
   }
 
@@ -209,10 +213,12 @@ import Primitives
   func received(line: Span<UInt8>) -> Bool {
     if firstByteAt == nil { firstByteAt = client.now }
     if isHeadComplete {
-      if let failure = head.trailerLine(line, limits: client.headLimits, into: &trailers) { return refuse(failure.reason) }
+      let limits = client.headLimits
+      if let failure = withHead({ $0.trailerLine(line, limits: limits, into: &trailers) }) { return refuse(failure.reason) }
       return true
     }
-    if let failure = took(head.line(line, limits: client.headLimits)) { return refuse(failure.reason) }
+    let limits = client.headLimits
+    if let failure = withHead({ took($0.line(line, limits: limits), $0) }) { return refuse(failure.reason) }
     return true
   }
 
@@ -222,7 +228,7 @@ import Primitives
       isReceivePaused = true
       return Int(CURL_WRITEFUNC_PAUSE)
     }
-    unsafe body.append(unsafeBytes: bytes, count: count)
+    withBody { unsafe $0.append(unsafeBytes: bytes, count: count) }
     bodyReceived += UInt64(count)
     client.markReady(self)
     return count

@@ -8,8 +8,9 @@ import Primitives
 /// Made by libcurl, owned by us. Carries one transfer at a time; between two it waits in its pool.
 @safe final class HTTP1Connection {
   let descriptor: Int32
-  /// Where it waits between two transfers. Not held: a pool that is left behind goes, and its idle connections with it.
-  private(set) weak var pool: UpstreamPool?
+  /// Where it waits between two transfers. Not held: a pool that is left behind goes, and its idle connections with it. Not weak either, which would
+  /// make each reference to the pool that is counted cost five times as much.
+  unowned let pool: UpstreamPool
   private unowned let client: UpstreamClient
   /// With TLS, the handle whose connection this is. In clear text the socket is ours alone.
   private let connector: Connector?

@@ -41,10 +41,13 @@ extension UpstreamClient {
       adopting = -1
       keep(connector, in: pool)
     }
-    sockets.adopt(socket)
+    withSockets { $0.adopt(socket) }
     let connection = HTTP1Connection(socket, isEncrypted ? connector : nil, pool: pool, client: self)
-    while connections.count <= Int(socket) { connections.append(nil) }
-    connections[Int(socket)] = connection
+    var list: [HTTP1Connection?] = []
+    swap(&list, &connections)
+    while list.count <= Int(socket) { list.append(nil) }
+    list[Int(socket)] = connection
+    swap(&list, &connections)
     return connection
   }
 
@@ -69,10 +72,10 @@ extension UpstreamClient {
 
   /// An idle connection that may carry the next request, the newest first.
   func takeIdle(_ pool: UpstreamPool) -> HTTP1Connection? {
-    while let connection = pool.connections.popLast() {
+    while let connection = pool.takeConnection() {
       idleConnections -= 1
       // What arrived on it before this turn of the loop has closed it by now. Outside of a turn nobody has looked.
-      if now < connection.idleSince.advanced(by: pool.options.reuseWithin) && (hasLooked || connection.isQuiet) { return connection }
+      if now < connection.idleSince.advanced(by: pool.reuseWithin) && (hasLooked || connection.isQuiet) { return connection }
       connection.close()
     }
     return nil
@@ -83,9 +86,9 @@ extension UpstreamClient {
     guard !pool.isRetired, idleConnections < idleLimit else { return connection.close() }
     connection.idleSince = now
     connection.watchWriting(false)
-    pool.connections.append(connection)
+    pool.give(connection)
     idleConnections += 1
-    if pruneAt == nil { pruneAt = now.advanced(by: pool.options.reuseWithin) }
+    if pruneAt == nil { pruneAt = now.advanced(by: pool.reuseWithin) }
   }
 
   /// Closes the connections that have been idle for too long, and notes when the next one will have been.
@@ -93,18 +96,16 @@ extension UpstreamClient {
     guard let due = pruneAt, due <= now else { return }
     pruneAt = nil
     for connection in connections {
-      guard let connection, connection.transfer == nil, let pool = connection.pool else { continue }
-      let due = connection.idleSince.advanced(by: pool.options.reuseWithin)
+      guard let connection, connection.transfer == nil else { continue }
+      let due = connection.idleSince.advanced(by: connection.pool.options.reuseWithin)
       if due <= now { drop(connection) } else { pruneAt = min(due, pruneAt ?? due) }
     }
   }
 
   /// An idle connection that is closed for its age, or for what came on it.
   private func drop(_ connection: HTTP1Connection) {
-    if let pool = connection.pool, let i = pool.connections.firstIndex(where: { $0 === connection }) {
-      pool.connections.remove(at: i)
-      idleConnections -= 1
-    }
+    let pool = connection.pool
+    if pool.remove(connection) { idleConnections -= 1 }
     connection.close()
   }
 
@@ -142,7 +143,10 @@ extension UpstreamClient {
   func readLater(_ connection: HTTP1Connection) {
     if connection.isReadPending { return }
     connection.isReadPending = true
-    pendingReads.append(connection)
+    var list: [HTTP1Connection] = []
+    swap(&list, &pendingReads)
+    list.append(connection)
+    swap(&list, &pendingReads)
   }
 
   /// Has a transfer looked at when it is due, since its socket wakes us for much alone.
@@ -162,11 +166,15 @@ extension UpstreamClient {
     }
   }
 
-  func setInterest(_ fd: Int32, _ wanted: Int32) { sockets.setInterest(fd, wanted) }
+  func setInterest(_ fd: Int32, _ wanted: Int32) { withSockets { $0.setInterest(fd, wanted) } }
 
   /// This connection is no more.
   func forget(_ connection: HTTP1Connection) {
     let fd = Int(connection.descriptor)
-    if connections[fd] === connection { connections[fd] = nil }
+    guard connections[fd] === connection else { return }
+    var list: [HTTP1Connection?] = []
+    swap(&list, &connections)
+    list[fd] = nil
+    swap(&list, &connections)
   }
 }

@@ -17,15 +17,15 @@ extension HTTP1Transfer {
       let result: IOResult
       var isDrained = true
       // What the pipe can't have, reading tells of. It also skips an urgent byte (tcp(7)), before which splice(2) stops for good.
-      if reading == .body, let pipe, let left = bodyReader.bytesLeft,
+      if reading == .body, let pipe, let left = withReader({ $0.bytesLeft }),
         case .bytes(let n) = pipe.fill(from: connection.descriptor, atMost: Int(clamping: left))
       {
         return tookPiped(n, connection)
       }
-      if reading == .body, let direct = bodyReader.directLimit {
+      if reading == .body, let direct = withReader({ $0.directLimit }) {
         // Straight into the body. One byte more than is left of it, so that bytes beyond its end show themselves.
         let limit = max(1, min(direct, Self.bodyLimit - body.count))
-        result = connection.read(into: &body, atMost: limit)
+        result = withBody { connection.read(into: &$0, atMost: limit) }
         if case .bytes(let n) = result {
           isDrained = n < limit
           wasFull = !isDrained
@@ -62,69 +62,98 @@ extension HTTP1Transfer {
   /// Takes what was read, and keeps what it can't use yet.
   func take(_ input: inout ByteBuffer, _ connection: HTTP1Connection) {
     if firstByteAt == nil { firstByteAt = client.now }
+    switch withReader({ take(&input, connection, &$0) }) {
+    case .more:
+      pauseIfFull()
+    case .end:
+      complete(connection, hasExcess: !input.isEmpty)
+    case .failed(let reason):
+      fail(connection, UpstreamFailure(isHeadComplete ? .truncated : .malformed, "\(reason)"))
+    }
+  }
+
+  /// What stopped the reading of what there was.
+  private enum Stop {
+    case more, end
+    case failed(StaticString)
+  }
+
+  private func take(_ input: inout ByteBuffer, _ connection: HTTP1Connection, _ reader: inout ResponseBodyReader) -> Stop {
     if reading == .head {
-      guard takeHead(&input, connection) else { return }
+      if let failure = withHead({ takeHead(&input, &$0, &reader) }) { return .failed(failure.reason) }
+      guard isHeadComplete else {
+        hasPartial = true
+        partial.append(input.span)
+        return .more
+      }
+      reading = .body
+      // RFC 9112 section 9.5: who is told of a refusal in the middle of sending stops sending.
+      if !isUploadEnded && head.status >= 300 {
+        isDeaf = true
+        dropUpload()
+      }
+      if allowsPipes, let left = reader.bytesLeft, left >= UpstreamClient.pipeThreshold, !connection.isEncrypted {
+        pipe = client.takePipe()
+      }
     }
     while true {
-      switch bodyReader.next(input.span) {
+      switch reader.next(input.span) {
       case .needMore(let consumed):
         input.consume(consumed)
-        return pauseIfFull()
+        return .more
       case .data(let start, let count):
-        body.append(input.span.extracting(start..<(start + count)))
+        withBody { $0.append(input.span.extracting(start..<(start + count))) }
         input.consume(start + count)
         client.markReady(self)
       case .end(let consumed):
         input.consume(consumed)
-        if !bodyReader.trailers.isEmpty { trailers = bodyReader.trailers }
-        return complete(connection, hasExcess: !input.isEmpty)
+        if reader.hasTrailers { trailers = reader.trailers }
+        return .end
       case .failed(let failure):
-        return fail(connection, UpstreamFailure(.truncated, "\(failure.reason)"))
+        return .failed(failure.reason)
       }
     }
   }
 
-  /// Takes the head as far as it is there. True when it is complete.
-  func takeHead(_ input: inout ByteBuffer, _ connection: HTTP1Connection) -> Bool {
+  /// Takes the head as far as it is there.
+  private func takeHead(_ input: inout ByteBuffer, _ head: inout ResponseHead, _ reader: inout ResponseBodyReader) -> ResponseFailure? {
     while !isHeadComplete {
       let (result, consumed) = head.take(input.span, limits: client.headLimits)
-      if let failure = took(result) {
-        fail(connection, UpstreamFailure(.malformed, "\(failure.reason)"))
-        return false
-      }
+      if let failure = took(result, head) { return failure }
       input.consume(consumed)
-      if result == .more {
-        hasPartial = true
-        partial.append(input.span)
-        return false
-      }
+      if result == .more { return nil }
     }
-    reading = .body
-    bodyReader.begin(head, isHead: isHead)
-    // RFC 9112 section 9.5: who is told of a refusal in the middle of sending stops sending.
-    if head.status >= 300 && !isUploadEnded {
-      isDeaf = true
-      dropUpload()
-    }
-    if allowsPipes, let left = bodyReader.bytesLeft, left >= UpstreamClient.pipeThreshold, !connection.isEncrypted {
-      pipe = client.takePipe()
-    }
-    return true
+    isPersistent = head.isPersistent
+    reader.begin(head, isHead: isHead)
+    endsWithConnection = reader.endsWithConnection
+    return nil
+  }
+
+  /// As `withBody`.
+  @inline(__always)
+  private func withReader<Result>(_ work: (inout ResponseBodyReader) -> Result) -> Result {
+    var reader = ResponseBodyReader()
+    swap(&reader, &bodyReader)
+    defer { swap(&reader, &bodyReader) }
+    return work(&reader)
   }
 
   /// `n` bytes were read straight into the body.
   func tookBody(_ n: Int, _ connection: HTTP1Connection) {
-    let (excess, isComplete) = bodyReader.took(n)
-    if excess > 0 { body.truncate(to: body.count - excess) }
+    let (excess, isComplete) = withReader { $0.took(n) }
+    if excess > 0 { withBody { $0.truncate(to: $0.count - excess) } }
     client.markReady(self)
     if isComplete { complete(connection, hasExcess: excess > 0) } else { pauseIfFull() }
   }
 
   /// `n` bytes went straight into the pipe, which the client empties before more is read.
   func tookPiped(_ n: Int, _ connection: HTTP1Connection) {
-    let (_, isComplete) = bodyReader.took(n)
+    let (isComplete, left) = withReader { reader in
+      let (_, isComplete) = reader.took(n)
+      return (isComplete, reader.bytesLeft)
+    }
     client.markReady(self)
-    mark.took(n, left: bodyReader.bytesLeft ?? 0, from: connection.descriptor, at: client.now)
+    mark.took(n, left: left ?? 0, from: connection.descriptor, at: client.now)
     if mark.isRaised { client.look(at: self) }
     // Of bytes beyond the end none was taken: they show themselves here.
     if isComplete { complete(connection, hasExcess: connection.hasUnread) } else { isReceivePaused = true }
@@ -147,7 +176,7 @@ extension HTTP1Transfer {
 
   /// The upstream has hung up, or the connection broke.
   func closed(_ connection: HTTP1Connection, _ code: Int32?) {
-    if code == nil && !isBroken && reading == .body && bodyReader.endsWithConnection { return complete(connection, hasExcess: false) }
+    if code == nil && !isBroken && reading == .body && endsWithConnection { return complete(connection, hasExcess: false) }
     var what = code == nil && !isBroken ? "connection closed" : "connection broken"
     if let detail = connection.errorText { what += " (\(detail))" }
     if isHeadComplete { return fail(connection, UpstreamFailure(.truncated, "\(what) inside the response's body")) }

@@ -42,30 +42,36 @@ final class HTTP1Transfer: Transfer {
   /// The last read got all that it asked for: there may be more.
   var wasFull = false
   var bodyReader = ResponseBodyReader()
+  // Of the head, as soon as it is complete.
+  var endsWithConnection = false
+  var isPersistent = false
   /// For the upstream's socket while the pipe is filled from it.
   var mark = LowWaterMark()
 
   // MARK: Beginning
 
   override func begin(_ request: borrowing UpstreamRequest) throws(UpstreamFailure) {
-    let storage = request.storage
     framing = request.framing
     isHead = request.isHead
-    var hasBody = false
+    let hasBody: Bool
     switch framing {
-    case .none, .length(0):
-      break
-    case .length(let n):
-      hasBody = true
-      storage.texts.append("Content-Length: ")
-      storage.texts.append(decimal: n)
-      storage.texts.append("\r\n")
-    case .chunked:
-      hasBody = true
-      storage.texts.append("Transfer-Encoding: chunked\r\n")
+    case .none, .length(0): hasBody = false
+    case .length, .chunked: hasBody = true
     }
-    storage.texts.append("\r\n")
-    headCount = storage.texts.count
+    request.storage.withTexts { texts in
+      if hasBody {
+        switch framing {
+        case .length(let n):
+          texts.append("Content-Length: ")
+          texts.append(decimal: n)
+          texts.append("\r\n")
+        case .chunked: texts.append("Transfer-Encoding: chunked\r\n")
+        case .none: break
+        }
+      }
+      texts.append("\r\n")
+      headCount = texts.count
+    }
     // The last chunk is a body's too.
     hasUpload = hasBody
     // What must not be sent twice gets a new connection, so that it does not fail over one that the upstream is just closing.
@@ -185,7 +191,7 @@ final class HTTP1Transfer: Transfer {
     while true {
       if !hasUpload {
         if headSent == headCount { break }
-        switch connection.write(storage.texts, from: headSent) {
+        switch storage.withTexts({ connection.write($0, from: headSent) }) {
         case .bytes(let n):
           headSent += n
           continue
@@ -210,8 +216,9 @@ final class HTTP1Transfer: Transfer {
         guard let uploadPipe, !uploadPipe.isEmpty else { break }
         result = uploadPipe.drain(to: connection.descriptor)
       } else if headLeft > 0 {
-        result =
-          isFramed ? connection.write(storage.texts, from: headSent, sending) : connection.write(storage.texts, from: headSent, upload)
+        result = storage.withTexts {
+          isFramed ? connection.write($0, from: headSent, sending) : connection.write($0, from: headSent, upload)
+        }
       } else {
         result = isFramed ? connection.write(sending) : connection.write(upload)
       }
@@ -259,7 +266,7 @@ final class HTTP1Transfer: Transfer {
 
   override func resume() -> Bool {
     guard let connection else { return false }
-    flush(connection)
+    if hasUpload || headSent < headCount { flush(connection) }
     guard self.connection === connection, isReceivePaused, body.count < Self.bodyLimit / 2, pipe?.isEmpty ?? true else { return false }
     isReceivePaused = false
     connection.watchReading(true)
@@ -271,7 +278,7 @@ final class HTTP1Transfer: Transfer {
 
   func complete(_ connection: HTTP1Connection, hasExcess: Bool) {
     // Bytes beyond the answer are nobody's: the connection goes with them. So does one that still waits for a part of the request.
-    var isReusable = !hasExcess && head.isPersistent && isSent && !isDeaf && !bodyReader.endsWithConnection && !isAlone
+    var isReusable = !hasExcess && isPersistent && isSent && !isDeaf && !endsWithConnection && !isAlone
     // The next request may take it in this very turn. A read that got less than it asked for has emptied the socket, and any other has not;
     // with TLS none has.
     if isReusable && (wasFull || connection.isEncrypted) { isReusable = connection.isQuiet }
@@ -309,6 +316,7 @@ final class HTTP1Transfer: Transfer {
   }
 
   override func reset() {
+    if pipe != nil { mark = LowWaterMark() }
     super.reset()
     headSent = 0
     if hasPartial { partial.removeAll(keepingAtMost: 4096) }
@@ -317,7 +325,6 @@ final class HTTP1Transfer: Transfer {
     isBroken = false
     wasFull = false
     reading = .head
-    mark = LowWaterMark()
   }
 
   override func resetUpload() {

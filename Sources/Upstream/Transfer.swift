@@ -1,42 +1,42 @@
 // One request on its way and its response, as whoever asked sees them: what came, what goes, how it ended. Two engines fill it, libcurl's
 // (`CurlTransfer`) and our own HTTP/1.1 (`HTTP1Transfer`); nothing outside this room knows which.
 
-public import HTTP
+import HTTP
 public import Net
-public import Primitives
+import Primitives
 
 /// A transfer in progress. Belongs to one worker's `UpstreamClient`; `owner` is whoever asked for it. Used again for the next request.
 ///
 /// What an engine's callbacks and reads find is only recorded here, and the transfer put on the client's ready list: nothing is decided.
+///
+/// What it holds is not public: each look at a class's public property is checked at run time for overlapping access, even from here. For the same
+/// reason what is long at work on a buffer or a head takes it out of the class first. Whoever asked has `TransferDoors.swift`.
 @safe public class Transfer {
   /// The connection that waits for this transfer.
-  public internal(set) final var owner = SlotToken(slot: 0, generation: 0)
+  final var owner = SlotToken(slot: 0, generation: 0)
 
   // What came from the upstream, in the order in which it is to be relayed.
 
   /// Interim responses (1xx) ready to be written to the client, heads one after the other.
-  public final var interim = ByteBuffer()
-  private final var hasInterim = false
+  final var interim = ByteBuffer()
+  final var hasInterim = false
   /// The final response's head; whole when `isHeadComplete`.
-  public internal(set) final var head = ResponseHead()
-  public internal(set) final var isHeadComplete = false
+  final var head = ResponseHead()
+  final var isHeadComplete = false
   /// Body bytes not yet taken. At most `Transfer.bodyLimit` and one read.
-  public final var body = ByteBuffer()
+  final var body = ByteBuffer()
   /// Behind the bytes of `body`: what goes on to the client's socket without being read. Nil where nothing does.
-  public internal(set) final var pipe: SplicePipe?
+  final var pipe: SplicePipe?
   /// Whether the client takes clear text from its socket, so that bodies may go by way of pipes.
-  public final var allowsPipes = false
-  public internal(set) final var trailers = Trailers()
+  final var allowsPipes = false
+  final var trailers = Trailers()
   /// The end: nil while running.
-  public internal(set) final var outcome: Outcome?
+  final var outcome: Outcome?
 
   public enum Outcome {
     case complete
     case failed(UpstreamFailure)
   }
-
-  /// Whether everything that has come of the body has been taken.
-  public final var isBodyTaken: Bool { body.isEmpty && (pipe?.isEmpty ?? true) }
 
   // What goes to the upstream.
 
@@ -50,14 +50,14 @@ public import Primitives
   /// Whether there is, or was, something of a request's body here.
   final var hasUpload = false
   /// The upstream connection stands and the body is wanted.
-  public internal(set) final var wantsBody = false
+  final var wantsBody = false
 
   // For the log.
-  public internal(set) final var startedAt = Instant(nanoseconds: 0)
+  final var startedAt = Instant(nanoseconds: 0)
   /// When the connection was there and the request went out.
-  public internal(set) final var sentAt: Instant?
-  public internal(set) final var firstByteAt: Instant?
-  public internal(set) final var isReusedConnection = false
+  final var sentAt: Instant?
+  final var firstByteAt: Instant?
+  final var isReusedConnection = false
 
   /// The upstream that it talks to.
   public final let options: UpstreamOptions
@@ -88,13 +88,6 @@ public import Primitives
     self.options = options
     self.client = client
   }
-
-  // Asked for at every turn of an exchange: not by way of a copy of all options.
-  public final var responseTimeout: Interval { options.responseTimeout }
-  public final var idleTimeout: Interval { options.idleTimeout }
-
-  /// How many body bytes the caller may still hand to `send`.
-  public final var uploadRoom: Int { uploadPipe.map { !$0.isEmpty } ?? false ? 0 : max(0, Self.uploadLimit - upload.count) }
 
   // MARK: What the caller does, by engine
 
@@ -145,15 +138,14 @@ public import Primitives
 
   /// Back to how it was before its first use; memory and fixed options stay.
   func reset() {
-    // What was not touched is not looked at: each look at a class's buffer is checked for overlapping access at run time, and most requests
-    // have neither a body nor an interim response.
+    // What was not touched is not looked at: most requests have neither a body nor an interim response.
     if hasInterim { interim.removeAll() }
     hasInterim = false
     // Trailers come with chunks alone.
     if head.isChunked { trailers.reset() }
-    head.reset()
+    withHead { $0.reset() }
     isHeadComplete = false
-    body.removeAll(keepingAtMost: Self.keptCapacity)
+    withBody { $0.removeAll(keepingAtMost: Self.keptCapacity) }
     outcome = nil
     if hasUpload { resetUpload() }
     isUploadEnded = false
@@ -178,7 +170,7 @@ public import Primitives
   }
 
   /// What a head, or a line of it, came to. The failure that it is refused for, or nil.
-  final func took(_ result: ResponseLine) -> ResponseFailure? {
+  final func took(_ result: ResponseLine, _ head: borrowing ResponseHead) -> ResponseFailure? {
     switch result {
     case .more:
       return nil
@@ -198,5 +190,23 @@ public import Primitives
     case .failed(let failure):
       return failure
     }
+  }
+
+  // MARK: Taken out of the class for as long as somebody is at work on it
+
+  @inline(__always)
+  final func withHead<Result>(_ work: (inout ResponseHead) -> Result) -> Result {
+    var head = ResponseHead()
+    swap(&head, &self.head)
+    defer { swap(&head, &self.head) }
+    return work(&head)
+  }
+
+  @inline(__always)
+  final func withBody<Result>(_ work: (inout ByteBuffer) -> Result) -> Result {
+    var body = ByteBuffer()
+    swap(&body, &self.body)
+    defer { swap(&body, &self.body) }
+    return work(&body)
   }
 }

@@ -9,19 +9,20 @@ public import Primitives
 
 /// All transfers of one worker and the connections beneath them.
 @safe public final class UpstreamClient {
-  /// The clock of this turn of the loop; the worker sets it.
-  public var now: Instant
+  /// The clock of this turn of the loop.
+  var now: Instant
   /// The most that a response's head may hold.
   public let headLimits: HeadLimits
   /// The poller has just been asked, what it said was heeded, and no time has passed since: what is idle has been looked at.
-  public var hasLooked = false
+  var hasLooked = false
   /// Transfers under way.
-  public private(set) var running = 0
+  private(set) var running = 0
 
   private let eventKind: UInt8
   private var ready: [Transfer] = []
-  private var storages: [RequestStorage] = []
-  var sockets: SocketTable
+  private var storages = Spares<RequestStorage>(limit: UpstreamPool.idleLimit)
+  private(set) var sockets: SocketTable
+  private let remover: Poller.Remover
 
   // libcurl's.
   let multi: UnsafeMutableRawPointer
@@ -72,7 +73,8 @@ public import Primitives
     self.eventKind = eventKind
     self.headLimits = headLimits
     idleLimit = idleConnections
-    sockets = SocketTable(poller.remover)
+    remover = poller.remover
+    sockets = SocketTable(remover)
     now = Instant.now()
     let this = unsafe Unmanaged.passUnretained(self).toOpaque()
     unsafe _ = gh_multi_set_socket(multi, socketCallback)
@@ -104,11 +106,11 @@ public import Primitives
   public func makePool(_ options: UpstreamOptions) -> UpstreamPool { UpstreamPool(options: options) }
 
   /// Memory for composing a request; goes back by itself when the transfer ends.
-  public func takeStorage() -> RequestStorage { storages.popLast() ?? RequestStorage() }
+  public func takeStorage() -> RequestStorage { storages.take() ?? RequestStorage() }
 
   /// Memory that was taken and not used after all.
   public func giveStorage(_ storage: RequestStorage) {
-    if storages.count < UpstreamPool.idleLimit { storages.append(storage) }
+    if !storages.isFull { storages.give(storage) }
   }
 
   /// An empty pipe, while there are some.
@@ -126,10 +128,18 @@ public import Primitives
 
   // MARK: Doors
 
+  /// A turn of the loop begins. Call it before the turn's events are handed to `ready`.
+  ///
+  /// - Parameter hasLooked: whether the poller has just said all that it had to say: then what is idle has been looked at.
+  public func begin(at now: Instant, hasLooked: Bool) {
+    self.now = now
+    self.hasLooked = hasLooked
+  }
+
   /// Starts a request. What happens to it is told by `takeReady`, under `owner`.
   public func start(_ request: consuming UpstreamRequest, at pool: UpstreamPool, owner: SlotToken) throws(UpstreamFailure) -> Transfer {
     var request = request
-    guard pool.running < pool.options.maxConnections else {
+    guard pool.running < pool.maxConnections else {
       giveStorage(request.storage)
       throw UpstreamFailure(.exhausted, "upstream \(pool.options.name) has all its \(pool.options.maxConnections) connections in use")
     }
@@ -211,7 +221,7 @@ public import Primitives
     if transfers.count > 0 { collect() }
     if !refusedEarly.isEmpty { collectRefused() }
     prune()
-    sockets.apply(to: poller, kind: eventKind)
+    if sockets.hasChanges { withSockets { $0.apply(to: poller, kind: eventKind) } }
   }
 
   /// Whether something waits to be done before the loop may sleep.
@@ -225,10 +235,21 @@ public import Primitives
 
   // MARK: Inside
 
+  /// As `Transfer.withBody`.
+  func withSockets<Result>(_ work: (inout SocketTable) -> Result) -> Result {
+    var table = SocketTable(remover)
+    swap(&table, &sockets)
+    defer { swap(&table, &sockets) }
+    return work(&table)
+  }
+
   func markReady(_ transfer: Transfer) {
     guard !transfer.isReady else { return }
     transfer.isReady = true
-    ready.append(transfer)
+    var list: [Transfer] = []
+    swap(&list, &ready)
+    list.append(transfer)
+    swap(&list, &ready)
   }
 
   private func makeTransfer(_ options: UpstreamOptions) throws(UpstreamFailure) -> Transfer {

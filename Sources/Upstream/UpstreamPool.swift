@@ -5,6 +5,9 @@ import Primitives
 /// Transfers and connections of one upstream that wait for their next request.
 public final class UpstreamPool {
   public let options: UpstreamOptions
+  /// Asked for at every request: not by way of all options.
+  let reuseWithin: Interval
+  let maxConnections: Int
   private var idle: [Transfer] = []
   /// Transfers under way.
   var running = 0
@@ -12,7 +15,7 @@ public final class UpstreamPool {
   static let idleLimit = 256
 
   /// Idle connections of our own engine, the newest last: that is used first, so that those beyond what is needed grow old and go.
-  var connections: [HTTP1Connection] = []
+  private(set) var connections: [HTTP1Connection] = []
   /// Handles that libcurl makes connections with, everything set.
   var connectors: [Connector] = []
 
@@ -22,6 +25,8 @@ public final class UpstreamPool {
 
   init(options: UpstreamOptions) {
     self.options = options
+    reuseWithin = options.reuseWithin
+    maxConnections = options.maxConnections
   }
 
   deinit {
@@ -37,14 +42,50 @@ public final class UpstreamPool {
   }
 
   private func closeIdle() {
-    for connection in connections { connection.closeIdle() }
-    connections.removeAll()
+    var list: [HTTP1Connection] = []
+    swap(&list, &connections)
+    for connection in list { connection.closeIdle() }
   }
 
-  func take() -> Transfer? { idle.popLast() }
+  // As everywhere in this room, a list is taken out of its class to be changed: see `Transfer`.
+
+  func take() -> Transfer? {
+    var list: [Transfer] = []
+    swap(&list, &idle)
+    defer { swap(&list, &idle) }
+    return list.popLast()
+  }
 
   func give(_ transfer: Transfer) {
     if isRetired { return }
-    if idle.count < Self.idleLimit { idle.append(transfer) }
+    var list: [Transfer] = []
+    swap(&list, &idle)
+    if list.count < Self.idleLimit { list.append(transfer) }
+    swap(&list, &idle)
+  }
+
+  /// The connection that was given last.
+  func takeConnection() -> HTTP1Connection? {
+    var list: [HTTP1Connection] = []
+    swap(&list, &connections)
+    defer { swap(&list, &connections) }
+    return list.popLast()
+  }
+
+  func give(_ connection: HTTP1Connection) {
+    var list: [HTTP1Connection] = []
+    swap(&list, &connections)
+    list.append(connection)
+    swap(&list, &connections)
+  }
+
+  /// False when it is not among those that wait.
+  func remove(_ connection: HTTP1Connection) -> Bool {
+    var list: [HTTP1Connection] = []
+    swap(&list, &connections)
+    defer { swap(&list, &connections) }
+    guard let i = list.firstIndex(where: { $0 === connection }) else { return false }
+    list.remove(at: i)
+    return true
   }
 }

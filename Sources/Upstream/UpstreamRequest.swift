@@ -20,8 +20,20 @@ public final class RequestStorage {
 
   var method: ByteRange { ByteRange(0, Int(target.start) - 1) }
 
-  /// Where the field lines stand, without their CRLF. No value holds a CR or LF: the head parser saw to it.
-  var lines: [ByteRange] {
+  /// Lends the texts, out of the class meanwhile: see `Transfer`.
+  @inline(__always)
+  func withTexts<Result>(_ work: (inout ByteBuffer) -> Result) -> Result {
+    var texts = ByteBuffer()
+    swap(&texts, &self.texts)
+    defer { swap(&texts, &self.texts) }
+    return work(&texts)
+  }
+
+  /// Where the field lines stand in the texts, without their CRLF. No value holds a CR or LF: the head parser saw to it.
+  var lines: [ByteRange] { withTexts { lines(of: $0) } }
+
+  /// The same while the texts are lent.
+  func lines(of texts: borrowing ByteBuffer) -> [ByteRange] {
     var lines: [ByteRange] = []
     // Behind the request line.
     var start = Int(target.end) + 11

@@ -1,0 +1,86 @@
+// What whoever asked for a transfer sees of it: what came, for him to take, and how it stands.
+
+public import HTTP
+public import Net
+public import Primitives
+
+extension Transfer {
+  // MARK: What came
+
+  /// Appends the interim responses that came since the last call to `out`, heads one after the other, or drops them.
+  public final func takeInterim(to out: inout ByteBuffer, isWanted: Bool) {
+    guard hasInterim else { return }
+    if isWanted { out.append(interim.span) }
+    interim.removeAll()
+    hasInterim = false
+  }
+
+  /// Whether the final response's head is whole.
+  public final var hasAnswered: Bool { isHeadComplete }
+
+  /// Of the final response, when it has answered: 200–599.
+  public final var status: Int { head.status }
+
+  /// What the final response's head says of its length; nil where it says nothing.
+  public final var contentLength: UInt64? { head.contentLength }
+
+  /// Writes the final response's head as `ResponseWriter.relay` does.
+  public final func relayHead(_ framing: ResponseFraming, scratch: inout FieldSet, to out: inout ByteBuffer) {
+    withHead { ResponseWriter.relay($0, framing: framing, scratch: &scratch, to: &out) }
+  }
+
+  /// Body bytes not yet taken, less those in the pipe. At most `Transfer.bodyLimit` and one read.
+  public final var bodyCount: Int { body.count }
+
+  /// Lends the body's bytes: call it again with what is left of them. Nothing may be done with the transfer in between.
+  public final func lendBody(_ buffer: inout ByteBuffer) { swap(&buffer, &body) }
+
+  /// Behind the body's bytes: what goes on to the client's socket without being read. Nil where nothing does.
+  public final var pipeToClient: SplicePipe? { pipe }
+
+  /// Whether all that has come of the body has been taken.
+  public final var isBodyTaken: Bool { body.isEmpty && (pipe?.isEmpty ?? true) }
+
+  /// The fields after a chunked body: whole when the transfer is.
+  public final func appendLastChunk(to out: inout ByteBuffer) { ChunkedEncoder.appendLast(trailers, to: &out) }
+
+  /// How it ended; nil while it runs.
+  public final var ending: Outcome? { outcome }
+
+  // MARK: How it stands
+
+  /// The connection that waits for it.
+  public final var whose: SlotToken { owner }
+
+  /// The upstream connection stands and the request's body is wanted.
+  public final var asksForBody: Bool { wantsBody }
+
+  /// Says that the client takes clear text from its socket, so that bodies may go by way of pipes.
+  public final func allowPipes() { allowsPipes = true }
+
+  /// How many body bytes may still be handed to `send`.
+  public final var uploadRoom: Int { uploadPipe.map { !$0.isEmpty } ?? false ? 0 : max(0, Self.uploadLimit - upload.count) }
+
+  // Asked for at every turn of an exchange: not by way of a copy of all options.
+  public final var responseTimeout: Interval { options.responseTimeout }
+  public final var idleTimeout: Interval { options.idleTimeout }
+
+  /// Whether the request went out: the connection was there.
+  public final var wasSent: Bool { sentAt != nil }
+
+  /// Nanoseconds, for the log.
+  public struct Times {
+    /// From the start until the connection was there and the request went out.
+    public let connect: UInt64?
+    /// From the start until the response's first byte.
+    public let firstByte: UInt64?
+    /// Whether the connection had been used before; nil when there was none.
+    public let isReusedConnection: Bool?
+  }
+
+  public final var times: Times {
+    Times(
+      connect: sentAt.map { $0.since(startedAt) }, firstByte: firstByteAt.map { $0.since(startedAt) },
+      isReusedConnection: sentAt == nil ? nil : isReusedConnection)
+  }
+}
