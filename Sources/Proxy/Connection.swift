@@ -144,7 +144,8 @@ struct Connection: ~Copyable {
   mutating func read() {
     let borrows = input.isEmpty
     if borrows { worker.lendReadBuffer(&input) }
-    switch stream.read(into: &input, atMost: Limits.readChunk) {
+    let readsBody = (exchange.phase == .waiting || exchange.phase == .relaying) && !exchange.isRequestComplete
+    switch stream.read(into: &input, atMost: readsBody ? Limits.bodyChunk : Limits.readChunk) {
     case .bytes:
       lastRead = worker.now
       if lingerSince != nil { discard() } else { advance() }

@@ -38,6 +38,8 @@ public struct Limits: Equatable, Sendable {
   public static let outHigh = 256 << 10
   /// Bytes read from a client at once.
   public static let readChunk = 64 << 10
+  /// The same while a request's body is read that is forwarded.
+  static let bodyChunk = 128 << 10
   /// Unread bytes that a refused request may still bring before its connection is closed over it.
   public static let lingerBytes: UInt64 = 32 << 20
   /// How long such a connection may take.

@@ -72,7 +72,7 @@ final class Worker {
   private var readyTransfers: [Transfer] = []
   private var messages: [WorkerMessage] = []
   /// Lent to whichever connection reads: an idle connection holds no read buffer.
-  var readBuffer = ByteBuffer(capacity: Limits.readChunk)
+  var readBuffer = ByteBuffer(capacity: Limits.bodyChunk)
   var spareHeads = Spares<RequestHead>(limit: Limits.keptBuffers)
   var spareOutputs = Spares<ByteBuffer>(limit: Limits.keptBuffers)
   /// The canonical target of the request being composed.

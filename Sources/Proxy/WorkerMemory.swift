@@ -22,7 +22,11 @@ extension Worker {
     if !spareHeads.isFull { spareHeads.give(consume spareHead) }
     var spareOutput = ByteBuffer()
     swap(&output, &spareOutput)
-    if spareOutput.capacity <= Limits.keptBuffer && !spareOutputs.isFull { spareOutputs.give(consume spareOutput) }
+    if spareOutput.capacity > Limits.keptBuffer {
+      client.giveBuffer(consume spareOutput)
+    } else if !spareOutputs.isFull {
+      spareOutputs.give(consume spareOutput)
+    }
   }
 
   func nextIdentifier() -> RequestIdentifier { identifiers.make() }

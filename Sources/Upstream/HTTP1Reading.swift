@@ -25,7 +25,10 @@ extension HTTP1Transfer {
       if reading == .body, let direct = withReader({ $0.directLimit }) {
         // Straight into the body. One byte more than is left of it, so that bytes beyond its end show themselves.
         let limit = max(1, min(direct, Self.bodyLimit - body.count))
-        result = withBody { connection.read(into: &$0, atMost: limit) }
+        result = withBody { body in
+          makeRoom(&body, for: limit)
+          return connection.read(into: &body, atMost: limit)
+        }
         if case .bytes(let n) = result {
           isDrained = n < limit
           wasFull = !isDrained
@@ -102,7 +105,10 @@ extension HTTP1Transfer {
         input.consume(consumed)
         return .more
       case .data(let start, let count):
-        withBody { $0.append(input.span.extracting(start..<(start + count))) }
+        withBody { body in
+          makeRoom(&body, for: count)
+          body.append(input.span.extracting(start..<(start + count)))
+        }
         input.consume(start + count)
         client.markReady(self)
       case .end(let consumed):

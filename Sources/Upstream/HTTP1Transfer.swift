@@ -34,6 +34,8 @@ final class HTTP1Transfer: Transfer {
   // Reading.
   /// Bytes read at first: the head and the beginning of the body, which is copied.
   static let firstRead = 16 << 10
+  /// As many bytes of a body make a chunk of their own; fewer are gathered.
+  static let chunkAlone = 4 << 10
   enum Reading { case head, body }
   var reading = Reading.head
   /// The beginning of a line whose end hasn't come yet.
@@ -125,8 +127,17 @@ final class HTTP1Transfer: Transfer {
   override func send(_ bytes: Span<UInt8>) {
     if isDeaf { return }
     hasUpload = true
-    upload.append(bytes)
+    if framing == .chunked && bytes.count >= Self.chunkAlone && upload.isEmpty && options.scheme == .http {
+      // Worth a chunk of its own: framed at once, it is copied once less. With TLS what stands there must stay as it is.
+      makeRoom(&sending, for: bytes.count)
+      ChunkedEncoder.appendChunk(bytes, to: &sending)
+    } else {
+      makeRoom(&upload, for: bytes.count)
+      upload.append(bytes)
+    }
   }
+
+  override var uploadWaiting: Int { upload.count + sending.count }
 
   override func pipeForUpload(left: UInt64) -> SplicePipe? {
     guard allowsPipes, left >= UpstreamClient.pipeThreshold || uploadPipe != nil, let connection, !connection.isEncrypted, !isDeaf,
@@ -153,8 +164,10 @@ final class HTTP1Transfer: Transfer {
 
   /// Makes of what was handed over what goes onto the wire.
   func prepareBody(_ connection: HTTP1Connection) {
-    guard sending.isEmpty, !isEndQueued else { return }
+    // With TLS what has begun to go out must neither change nor move.
+    guard !isEndQueued, sending.isEmpty || (isUploadEnded && upload.isEmpty && !connection.isEncrypted) else { return }
     if framing == .chunked {
+      makeRoom(&sending, for: upload.count)
       Self.appendChunk(upload, to: &sending)
       upload.removeAll()
       guard isUploadEnded else { return }
@@ -329,7 +342,7 @@ final class HTTP1Transfer: Transfer {
 
   override func resetUpload() {
     super.resetUpload()
-    sending.removeAll(keepingAtMost: Self.keptCapacity)
+    giveBack(&sending)
     isEndQueued = false
     uploadTrailers.removeAll()
   }

@@ -79,7 +79,7 @@ import Primitives
 
   /// Body bytes held for a client that does not read: beyond it the upstream is paused.
   public static let bodyLimit = 128 << 10
-  /// Request body bytes held for an upstream that does not read: beyond it the client is not read.
+  /// Request body bytes held for an upstream that does not read, framed or not: beyond it the client is not read.
   public static let uploadLimit = 128 << 10
   /// Memory that an idle transfer keeps for each of the two: there may be hundreds of them.
   static let keptCapacity = 16 << 10
@@ -90,6 +90,9 @@ import Primitives
   }
 
   // MARK: What the caller does, by engine
+
+  /// Request body bytes that wait to be sent.
+  var uploadWaiting: Int { upload.count }
 
   /// Hands request body bytes over. Call `UpstreamClient.resume` afterwards.
   public func send(_ bytes: Span<UInt8>) {
@@ -145,7 +148,7 @@ import Primitives
     if head.isChunked { trailers.reset() }
     withHead { $0.reset() }
     isHeadComplete = false
-    withBody { $0.removeAll(keepingAtMost: Self.keptCapacity) }
+    withBody { giveBack(&$0) }
     outcome = nil
     if hasUpload { resetUpload() }
     isUploadEnded = false
@@ -163,7 +166,7 @@ import Primitives
 
   func resetUpload() {
     hasUpload = false
-    upload.removeAll(keepingAtMost: Self.keptCapacity)
+    giveBack(&upload)
     uploadMark = LowWaterMark()
     if let uploadPipe { client.giveBack(uploadPipe) }
     uploadPipe = nil
@@ -190,6 +193,24 @@ import Primitives
     case .failed(let failure):
       return failure
     }
+  }
+
+  // MARK: Memory of bodies
+
+  /// Has `buffer`, if it is empty, take the memory of a body before it where `count` bytes would need more than it has.
+  final func makeRoom(_ buffer: inout ByteBuffer, for count: Int) {
+    guard count > buffer.capacity, count > Self.keptCapacity, buffer.isEmpty else { return }
+    let grown = client.takeBuffer()
+    if grown.capacity > buffer.capacity { buffer = grown }
+  }
+
+  /// Drops what `buffer` holds; much memory goes to the next body that needs it.
+  final func giveBack(_ buffer: inout ByteBuffer) {
+    buffer.removeAll()
+    guard buffer.capacity > Self.keptCapacity else { return }
+    var grown = ByteBuffer()
+    swap(&grown, &buffer)
+    client.giveBuffer(grown)
   }
 
   // MARK: Taken out of the class for as long as somebody is at work on it

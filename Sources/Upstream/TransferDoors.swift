@@ -59,7 +59,7 @@ extension Transfer {
   public final func allowPipes() { allowsPipes = true }
 
   /// How many body bytes may still be handed to `send`.
-  public final var uploadRoom: Int { uploadPipe.map { !$0.isEmpty } ?? false ? 0 : max(0, Self.uploadLimit - upload.count) }
+  public final var uploadRoom: Int { uploadPipe.map { !$0.isEmpty } ?? false ? 0 : max(0, Self.uploadLimit - uploadWaiting) }
 
   // Asked for at every turn of an exchange: not by way of a copy of all options.
   public final var responseTimeout: Interval { options.responseTimeout }

@@ -56,6 +56,12 @@ public import Primitives
   static let pipeLimit = 32
   /// Bodies of which less is to come are read and written: a pipe's calls cost more than copying them.
   static let pipeThreshold: UInt64 = 64 << 10
+  /// Memory of bodies that has grown, for the next body: fresh memory costs a page fault for each 4 KiB of it.
+  private var grownBuffers = Spares<ByteBuffer>(limit: 8)
+  /// Bytes of them.
+  private(set) var grownMemory = 0
+  /// What has grown beyond this goes.
+  static let grownLimit = 256 << 10
   /// For finding hop-by-hop fields of interim responses.
   var scratch = FieldSet()
 
@@ -111,6 +117,21 @@ public import Primitives
   /// Memory that was taken and not used after all.
   public func giveStorage(_ storage: RequestStorage) {
     if !storages.isFull { storages.give(storage) }
+  }
+
+  /// An empty buffer, the memory of one that has grown if such a one waits.
+  func takeBuffer() -> ByteBuffer {
+    guard let buffer = grownBuffers.take() else { return ByteBuffer() }
+    grownMemory -= buffer.capacity
+    return buffer
+  }
+
+  /// Keeps the memory of a body's buffer that is empty and not used any more.
+  public func giveBuffer(_ buffer: consuming ByteBuffer) {
+    if buffer.isEmpty && buffer.capacity <= Self.grownLimit && !grownBuffers.isFull {
+      grownMemory += buffer.capacity
+      grownBuffers.give(buffer)
+    }
   }
 
   /// An empty pipe, while there are some.
