@@ -122,7 +122,8 @@ extension EndToEnd {
     }
 
     @Test(.byEachEngine) func reloadsUnderLoadLoseNothing() throws {
-      try House.with(Setup(workers: 2)) { house throws in
+      // However long it takes: a client that has used its connection up would be told, and wouldn't listen.
+      try House.with(Setup(top: "keepalive_requests 1000000", workers: 2)) { house throws in
         let stop = Monitor(false)
         let port = house.port
         let get = request("GET", "/", [auth])
