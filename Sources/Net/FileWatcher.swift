@@ -29,7 +29,7 @@ public final class FileWatcher {
 
   private let inotify: FileDescriptor
   /// The watched paths, as they were given.
-  public let paths: [String]
+  public private(set) var paths: [String]
   private var watches: [Int32: Watch] = [:]
   /// Paths that can't be watched: neither the file nor the folder that it stands in may be read, or the system has no watches left.
   public private(set) var unwatched: [String] = []
@@ -39,6 +39,15 @@ public final class FileWatcher {
     let raw = gh_inotify_create()
     try NetError.check(raw, "watch files")
     inotify = FileDescriptor(owning: raw)
+    self.paths = paths
+    watchAll()
+  }
+
+  /// Watches these paths from now on, and no others. As with a new watcher, read the files after.
+  ///
+  /// A new watcher instead would have the old one closed, for which the kernel waits until no processor can still be telling an event to it: tens of
+  /// milliseconds, and seconds on a machine that is busy.
+  public func watch(_ paths: [String]) {
     self.paths = paths
     watchAll()
   }

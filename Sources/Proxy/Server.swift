@@ -244,10 +244,14 @@ public final class Server {
   }
 
   func watchFiles() throws {
-    watcher = nil
     let paths = files.paths
-    if paths.isEmpty { return }
-    watcher = try FileWatcher(paths: paths)
+    if paths.isEmpty {
+      watcher = nil
+    } else if let watcher {
+      watcher.watch(paths)
+    } else {
+      watcher = try FileWatcher(paths: paths)
+    }
     for unwatched in watcher?.unwatched ?? [] {
       errors.warning("\(unwatched) can't be watched: changes take effect by reload (HUP) only")
     }

@@ -107,6 +107,26 @@ import Testing
       } == [paths[0], paths[2]])
   }
 
+  @Test func otherPathsAreWatchedByTheSameWatcher() throws {
+    let (old, both, new) = (scratch.file("users"), scratch.file("proxy.conf"), scratch.file("keys"))
+    for path in [old, both, new] { write("a", to: path) }
+    let watcher = try FileWatcher(paths: [old, both])
+    let descriptor = watcher.descriptor
+    // Not taken before the paths change: told, if at all, under the names of now.
+    write("b", to: both, O_WRONLY)
+    write("b", to: old, O_WRONLY)
+    watcher.watch([new, both])
+    #expect(watcher.descriptor == descriptor && watcher.unwatched.isEmpty)
+    #expect(watcher.drain() == [both])
+    #expect(told(watcher) { write("c", to: old) }.isEmpty)
+    #expect(told(watcher) { write("c", to: new) } == [new])
+    #expect(told(watcher) { write("c", to: both) } == [both])
+    watcher.watch([])
+    #expect(told(watcher) { write("d", to: both) }.isEmpty)
+    watcher.watch([both])
+    #expect(told(watcher) { write("e", to: both) } == [both])
+  }
+
   @Test func fileThatDoesNotExistYetIsToldWhenItComes() throws {
     let path = scratch.file("a/b/users")
     let watcher = try FileWatcher(paths: [path])
