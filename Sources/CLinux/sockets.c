@@ -157,11 +157,12 @@ int gh_socket_notify(const char *path, size_t path_length, const void *bytes, si
   return result;
 }
 
-int gh_pipe_create(int ends[2], int size) {
-  if (pipe2(ends, O_NONBLOCK | O_CLOEXEC) < 0) return -errno;
-  // Refused (EPERM, EBUSY) it is as large as it was, and does its work.
-  (void)fcntl(ends[1], F_SETPIPE_SZ, size);
-  return 0;
+int gh_pipe_create(int ends[2]) { return answer(pipe2(ends, O_NONBLOCK | O_CLOEXEC)); }
+
+int gh_pipe_resize(int end, int size) {
+  int granted = fcntl(end, F_SETPIPE_SZ, size);
+  // Refused (EPERM, EBUSY) it is as large as it was.
+  return granted < 0 ? answer(fcntl(end, F_GETPIPE_SZ)) : granted;
 }
 
 ssize_t gh_splice(int from, int to, size_t count) {

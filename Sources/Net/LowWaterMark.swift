@@ -9,7 +9,7 @@ public import Primitives
 /// looking: a flow that falters is relayed as it comes.
 public struct LowWaterMark: Sendable {
   /// The mark while it is raised: what a pipe takes at once.
-  static let bytes = SplicePipe.capacity
+  static let bytes = SplicePipe.usual
   /// A read of so many bytes is a large one.
   static let large = 128 << 10
   /// Bytes by large reads in a row after which a flow has proved fast. More than the kernel takes off our hands for a client that doesn't read:

@@ -9,19 +9,27 @@ public final class SplicePipe {
   private let input: FileDescriptor
   /// Bytes in it.
   public private(set) var count = 0
+  /// Bytes that it holds at most.
+  public let capacity: Int
   /// Bytes that it is asked to hold. Kernel memory, and only while they are on their way. Not more: the more is taken from a socket at once, the
   /// more room the kernel makes for what is to come, also where the one who is to take it does not read.
-  public static let capacity = 256 << 10
+  public static let usual = 256 << 10
+  /// One that holds less costs more than copying does.
+  public static let least = 64 << 10
 
-  /// Throws when there are no descriptors left.
-  public init() throws(NetError) {
+  /// Throws when there are no descriptors left, or when the kernel grants less than `least`: whoever has many pipes already is given one or
+  /// two pages for each further one (pipe(7), pipe-user-pages-soft).
+  public init(asking size: Int = SplicePipe.usual) throws(NetError) {
     var ends: (Int32, Int32) = (-1, -1)
     let result = unsafe withUnsafeMutableBytes(of: &ends) {
-      unsafe gh_pipe_create($0.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: Int32.self), Int32(Self.capacity))
+      unsafe gh_pipe_create($0.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: Int32.self))
     }
     try NetError.check(result, "make a pipe")
     output = FileDescriptor(owning: ends.0)
     input = FileDescriptor(owning: ends.1)
+    let granted = gh_pipe_resize(ends.1, Int32(size))
+    capacity = Int(granted)
+    if capacity < Self.least { throw .system(doing: "make a pipe that holds enough", errno: granted < 0 ? -granted : ENOBUFS) }
   }
 
   public var isEmpty: Bool { count == 0 }
@@ -30,7 +38,7 @@ public final class SplicePipe {
   /// could not be told apart.
   public func fill(from socket: Int32, atMost limit: Int) -> IOResult {
     precondition(count == 0 && limit > 0, "an empty pipe is filled with something")
-    let n = gh_splice(socket, input.raw, min(limit, Self.capacity))
+    let n = gh_splice(socket, input.raw, min(limit, capacity))
     if n > 0 { count = n }
     return n == 0 ? .closed : Self.result(n)
   }

@@ -67,6 +67,8 @@ public struct Limits: Equatable, Sendable {
   public static let acceptsPerTurn = 64
   /// Bytes of interim responses waiting for a client.
   public static let interimBytes = 64 << 10
+  /// Pipes for large bodies that one worker has at once, of two descriptors each; bodies beyond it are read and written.
+  static let pipes = 32
   /// Idle upstream connections that one worker keeps.
   public static let idleUpstreamConnections = 512
 
@@ -104,11 +106,13 @@ public struct Limits: Equatable, Sendable {
   /// What a response's head may hold: fixed, since it is the service's own, not a stranger's; 502 beyond.
   var responseHead: HeadLimits { HeadLimits(requestLine: 8 << 10, fields: 128 << 10, fieldCount: 256) }
 
-  /// Clients' connections for each of `workers`, when the process may have so many descriptors: two thirds of what the process itself
-  /// doesn't need, since a request takes a second one towards its upstream. At least 1.
-  static func connections(descriptors: UInt64, workers: Int) -> Int {
-    let free = Int(clamping: descriptors) - 24 - 8 * workers
-    return max(1, free / workers / 3 * 2)
+  /// Clients' connections and pipes for each of `workers`, when the process may have so many descriptors. Pipes get an eighth at most of
+  /// what the process itself doesn't need, since bodies go without them too; clients two thirds of what is left, since a request takes a
+  /// second descriptor towards its upstream, and at least 1.
+  static func shares(ofDescriptors descriptors: UInt64, workers: Int) -> (connections: Int, pipes: Int) {
+    let free = (Int(clamping: descriptors) - 24 - 8 * workers) / workers
+    let pipes = max(0, min(Self.pipes, free / 16))
+    return (max(1, (free - 2 * pipes) / 3 * 2), pipes)
   }
 
   /// What is wrong with these numbers together: empty when nothing is. Each line names the directives.

@@ -120,7 +120,7 @@ public final class Server {
       threads: limits.hashThreads > 0 ? limits.hashThreads : max(1, Processors.count / 2), capacity: limits.hashQueue,
       wait: limits.hashWait, failures: failures)
     let accessLog = try AccessLog(settings.accessLog, errors: errors)
-    let connectionLimit = Limits.connections(descriptors: descriptors, workers: count)
+    let (connectionLimit, pipeLimit) = Limits.shares(ofDescriptors: descriptors, workers: count)
     if connectionLimit < limits.connectionsPerWorker {
       errors.warning(
         """
@@ -132,7 +132,7 @@ public final class Server {
     let shared = Shared(
       pool: pool, maker: maker, clerk: clerk, rehasher: Rehasher(maker: maker, clerk: clerk), registrations: RateTable(),
       accessLog: accessLog,
-      errors: errors, failures: failures, connectionLimit: connectionLimit)
+      errors: errors, failures: failures, connectionLimit: connectionLimit, pipeLimit: pipeLimit)
     let bound = try bindAll(workers: count)
     listening = bound[0].map { Self.url($0.address) }
     let admin = try openAdminSocket()

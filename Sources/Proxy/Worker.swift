@@ -20,6 +20,8 @@ struct Shared: Sendable {
   let failures: LoginFailures
   /// Clients' connections that one worker may hold so that descriptors are left for upstreams, whatever the settings allow.
   let connectionLimit: Int
+  /// Pipes that it may have.
+  let pipeLimit: Int
 }
 
 /// A listening socket on its way to the worker that will own it, and close it: nobody else may hold it by then.
@@ -109,7 +111,7 @@ final class Worker {
     poller = try Poller(capacity: 512)
     client = try UpstreamClient(
       eventKind: Kind.upstream, headLimits: snapshot.settings.limits.responseHead, idleConnections: Limits.idleUpstreamConnections,
-      poller: poller)
+      pipes: shared.pipeLimit, poller: poller)
     identifiers = RequestIdentifiers()
     for bound in listeners {
       if let listener = bound.take() { self.listeners.append(OpenListener(listener)) }

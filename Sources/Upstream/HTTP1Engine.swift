@@ -88,17 +88,23 @@ extension UpstreamClient {
     connection.watchWriting(false)
     pool.give(connection)
     idleConnections += 1
-    if pruneAt == nil { pruneAt = now.advanced(by: pool.reuseWithin) }
+    prune(at: now.advanced(by: pool.reuseWithin))
   }
 
-  /// Closes the connections that have been idle for too long, and notes when the next one will have been.
+  /// Has `prune` look at what is unused then, if it doesn't before.
+  func prune(at due: Instant) {
+    if due < pruneAt ?? .distantFuture { pruneAt = due }
+  }
+
+  /// Closes the connections and pipes that have been unused for too long, and notes when the next one will have been.
   func prune() {
     guard let due = pruneAt, due <= now else { return }
-    pruneAt = nil
+    pipes.prune(at: now)
+    pruneAt = pipes.due
     for connection in connections {
       guard let connection, connection.transfer == nil else { continue }
-      let due = connection.idleSince.advanced(by: connection.pool.options.reuseWithin)
-      if due <= now { drop(connection) } else { pruneAt = min(due, pruneAt ?? due) }
+      let due = connection.idleSince.advanced(by: connection.pool.reuseWithin)
+      if due <= now { drop(connection) } else { prune(at: due) }
     }
   }
 

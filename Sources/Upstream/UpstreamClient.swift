@@ -50,10 +50,7 @@ public import Primitives
   var readBuffer = ByteBuffer(capacity: UpstreamClient.readSize)
   /// Bytes read at once where they have to be looked at.
   static let readSize = 64 << 10
-  private var pipes: [SplicePipe] = []
-  private var pipesMade = 0
-  /// Pipes at once, of two descriptors each. Bodies beyond it are read and written.
-  static let pipeLimit = 32
+  var pipes: PipePool
   /// Bodies of which less is to come are read and written: a pipe's calls cost more than copying them.
   static let pipeThreshold: UInt64 = 64 << 10
   /// Memory of bodies that has grown, for the next body: fresh memory costs a page fault for each 4 KiB of it.
@@ -70,8 +67,9 @@ public import Primitives
   /// - Parameters:
   ///   - eventKind: the kind of the epoll events that belong to `ready(_:_:)`.
   ///   - idleConnections: connections kept open between requests, all upstreams together.
+  ///   - pipes: pipes at once for large bodies, of two descriptors each. Bodies beyond it are read and written.
   ///   - poller: what `ready` and `run` will be given; must live as long as the client is used.
-  public init(eventKind: UInt8, headLimits: HeadLimits, idleConnections: Int, poller: borrowing Poller) throws(UpstreamFailure) {
+  public init(eventKind: UInt8, headLimits: HeadLimits, idleConnections: Int, pipes: Int, poller: borrowing Poller) throws(UpstreamFailure) {
     guard Self.initialized, let multi = unsafe curl_multi_init() else {
       throw UpstreamFailure(.exhausted, "libcurl could not be initialized")
     }
@@ -79,6 +77,7 @@ public import Primitives
     self.eventKind = eventKind
     self.headLimits = headLimits
     idleLimit = idleConnections
+    self.pipes = PipePool(limit: pipes)
     remover = poller.remover
     sockets = SocketTable(remover)
     now = Instant.now()
@@ -135,16 +134,11 @@ public import Primitives
   }
 
   /// An empty pipe, while there are some.
-  func takePipe() -> SplicePipe? {
-    if let pipe = pipes.popLast() { return pipe }
-    guard pipesMade < Self.pipeLimit, let pipe = try? SplicePipe() else { return nil }
-    pipesMade += 1
-    return pipe
-  }
+  func takePipe() -> SplicePipe? { pipes.take(at: now) }
 
-  /// One in which something is left goes with it.
   func giveBack(_ pipe: SplicePipe) {
-    if pipe.isEmpty { pipes.append(pipe) } else { pipesMade -= 1 }
+    pipes.giveBack(pipe, at: now)
+    if let due = pipes.due { prune(at: due) }
   }
 
   // MARK: Doors

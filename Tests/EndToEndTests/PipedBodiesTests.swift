@@ -201,6 +201,36 @@ extension EndToEnd {
       }
     }
 
+    /// A pipe has two descriptors. With few of them, large bodies that nobody reads take none from those who come after.
+    @Test func pipesTakeNoDescriptorsFromConnections() throws {
+      let filler = [UInt8](repeating: 0x21, count: 65536)
+      let script: Script = { conversation in
+        while let request = try conversation.request() {
+          guard request.target == "/large" else {
+            try conversation.send(Answer.text("small"))
+            continue
+          }
+          do {
+            try conversation.send("HTTP/1.1 200 OK\r\nContent-Length: \(1024 * filler.count)\r\n\r\n")
+            for _ in 0..<1024 { try conversation.send(filler) }
+          } catch is Socket.Trouble { return }
+        }
+      }
+      try House.with(Setup(descriptors: 128), script) { house throws in
+        let readers = try (0..<26).map { _ in
+          let client = try house.client()
+          client.socket.shrinkReceiveBuffer(to: 4096)
+          try client.send(request("GET", "/large", [auth]))
+          #expect(try client.head()?.status == 200)
+          // Some of the body, so that its pipe is in use.
+          _ = try client.wire.exactly(32 << 10)
+          return client
+        }
+        #expect(try house.ask("GET", "/small", [auth]).text == "small")
+        for reader in readers { reader.abort() }
+      }
+    }
+
     /// The timer of a body is the client's as long as the upstream took everything.
     @Test func anUploadThatStopsInTheMiddleIs408() throws {
       try House.with(

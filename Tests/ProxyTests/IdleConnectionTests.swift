@@ -32,7 +32,7 @@ import Testing
         pool: HashPool(threads: 1, capacity: 1, wait: .seconds(1)), maker: maker, clerk: clerk,
         rehasher: Rehasher(maker: maker, clerk: clerk), registrations: RateTable(),
         accessLog: try AccessLog(AccessLogOptions(), errors: errors),
-        errors: errors, failures: LoginFailures(errors), connectionLimit: 1000)
+        errors: errors, failures: LoginFailures(errors), connectionLimit: 1000, pipeLimit: 0)
       var settings = Settings()
       settings.accessLog.target = .off
       let listener = BoundListener(try Listener.bind(ListenOptions(address: .ipv4(address: 0x7F00_0001, port: 0))))

@@ -60,8 +60,12 @@ import Testing
 @Suite struct DescriptorTests {
   @Test(arguments: [(64, 1), (64, 16), (1024, 2), (65_536, 2), (1_048_576, 64)])
   func clientsLeaveDescriptorsForUpstreams(_ descriptors: UInt64, _ workers: Int) {
-    let clients = Limits.connections(descriptors: descriptors, workers: workers)
-    #expect(clients >= 1)
-    if descriptors >= 1024 { #expect(UInt64(clients * workers) * 3 / 2 <= descriptors && clients * workers > Int(descriptors) / 2) }
+    let (clients, pipes) = Limits.shares(ofDescriptors: descriptors, workers: workers)
+    #expect(clients >= 1 && pipes >= 0 && pipes <= Limits.pipes)
+    if descriptors >= 1024 {
+      // One more for each two clients, and the process's own.
+      #expect(clients * workers * 3 / 2 + 2 * pipes * workers + 24 + 8 * workers <= Int(descriptors))
+      #expect(clients * workers > Int(descriptors) / 2 && pipes > 0)
+    }
   }
 }

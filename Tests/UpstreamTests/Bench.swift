@@ -62,10 +62,11 @@ final class Bench {
   static let kind: UInt8 = 7
 
   init(
-    _ options: UpstreamOptions, limits: HeadLimits = HeadLimits(requestLine: 8192, fields: 128 << 10, fieldCount: 256), idle: Int = 16
+    _ options: UpstreamOptions, limits: HeadLimits = HeadLimits(requestLine: 8192, fields: 128 << 10, fieldCount: 256), idle: Int = 16,
+    pipes: Int = 4
   ) throws {
     poller = try Poller(capacity: 64)
-    client = try UpstreamClient(eventKind: Self.kind, headLimits: limits, idleConnections: idle, poller: poller)
+    client = try UpstreamClient(eventKind: Self.kind, headLimits: limits, idleConnections: idle, pipes: pipes, poller: poller)
     var options = options
     if options.engine == .automatic { options.engine = Engines.current }
     self.options = options

@@ -40,8 +40,10 @@ ssize_t gh_socket_send(int fd, const void *bytes, size_t count);
 // Both runs of bytes in one call (sendmsg(2) with MSG_NOSIGNAL).
 ssize_t gh_socket_send_two(int fd, const void *a, size_t a_count, const void *b, size_t b_count);
 
-/// A pipe that never blocks and asks for room for `size` bytes: ends[0] is read, ends[1] written. pipe2(2), F_SETPIPE_SZ.
-int gh_pipe_create(int ends[2], int size);
+/// A pipe that never blocks: ends[0] is read, ends[1] written. pipe2(2).
+int gh_pipe_create(int ends[2]);
+/// Asks for room for `size` bytes in the pipe of which `end` is one end, and answers how much there is then. fcntl(2), F_SETPIPE_SZ.
+int gh_pipe_resize(int end, int size);
 /// splice(2) without blocking: moves up to `count` bytes, one of the two being a pipe.
 ssize_t gh_splice(int from, int to, size_t count);
 // Sends one datagram to the Unix socket at `path`; a path beginning with '@' is in the abstract namespace (unix(7)).
