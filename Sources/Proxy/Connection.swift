@@ -79,6 +79,8 @@ struct Connection: ~Copyable {
   /// When the last answer of our own was written.
   var repliedAt = Instant(nanoseconds: 0)
   var armed: Instant?
+  /// Whether a timer's entry stands for looking past the low-water mark.
+  var isLookArmed = false
   var isDraining = false
   /// When draining began: an idle connection gets a moment from then on, since a request may be on its way.
   var drainingSince: Instant?

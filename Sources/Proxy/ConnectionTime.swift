@@ -39,8 +39,7 @@ extension Connection {
   }
 
   mutating func arm() {
-    var wanted = deadline()
-    if let due = transfer?.uploadMark.due { wanted = min(wanted, due) }
+    let wanted = deadline()
     guard wanted != .distantFuture, wanted < armed ?? .distantFuture else { return }
     armed = wanted
     worker.schedule(token, at: wanted)
@@ -49,13 +48,27 @@ extension Connection {
   mutating func timerFired() {
     guard !isClosed, let due = armed, worker.now >= due else { return }
     armed = nil
+    if worker.now >= deadline() { timedOut() }
+    if !isClosed { arm() }
+  }
+
+  /// Has the client's socket looked at when it is due, since it wakes us for much alone. By a timer's entry of its own, of which there is
+  /// never more than one: the other one's, for a deadline far away, would be left behind each time that this comes first.
+  mutating func armLook() {
+    guard !isLookArmed, let due = transfer?.uploadMark.due else { return }
+    isLookArmed = true
+    worker.schedule(EventToken(kind: Worker.Kind.look, slot: token), at: due)
+  }
+
+  mutating func lookTimerFired() {
+    guard !isClosed else { return }
+    isLookArmed = false
     if let transfer, let due = transfer.uploadMark.due, worker.now >= due {
       transfer.uploadMark.lapsed()
       if wantsInput() && !pipeBody() { read() }
       if !isClosed { transfer.uploadMark.looked(stream.descriptor) }
     }
-    if !isClosed && worker.now >= deadline() { timedOut() }
-    if !isClosed { arm() }
+    if !isClosed { armLook() }
   }
 
   mutating func timedOut() {

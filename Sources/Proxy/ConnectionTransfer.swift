@@ -20,6 +20,7 @@ extension Connection {
         record.bytesIn += UInt64(count)
         let action = exchange.received(body: count)
         if action == .none {
+          if let transfer, transfer.isUploadTaken { lastUpstream = worker.now }
           transfer?.send(input.span.extracting(start..<(start + count)))
           if exchange.phase == .collecting { own?.append(input.span.extracting(start..<(start + count))) }
           input.consume(start + count)
@@ -61,8 +62,12 @@ extension Connection {
     switch pipe.fill(from: stream.descriptor, atMost: Int(clamping: left)) {
     case .bytes(let n):
       lastRead = worker.now
+      // Nothing waited for the upstream until now: it is not to answer for the client's pause. Nor can it be helped by this while it stalls,
+      // since nothing more goes into a pipe before it has taken all that is in it.
+      lastUpstream = worker.now
       body.took(n)
       transfer.uploadMark.took(n, left: left - UInt64(n), from: stream.descriptor, at: worker.now)
+      if transfer.uploadMark.isRaised { armLook() }
       record.bytesIn += UInt64(n)
       let action = exchange.received(body: n)
       guard action == .none else {
@@ -73,7 +78,6 @@ extension Connection {
       }
       if body.isComplete { completeRequest() }
       worker.client.resume(transfer)
-      if pipe.isEmpty { lastUpstream = worker.now }
       advance()
       return true
     case .wouldBlock, .closed, .failed:

@@ -50,6 +50,7 @@ final class Worker {
     static let mailbox: UInt8 = 3
     static let acceptPause: UInt8 = 4
     static let drain: UInt8 = 5
+    static let look: UInt8 = 6
   }
 
   let shared: Shared
@@ -326,6 +327,7 @@ final class Worker {
   private func expired(_ token: EventToken) {
     switch token.kind {
     case Kind.connection: connections[token.slot]?.connection.timerFired()
+    case Kind.look: connections[token.slot]?.connection.lookTimerFired()
     case Kind.acceptPause: if isAcceptPaused { resumeAccepting() }
     default: break
     }

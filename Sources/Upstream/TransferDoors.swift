@@ -61,6 +61,9 @@ extension Transfer {
   /// How many body bytes may still be handed to `send`.
   public final var uploadRoom: Int { uploadPipe.map { !$0.isEmpty } ?? false ? 0 : max(0, Self.uploadLimit - uploadWaiting) }
 
+  /// Whether nothing that was handed over waits for the upstream: its time begins with what is handed over next.
+  public final var isUploadTaken: Bool { uploadRoom == Self.uploadLimit }
+
   // Asked for at every turn of an exchange: not by way of a copy of all options.
   public final var responseTimeout: Interval { options.responseTimeout }
   public final var idleTimeout: Interval { options.idleTimeout }
