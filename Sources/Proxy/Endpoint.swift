@@ -21,7 +21,8 @@ enum Endpoint: Equatable, Sendable {
   case nothing
 }
 
-/// The paths of our own of one configuration. A class for the same reason as `Router`. They win over routes: Config refuses a route that would only ever be behind them.
+/// The paths of our own of one configuration. A class for the same reason as `Router`. They win over routes: Config refuses a route that would
+/// only ever be behind them.
 final class Endpoints: Sendable {
   enum Verdict: Equatable, Sendable {
     case endpoint(Endpoint)
