@@ -24,11 +24,7 @@ public final class VerifiedCache: Sendable {
 
   /// The code of a credential. `hash` is the stored hash as it stands in the file.
   public func code(name: Span<UInt8>, password: Span<UInt8>, hash: Span<UInt8>) -> SHA256.Digest {
-    var code = key.begin()
-    code.updateFramed(name)
-    code.updateFramed(password)
-    code.updateFramed(hash)
-    return code.finish()
+    key.authenticateFramed(name, password, hash)
   }
 
   /// Whether the credential was verified lately. If so its time starts anew: what made it true can't have changed without changing the

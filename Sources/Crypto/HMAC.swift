@@ -1,5 +1,6 @@
 // HMAC-SHA256 (RFC 2104) whose key setup is done once: authenticating a credential then costs its own blocks and one more.
 
+internal import COpenSSL
 internal import Primitives
 
 /// A key with both of its padded blocks already hashed. Copies are cheap; the bytes of the key are not kept.
@@ -40,6 +41,35 @@ public struct HMACSHA256Key: Sendable {
     var code = begin()
     code.update(message)
     return code.finish()
+  }
+
+  /// The code of three pieces, each framed as by `Code.updateFramed`. They are joined in memory that is wiped, since that costs less than six
+  /// updates.
+  public func authenticateFramed(_ a: Span<UInt8>, _ b: Span<UInt8>, _ c: Span<UInt8>) -> SHA256.Digest {
+    var inner = inner
+    let count = 24 + a.count + b.count + c.count
+    unsafe withUnsafeTemporaryAllocation(byteCount: count, alignment: 8) { room in
+      var end = 0
+      unsafe Self.append(a, to: room, &end)
+      unsafe Self.append(b, to: room, &end)
+      unsafe Self.append(c, to: room, &end)
+      unsafe inner.update(UnsafeRawBufferPointer(rebasing: room[0..<end]))
+      unsafe OPENSSL_cleanse(room.baseAddress, end)
+    }
+    var outer = outer
+    outer.update(inner.finish())
+    return outer.finish()
+  }
+
+  private static func append(_ bytes: Span<UInt8>, to room: UnsafeMutableRawBufferPointer, _ end: inout Int) {
+    unsafe room.storeBytes(of: UInt64(bytes.count).bigEndian, toByteOffset: end, as: UInt64.self)
+    end += 8
+    unsafe bytes.withUnsafeBytes { bytes in
+      guard let start = bytes.baseAddress, bytes.count > 0 else { return }
+      precondition(end + bytes.count <= room.count, "room for all pieces")
+      unsafe (room.baseAddress.unsafelyUnwrapped + end).copyMemory(from: start, byteCount: bytes.count)
+    }
+    end += bytes.count
   }
 
   /// Starts a code over several pieces.

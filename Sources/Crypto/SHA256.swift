@@ -85,6 +85,10 @@ public enum SHA256 {
       }
     }
 
+    mutating func update(_ bytes: UnsafeRawBufferPointer) {
+      unsafe SHA256_Update(&state, bytes.baseAddress, bytes.count)
+    }
+
     /// A number in eight bytes, most significant first.
     public mutating func update(bigEndian value: UInt64) {
       var word = value.bigEndian

@@ -82,6 +82,24 @@ private func equals(_ a: [UInt8], _ b: [UInt8]) -> Bool { ConstantTime.equals(a.
     #expect(code("alicesecret", "") != code("", "alicesecret"))
   }
 
+  @Test func threePiecesAtOnceHaveTheCodeOfOneByOne() {
+    let key = HMACSHA256Key.random()
+    for lengths in [[0, 0, 0], [5, 6, 60], [1, 0, 64], [0, 511, 1], [255, 511, 160], [9000, 3, 2]] {
+      let pieces = lengths.enumerated().map { i, length in [UInt8](repeating: UInt8(0x41 + i), count: length) }
+      var code = key.begin()
+      for piece in pieces { code.updateFramed(piece.span) }
+      let (a, b, c) = (pieces[0], pieces[1], pieces[2])
+      let joined = key.authenticateFramed(a.span, b.span, c.span)
+      #expect(joined == code.finish())
+    }
+    let (alice, secret, hash) = (bytes("alice"), bytes("secret"), bytes("h"))
+    let (alices, ecret) = (bytes("alices"), bytes("ecret"))
+    let (one, other) = (
+      key.authenticateFramed(alice.span, secret.span, hash.span), key.authenticateFramed(alices.span, ecret.span, hash.span)
+    )
+    #expect(one != other)
+  }
+
   @Test func sipHashMatchesAnIndependentImplementation() {
     // CPython 3.11 with PYTHONHASHSEED=0: SipHash-1-3 with a key of zeros, over 0, 1, 2, …
     let sip = SipHash(k0: 0, k1: 0)
