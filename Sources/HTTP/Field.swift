@@ -16,6 +16,54 @@ public struct Field: Equatable, Sendable {
     self.value = value
     self.known = known
   }
+
+  /// Where the whole line stands in `bytes`, if that is how we would write it ourselves, to the byte: `Name: value` and CRLF. Nil for another
+  /// space, none or several, one behind the value, and a value without a byte. Everything is looked at here; nothing is left to what a parser
+  /// refuses.
+  @inlinable public func line(asWrittenIn bytes: borrowing ByteStore) -> ByteRange? {
+    let colon = Int(name.end)
+    let end = Int(value.end)
+    guard Int(value.start) == colon + 2, end > colon + 2, end + 2 <= bytes.count,
+      bytes[colon] == 0x3A, bytes[colon + 1] == 0x20, bytes[end] == 0x0D, bytes[end + 1] == 0x0A
+    else { return nil }
+    return ByteRange(start: name.start, end: value.end + 2)
+  }
+}
+
+/// The fields of a message in the order in which they came. `removeAll` keeps the memory.
+///
+/// An array would do, if the standard library's ways to append to it and to empty it were shorter: they are gone for each field of each message.
+@frozen public struct FieldList: RandomAccessCollection, Sendable {
+  // What the array holds beyond `count` is room.
+  @usableFromInline var storage: [Field] = []
+  public internal(set) var count = 0
+
+  @inlinable public init() {}
+
+  /// For how many fields there is memory.
+  public var capacity: Int { storage.count }
+
+  @inlinable public var startIndex: Int { 0 }
+  @inlinable public var endIndex: Int { count }
+
+  @inlinable public subscript(index: Int) -> Field {
+    precondition(index < count, "an index of the list")
+    return storage[index]
+  }
+
+  mutating func append(_ field: Field) {
+    if count == storage.count { grow(field) }
+    storage[count] = field
+    count += 1
+  }
+
+  mutating func removeAll() { count = 0 }
+
+  @inline(never) private mutating func grow(_ field: Field) {
+    var wider = [Field](repeating: field, count: Swift.max(count * 2, 16))
+    for i in 0..<count { wider[i] = storage[i] }
+    storage = wider
+  }
 }
 
 /// A set of field indices, reused from message to message: it keeps its memory.

@@ -56,106 +56,88 @@ public enum FieldName: UInt8, Sendable, CaseIterable {
 
   /// The known name that `name` is, whatever its case.
   public init(_ name: Span<UInt8>) {
-    let guess = FieldName.guess(name)
-    self = guess != .other && ASCII.equals(name, ignoringCaseOf: guess.text) ? guess : .other
-  }
-
-  /// The known name that begins at `start` and ends at a colon before `end`, and where that is; nil when it is another, or not all there.
-  @inline(__always) static func known(in bytes: Span<UInt8>, from start: Int, to end: Int) -> (name: FieldName, colon: Int)? {
-    guard let first = EightBytes(bytes, at: start) else { return nil }
-    var second = EightBytes(word: 0)
-    var third = EightBytes(word: 0)
-    var count = EightBytes.first(first.equal(to: 0x3A))
-    if count == 8 {
-      guard let next = EightBytes(bytes, at: start &+ 8) else { return nil }
-      second = next
-      count &+= EightBytes.first(next.equal(to: 0x3A))
-      if count == 16 {
-        guard let next = EightBytes(bytes, at: start &+ 16) else { return nil }
-        third = next
-        count &+= EightBytes.first(next.equal(to: 0x3A))
-      }
-    }
-    // No known name is longer than 23 bytes.
-    guard count < 24, start &+ count < end else { return nil }
-    let name = guess(bytes.extracting(start..<start &+ count))
-    if name == .other { return nil }
-    // What the guess is called has as many bytes; the colon and what follows it are no part of the name.
-    let pattern = patterns[Int(name.rawValue)]
-    let last = ~(~UInt64(0) &<< UInt64(8 &* (count & 7)))
-    var difference: UInt64
-    if count < 8 {
-      difference = (first.lowercased.word & last) ^ pattern.first
+    let count = name.count
+    if count >= 8, let first = EightBytes(name, at: 0), let last = EightBytes(name, at: count - 8) {
+      self = Words(first: first, middle: EightBytes(name, at: 8) ?? last, last: last).name(count)
     } else {
-      difference = first.lowercased.word ^ pattern.first
-      if count < 16 {
-        difference |= (second.lowercased.word & last) ^ pattern.second
-      } else {
-        difference |= (second.lowercased.word ^ pattern.second) | ((third.lowercased.word & last) ^ pattern.third)
-      }
-    }
-    return difference == 0 ? (name, start &+ count) : nil
-  }
-
-  /// A name in lower case, with zeros behind it.
-  private struct Pattern {
-    var first: UInt64 = 0
-    var second: UInt64 = 0
-    var third: UInt64 = 0
-
-    init(_ name: FieldName) {
-      let text = Array("\(name.text)".utf8)
-      for (i, byte) in text.enumerated() {
-        let part = UInt64(byte) << UInt64(8 * (i % 8))
-        switch i / 8 {
-        case 0: first |= part
-        case 1: second |= part
-        default: third |= part
-        }
-      }
+      self = Words(first: EightBytes(tailOf: name, from: 0)).name(count)
     }
   }
 
-  /// By raw value.
-  private static let patterns = InlineArray<64, Pattern> { Pattern(FieldName(rawValue: UInt8($0)) ?? .other) }
+  /// What begins at `start` and ends at a colon before `end`, and where that is; nil when there is none near enough for a known name, or too few
+  /// bytes to tell. Of what is no known name not each byte was looked at.
+  @inline(__always) static func beforeColon(in bytes: Span<UInt8>, from start: Int, to end: Int) -> (name: FieldName, colon: Int)? {
+    guard let first = EightBytes(bytes, at: start) else { return nil }
+    let words: Words
+    var count = EightBytes.first(first.equal(to: 0x3A))
+    if count < 8 {
+      words = Words(first: EightBytes(word: first.word & ~(~0 &<< UInt64(8 &* count))))
+    } else {
+      guard let second = EightBytes(bytes, at: start &+ 8) else { return nil }
+      count = 8 &+ EightBytes.first(second.equal(to: 0x3A))
+      if count == 16 {
+        guard let third = EightBytes(bytes, at: start &+ 16) else { return nil }
+        count = 16 &+ EightBytes.first(third.equal(to: 0x3A))
+        // No known name is longer than 23 bytes.
+        if count == 24 { return nil }
+      }
+      guard let last = EightBytes(bytes, at: start &+ count &- 8) else { return nil }
+      words = Words(first: first, middle: second, last: last)
+    }
+    guard start &+ count < end else { return nil }
+    return (words.name(count), start &+ count)
+  }
 
-  /// The only known name that `name` could be, by its length and a letter.
-  private static func guess(_ name: Span<UInt8>) -> FieldName {
-    guard name.count >= 2 else { return .other }
-    let first = name[0] | 0x20
-    switch (name.count, first) {
-    case (2, 0x74): return .te
-    case (3, 0x76): return .via
-    case (4, 0x68): return .host
-    case (4, 0x64): return .date
-    case (6, 0x61): return .accept
-    case (6, 0x63): return .cookie
-    case (6, 0x65): return .expect
-    case (6, 0x73): return .server
-    case (7, 0x74): return .trailer
-    case (7, 0x75): return .upgrade
-    case (8, 0x6C): return .location
-    case (9, 0x66): return .forwarded
-    case (10, 0x63): return .connection
-    case (10, 0x6B): return .keepAlive
-    case (10, 0x73): return .setCookie
-    case (10, 0x75): return .userAgent
-    case (11, 0x72): return .retryAfter
-    case (12, 0x63): return .contentType
-    case (12, 0x78): return .xRequestID
-    case (13, 0x61): return .authorization
-    case (13, 0x63): return name[1] | 0x20 == 0x61 ? .cacheControl : .contentRange
-    case (14, 0x63): return .contentLength
-    case (15, 0x78): return .xForwardedFor
-    case (16, 0x63): return .contentEncoding
-    case (16, 0x70): return .proxyConnection
-    case (16, 0x77): return .wwwAuthenticate
-    case (16, 0x78): return name[12] | 0x20 == 0x68 ? .xForwardedHost : .xForwardedPort
-    case (17, 0x74): return .transferEncoding
-    case (17, 0x78): return .xForwardedProto
-    case (18, 0x70): return .proxyAuthenticate
-    case (19, 0x70): return .proxyAuthorization
-    default: return .other
+  /// A name of up to seven bytes, with zeros behind it, or of more: the first eight, the next eight and the last eight, which may overlap.
+  private struct Words {
+    var first: EightBytes
+    var middle = EightBytes(word: 0)
+    var last = EightBytes(word: 0)
+
+    /// The known name of that many bytes. The texts are numbers when this is compiled, and a comparison is three instructions: hence the texts
+    /// stand here once more.
+    @inline(__always) func name(_ count: Int) -> FieldName {
+      switch count {
+      case 2: isShort("te") ? .te : .other
+      case 3: isShort("via") ? .via : .other
+      case 4: isShort("host") ? .host : isShort("date") ? .date : .other
+      case 6:
+        isShort("accept") ? .accept : isShort("cookie") ? .cookie : isShort("server") ? .server : isShort("expect") ? .expect : .other
+      case 7: isShort("upgrade") ? .upgrade : isShort("trailer") ? .trailer : .other
+      case 8: isLong("location") ? .location : .other
+      case 9: isLong("forwarded") ? .forwarded : .other
+      case 10:
+        isLong("user-agent")
+          ? .userAgent : isLong("connection") ? .connection : isLong("set-cookie") ? .setCookie : isLong("keep-alive") ? .keepAlive : .other
+      case 11: isLong("retry-after") ? .retryAfter : .other
+      case 12: isLong("content-type") ? .contentType : isLong("x-request-id") ? .xRequestID : .other
+      case 13:
+        isLong("authorization")
+          ? .authorization : isLong("cache-control") ? .cacheControl : isLong("content-range") ? .contentRange : .other
+      case 14: isLong("content-length") ? .contentLength : .other
+      case 15: isLong("x-forwarded-for") ? .xForwardedFor : .other
+      case 16:
+        isLong("content-encoding")
+          ? .contentEncoding
+          : isLong("x-forwarded-host")
+            ? .xForwardedHost
+            : isLong("x-forwarded-port")
+              ? .xForwardedPort : isLong("proxy-connection") ? .proxyConnection : isLong("www-authenticate") ? .wwwAuthenticate : .other
+      case 17: isLongest("transfer-encoding") ? .transferEncoding : isLongest("x-forwarded-proto") ? .xForwardedProto : .other
+      case 18: isLongest("proxy-authenticate") ? .proxyAuthenticate : .other
+      case 19: isLongest("proxy-authorization") ? .proxyAuthorization : .other
+      default: .other
+      }
+    }
+
+    @inline(__always) private func isShort(_ text: StaticString) -> Bool { first.isFolded(EightBytes(short: text)) }
+
+    @inline(__always) private func isLong(_ text: StaticString) -> Bool {
+      first.isFolded(EightBytes(text, at: 0)) && last.isFolded(EightBytes(text, at: text.utf8CodeUnitCount &- 8))
+    }
+
+    @inline(__always) private func isLongest(_ text: StaticString) -> Bool {
+      isLong(text) && middle.isFolded(EightBytes(text, at: 8))
     }
   }
 

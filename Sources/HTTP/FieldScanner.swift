@@ -54,22 +54,31 @@ struct FieldScanner: Sendable {
         state = .lastLineFeed
         i += 1
       } else {
-        guard i < limit else { return .failed(.fieldsTooLarge) }
-        // RFC 9112 section 5.2: obs-fold outside message/http is refused. Section 2.2: so is white space before the first field.
-        if byte == 0x20 || byte == 0x09 { return .failed(.obsoleteFold) }
-        // RFC 9112 section 2.2 lets a recipient take a lone LF for a line end. Two readers who differ in that see two messages: refused.
-        if byte == 0x0A { return .failed(.bareLineFeed) }
-        // RFC 9110 section 5.1: field-name = token, which is never empty.
-        if byte == 0x3A { return .failed(.emptyFieldName) }
-        nameStart = i
-        if let (name, colon) = FieldName.known(in: bytes, from: i, to: end) {
+        let found = FieldName.beforeColon(in: bytes, from: i, to: end)
+        if let (name, colon) = found, name != .other {
           // What is a known name is a token, and needs no other look.
+          nameStart = i
           known = name
           nameEnd = colon
           i = colon + 1
           state = .beforeValue
         } else {
-          state = .name
+          guard i < limit else { return .failed(.fieldsTooLarge) }
+          // RFC 9112 section 5.2: obs-fold outside message/http is refused. Section 2.2: so is white space before the first field.
+          if byte == 0x20 || byte == 0x09 { return .failed(.obsoleteFold) }
+          // RFC 9112 section 2.2 lets a recipient take a lone LF for a line end. Two readers who differ in that see two messages: refused.
+          if byte == 0x0A { return .failed(.bareLineFeed) }
+          // RFC 9110 section 5.1: field-name = token, which is never empty.
+          if byte == 0x3A { return .failed(.emptyFieldName) }
+          nameStart = i
+          if let (_, colon) = found, ASCII.endOfToken(in: bytes, from: i, to: colon) == colon {
+            known = .other
+            nameEnd = colon
+            i = colon + 1
+            state = .beforeValue
+          } else {
+            state = .name
+          }
         }
       }
     }
@@ -85,8 +94,13 @@ struct FieldScanner: Sendable {
       state = .beforeValue
     }
     if state == .beforeValue {
-      while i < end && (bytes[i] == 0x20 || bytes[i] == 0x09) { i += 1 }
-      guard i < end else { return suspend(i, limit) }
+      // Most often it is one space.
+      if i &+ 1 < end && bytes[i] == 0x20 && bytes[i &+ 1] > 0x20 {
+        i &+= 1
+      } else {
+        while i < end && (bytes[i] == 0x20 || bytes[i] == 0x09) { i += 1 }
+        guard i < end else { return suspend(i, limit) }
+      }
       valueStart = i
       state = .value
     }

@@ -11,7 +11,7 @@ public enum HopByHop {
   /// what is relayed. Of what Connection names, Host, Content-Length and the fields that say who sent the request (`Forwarded`,
   /// `X-Forwarded-…`, `X-Request-Id`) and Authorization stay: they are meant for all recipients (RFC 9110 section 7.6.1 forbids to name
   /// such), and taking them away is an attack, not a wish.
-  public static func mark(_ fields: [Field], _ bytes: ByteStore, into dropped: inout FieldSet) {
+  public static func mark(_ fields: borrowing FieldList, _ bytes: borrowing ByteStore, into dropped: inout FieldSet) {
     dropped.reset(count: fields.count)
     for i in fields.indices {
       switch fields[i].known {
@@ -27,16 +27,21 @@ public enum HopByHop {
   }
 
   /// The number of options is bounded where the head is read (`connectionOptionLimit`).
-  private static func markNamed(by value: ByteRange, _ fields: [Field], _ bytes: ByteStore, _ dropped: inout FieldSet) {
+  private static func markNamed(by value: ByteRange, _ fields: borrowing FieldList, _ bytes: borrowing ByteStore, _ dropped: inout FieldSet) {
+    if namesNone(bytes[value]) { return }
     var members = ListMembers()
     while let member = members.next(in: bytes[value]) {
       let option = ByteRange(Int(value.start) + member.lowerBound, Int(value.start) + member.upperBound)
-      // The options that everybody sends name no field worth a search.
-      if FieldName(bytes[option]) == .keepAlive || ASCII.equals(bytes[option], ignoringCaseOf: "close") { continue }
+      if namesNone(bytes[option]) { continue }
       for i in fields.indices where !isForAll(fields[i].known) {
         if ASCII.equals(bytes[fields[i].name], ignoringCaseOf: bytes[option]) { dropped.insert(i) }
       }
     }
+  }
+
+  /// The options that everybody sends, most often alone, name no field worth a search.
+  private static func namesNone(_ option: Span<UInt8>) -> Bool {
+    ASCII.equals(option, ignoringCaseOf: "keep-alive") || ASCII.equals(option, ignoringCaseOf: "close")
   }
 
   private static func isForAll(_ name: FieldName) -> Bool {

@@ -35,7 +35,7 @@ public struct RequestHead: Sendable {
   public internal(set) var target = RequestTarget()
   public internal(set) var version = Version.http11
   /// In the order in which they came.
-  public internal(set) var fields: [Field] = []
+  public internal(set) var fields = FieldList()
   public internal(set) var framing = BodyFraming.none
   /// `host[:port]`: the value of Host, or the authority of an absolute form (which agrees with Host). Valid as `Authority.isValid` says.
   /// Empty only for HTTP/1.0 without either.
@@ -53,10 +53,24 @@ public struct RequestHead: Sendable {
 
   public init() {}
 
+  /// What of a head is memory: to be lent to another one.
+  public struct Memory: Sendable {
+    var bytes = ByteStore()
+    var fields = FieldList()
+
+    public init() {}
+  }
+
+  /// Exchanges the memory of a head that was reset, and of which nothing can be seen any more, for `other`.
+  public mutating func exchangeMemory(_ other: inout Memory) {
+    swap(&bytes, &other.bytes)
+    swap(&fields, &other.fields)
+  }
+
   /// Empty again, memory kept.
   public mutating func reset() {
     bytes.removeAll()
-    if !fields.isEmpty { fields.removeAll(keepingCapacity: true) }
+    fields.removeAll()
     method = .other
     methodRange = ByteRange()
     target = RequestTarget()

@@ -53,7 +53,7 @@ public struct ResponseHead: Sendable {
   public private(set) var reason = ByteRange()
   public private(set) var version = Version.http11
   /// In the order in which they came, duplicates included.
-  public private(set) var fields: [Field] = []
+  public private(set) var fields = FieldList()
   /// The Content-Length, if there is one: at most `Int64.max`. Of an answer to HEAD, and of a 304, it is that of another answer.
   public private(set) var contentLength: UInt64?
   /// Whether there is `Transfer-Encoding: chunked`.
@@ -147,7 +147,7 @@ public struct ResponseHead: Sendable {
 
   private mutating func beginHead() {
     bytes.removeAll()
-    fields.removeAll(keepingCapacity: true)
+    fields.removeAll()
     status = 0
     reason = ByteRange()
     version = .http11

@@ -112,8 +112,7 @@ public enum ResponseWriter {
         out.append(": ")
         out.append(decimal: n)
         out.append("\r\n")
-      } else if isAsWritten(field, head.bytes) {
-        let line = ByteRange(start: field.name.start, end: field.value.end + 2)
+      } else if let line = field.line(asWrittenIn: head.bytes) {
         if run.end == line.start {
           run.end = line.end
         } else {
@@ -134,12 +133,6 @@ public enum ResponseWriter {
     if !isFramed { ResponseWriter.framing(framing, to: &out) }
   }
 
-  /// Whether the line stands in `bytes` as we would write it: one space before the value and nothing behind it.
-  private static func isAsWritten(_ field: Field, _ bytes: borrowing ByteStore) -> Bool {
-    let (start, end) = (Int(field.name.end), Int(field.value.end))
-    return Int(field.value.start) == start + 2 && bytes[start + 1] == 0x20 && end < bytes.count && bytes[end] == 0x0D
-  }
-
   private static func beginStatusLine(_ status: Int, to out: inout ByteBuffer) {
     precondition(status >= 100 && status <= 599, "a status has three digits")
     out.append("HTTP/1.1 ")
@@ -148,9 +141,7 @@ public enum ResponseWriter {
   }
 
   private static func appendValue(_ value: Span<UInt8>, to out: inout ByteBuffer) {
-    var clean = true
-    for i in value.indices where !ASCII.isFieldValue(value[i]) { clean = false }
-    if clean {
+    if ASCII.endOfFieldValue(in: value, from: 0, to: value.count) == value.count {
       out.append(value)
     } else {
       for i in value.indices { out.append(ASCII.isFieldValue(value[i]) ? value[i] : 0x20) }

@@ -6,7 +6,7 @@ public import Primitives
 public struct Trailers: Sendable {
   /// The field lines. Every range points into them.
   public private(set) var bytes = ByteStore()
-  public private(set) var fields: [Field] = []
+  public private(set) var fields = FieldList()
 
   public init() {}
 
@@ -15,7 +15,7 @@ public struct Trailers: Sendable {
   /// Empty again, memory kept.
   public mutating func reset() {
     bytes.removeAll()
-    fields.removeAll(keepingCapacity: true)
+    fields.removeAll()
   }
 
   /// Takes a line with its CRLF; the empty line is well and changes nothing. The caller bounds number and size.

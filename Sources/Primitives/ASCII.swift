@@ -46,9 +46,17 @@ public enum ASCII {
   @inlinable public static func upperHexDigit(_ value: UInt8) -> UInt8 { value < 10 ? value &+ 0x30 : value &+ 0x37 }
 
   /// Whether `bytes` are those of `text`, which is written in lower case, when ASCII case is folded.
-  @inlinable public static func equals(_ bytes: Span<UInt8>, ignoringCaseOf text: StaticString) -> Bool {
-    // Most comparisons end here, without a call.
-    bytes.count == text.utf8CodeUnitCount && equalFolded(bytes, text)
+  @inlinable @inline(__always) public static func equals(_ bytes: Span<UInt8>, ignoringCaseOf text: StaticString) -> Bool {
+    // Most comparisons end here.
+    let count = text.utf8CodeUnitCount
+    guard bytes.count == count else { return false }
+    // Of a literal these are one or two numbers, and which branch it takes is known. The last eight may overlap the first.
+    if count == 0 { return true }
+    if count < 8 { return EightBytes(tailOf: bytes, from: 0).isFolded(EightBytes(short: text)) }
+    guard count <= 16, let first = EightBytes(bytes, at: 0), let last = EightBytes(bytes, at: count &- 8) else {
+      return equalFolded(bytes, text)
+    }
+    return first.isFolded(EightBytes(text, at: 0)) && last.isFolded(EightBytes(text, at: count &- 8))
   }
 
   @usableFromInline static func equalFolded(_ bytes: Span<UInt8>, _ text: StaticString) -> Bool {
@@ -79,6 +87,9 @@ public enum ASCII {
   @inlinable public static func equals(_ a: Span<UInt8>, _ b: Span<UInt8>) -> Bool {
     a.count == b.count && same(a, b)
   }
+
+  /// The same for an array, which may be a class's: a span of it could be had only of a copy, with a reference to be counted.
+  @inlinable public static func equals(_ a: [UInt8], _ b: Span<UInt8>) -> Bool { equals(a.span, b) }
 
   /// Whether `bytes` are exactly those of `text`.
   @inlinable public static func equals(_ bytes: Span<UInt8>, _ text: StaticString) -> Bool {

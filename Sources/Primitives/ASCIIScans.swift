@@ -23,9 +23,12 @@ extension ASCII {
     var i = start
     while let eight = EightBytes(bytes, at: i) {
       let controls = eight.controls
+      if controls == 0 {
+        i &+= 8
+        continue
+      }
       i &+= EightBytes.first(controls)
       if i >= end { return end }
-      if controls == 0 { continue }
       if bytes[i] != 0x09 { return i }
       i &+= 1
     }
@@ -68,5 +71,9 @@ extension ASCII {
 
 extension EightBytes {
   /// Marks control characters: 0x00–0x1F and 0x7F.
-  @inlinable public var controls: UInt64 { below(0x20) | equal(to: 0x7F) }
+  @inlinable public var controls: UInt64 {
+    // One up, and DEL is 0 while the others are 1 to 0x20: below 0x21 all of them.
+    let next = (low &+ EightBytes.ones) & 0x7F7F_7F7F_7F7F_7F7F
+    return ~((next &+ EightBytes.ones &* 0x5F) | word) & EightBytes.all
+  }
 }

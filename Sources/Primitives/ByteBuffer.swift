@@ -125,7 +125,7 @@
     guard n > 0 else { return }
     reserve(n)
     unsafe bytes.withUnsafeBufferPointer { source in
-      unsafe base.unsafelyUnwrapped.advanced(by: tail).update(from: source.baseAddress.unsafelyUnwrapped, count: n)
+      unsafe base.unsafelyUnwrapped.advanced(by: tail).initialize(from: source.baseAddress.unsafelyUnwrapped, count: n)
     }
     tail += n
   }
@@ -135,8 +135,18 @@
     let n = text.utf8CodeUnitCount
     guard n > 0 else { return }
     reserve(n)
-    unsafe base.unsafelyUnwrapped.advanced(by: tail).update(from: text.utf8Start, count: n)
+    unsafe base.unsafelyUnwrapped.advanced(by: tail).initialize(from: text.utf8Start, count: n)
     tail += n
+  }
+
+  /// Appends two literals, one behind the other.
+  @inlinable @inline(__always) public mutating func append(_ first: StaticString, _ second: StaticString) {
+    let (n, m) = (first.utf8CodeUnitCount, second.utf8CodeUnitCount)
+    reserve(n &+ m)
+    let out = unsafe base.unsafelyUnwrapped.advanced(by: tail)
+    unsafe out.initialize(from: first.utf8Start, count: n)
+    unsafe (out + n).initialize(from: second.utf8Start, count: m)
+    tail += n &+ m
   }
 
   @inlinable public mutating func append(_ bytes: [UInt8]) {
@@ -164,14 +174,35 @@
 
   /// Appends a number in decimal, without sign or padding.
   public mutating func append(decimal value: UInt64) {
+    // 20 digits are the most.
+    reserve(20)
+    guard value <= UInt32.max else { return appendDigits(value) }
+    let rest = UInt32(truncatingIfNeeded: value)
+    // Most are a port, a status or a short length, and narrow numbers are divided sooner.
+    let digits = rest < 10 ? 1 : rest < 100 ? 2 : rest < 1000 ? 3 : rest < 10_000 ? 4 : rest < 100_000 ? 5 : 0
+    if digits == 0 { return appendDigits(value) }
+    let out = unsafe base.unsafelyUnwrapped + tail
+    var left = rest
+    var i = digits
+    while i > 1 {
+      i &-= 1
+      let next = left / 10
+      unsafe out[i] = UInt8(truncatingIfNeeded: left &- next &* 10) | 0x30
+      left = next
+    }
+    unsafe out[0] = UInt8(truncatingIfNeeded: left) | 0x30
+    tail += digits
+  }
+
+  /// Of any number, where there is room for 20 digits.
+  private mutating func appendDigits(_ value: UInt64) {
     var digits = 1
     var bound: UInt64 = 10
-    // 20 digits are the most, and there is no next power of ten.
+    // There is no next power of ten after 20 digits.
     while digits < 20 && value >= bound {
       digits += 1
       bound = digits < 20 ? bound * 10 : bound
     }
-    reserve(digits)
     var rest = value
     var i = tail + digits
     while i > tail {

@@ -27,21 +27,25 @@
 
 /// Append-only bytes, addressed by `ByteRange`. `removeAll` keeps the memory, so that a connection's second request costs no allocation.
 @frozen public struct ByteStore: Sendable {
+  // What the array holds beyond `filled` is room. Its own count is not the store's: the standard library's ways to append to an array and to empty
+  // it are long.
   @usableFromInline var storage: [UInt8] = []
+  @usableFromInline var filled = 0
 
   @inlinable public init() {}
 
   @inlinable public init(_ bytes: [UInt8]) {
     storage = bytes
+    filled = bytes.count
   }
 
-  @inlinable public var count: Int { storage.count }
+  @inlinable public var count: Int { filled }
 
   /// All bytes.
   @inlinable public var span: Span<UInt8> {
     @_lifetime(borrow self)
     get {
-      let span = storage.span
+      let span = storage.span.extracting(0..<filled)
       return unsafe _overrideLifetime(span, borrowing: self)
     }
   }
@@ -50,45 +54,54 @@
   @inlinable public subscript(range: ByteRange) -> Span<UInt8> {
     @_lifetime(borrow self)
     @inline(__always) get {
+      precondition(Int(range.end) <= filled, "a range within the store")
       let span = storage.span.extracting(Int(range.start)..<Int(range.end))
       return unsafe _overrideLifetime(span, borrowing: self)
     }
   }
 
-  @inlinable public subscript(index: Int) -> UInt8 { storage[index] }
-
-  @inlinable public mutating func removeAll() {
-    // Most often it is empty already, and the standard library's way to find that out is long.
-    if !storage.isEmpty { storage.removeAll(keepingCapacity: true) }
+  @inlinable public subscript(index: Int) -> UInt8 {
+    precondition(index < filled, "an index within the store")
+    return storage[index]
   }
 
-  @inlinable public mutating func reserve(_ n: Int) {
-    storage.reserveCapacity(n)
-  }
+  @inlinable public mutating func removeAll() { filled = 0 }
 
   @inlinable public mutating func append(_ byte: UInt8) {
-    storage.append(byte)
+    if filled == storage.count { grow(1) }
+    storage[filled] = byte
+    filled += 1
   }
 
   /// Appends `bytes` and answers where they now stand.
   @discardableResult
   @inlinable public mutating func append(_ bytes: Span<UInt8>) -> ByteRange {
-    let start = storage.count
-    unsafe bytes.withUnsafeBufferPointer { unsafe storage.append(contentsOf: $0) }
-    return ByteRange(start, storage.count)
+    let start = filled
+    let n = bytes.count
+    if n > 0 {
+      if storage.count - start < n { grow(n) }
+      unsafe storage.withUnsafeMutableBufferPointer { room in
+        unsafe bytes.withUnsafeBufferPointer { source in
+          unsafe room.baseAddress.unsafelyUnwrapped.advanced(by: start).initialize(from: source.baseAddress.unsafelyUnwrapped, count: n)
+        }
+      }
+      filled = start + n
+    }
+    return ByteRange(start, filled)
   }
 
   @discardableResult
   @inlinable public mutating func append(_ text: StaticString) -> ByteRange {
-    let start = storage.count
-    unsafe storage.append(contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
-    return ByteRange(start, storage.count)
+    append(unsafe Span(_unsafeElements: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount)))
   }
 
   @discardableResult
-  @inlinable public mutating func append(_ bytes: [UInt8]) -> ByteRange {
-    let start = storage.count
-    storage.append(contentsOf: bytes)
-    return ByteRange(start, storage.count)
+  @inlinable public mutating func append(_ bytes: [UInt8]) -> ByteRange { append(bytes.span) }
+
+  /// Makes room for at least `extra` more bytes.
+  @inlinable @inline(never) mutating func grow(_ extra: Int) {
+    var wider = [UInt8](repeating: 0, count: max(storage.count * 2, filled + extra, 256))
+    for i in 0..<filled { wider[i] = storage[i] }
+    storage = wider
   }
 }

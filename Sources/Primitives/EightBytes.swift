@@ -36,15 +36,46 @@
     }
   }
 
+  // Of a literal the compiler makes numbers of these. Without a loop, or it would not.
+
+  /// Those of `text` from `index` on, which must be there.
+  @inlinable @inline(__always) public init(_ text: StaticString, at index: Int) {
+    precondition(index >= 0 && index &+ 8 <= text.utf8CodeUnitCount, "eight bytes of a text that has them")
+    word = unsafe UInt64(littleEndian: UnsafeRawPointer(text.utf8Start).loadUnaligned(fromByteOffset: index, as: UInt64.self))
+  }
+
+  /// A text of one to seven bytes, and zeros behind them.
+  @inlinable @inline(__always) public init(short text: StaticString) {
+    let count = text.utf8CodeUnitCount
+    precondition(count > 0 && count < 8, "a text of less than eight bytes")
+    let start = unsafe UnsafeRawPointer(text.utf8Start)
+    if count >= 4 {
+      // Two fours that may overlap, where both have the same to say.
+      let first = unsafe UInt32(littleEndian: start.loadUnaligned(as: UInt32.self))
+      let last = unsafe UInt32(littleEndian: start.loadUnaligned(fromByteOffset: count &- 4, as: UInt32.self))
+      word = UInt64(first) | UInt64(last) &<< UInt64(8 &* (count &- 4))
+    } else {
+      let middle = count &>> 1
+      word = unsafe UInt64(text.utf8Start[0]) | UInt64(text.utf8Start[middle]) &<< UInt64(8 &* middle)
+      word |= unsafe UInt64(text.utf8Start[count &- 1]) &<< UInt64(8 &* (count &- 1))
+    }
+  }
+
+  /// Whether these are the bytes of `lower`, which has no A–Z, when ASCII case is folded.
+  @inlinable @inline(__always) public func isFolded(_ lower: EightBytes) -> Bool {
+    // Only where a letter is wanted does case not matter: 0x0D is no hyphen.
+    word | lower.letters &>> 2 == lower.word
+  }
+
   /// Up to eight bytes, and zeros behind them.
   @inlinable @inline(__always) public init(whole bytes: Span<UInt8>) {
     if bytes.count == 8, let eight = EightBytes(bytes, at: 0) { self = eight } else { self.init(tailOf: bytes, from: 0) }
   }
 
   /// A mark in every byte.
-  @inlinable public static var all: UInt64 { 0x8080_8080_8080_8080 }
-  @inlinable static var ones: UInt64 { 0x0101_0101_0101_0101 }
-  @inlinable var low: UInt64 { word & 0x7F7F_7F7F_7F7F_7F7F }
+  @inlinable @inline(__always) public static var all: UInt64 { 0x8080_8080_8080_8080 }
+  @inlinable @inline(__always) static var ones: UInt64 { 0x0101_0101_0101_0101 }
+  @inlinable @inline(__always) var low: UInt64 { word & 0x7F7F_7F7F_7F7F_7F7F }
 
   /// The index (0–7) of the first byte that is marked, 8 when none is.
   @inlinable public static func first(_ marks: UInt64) -> Int { marks.trailingZeroBitCount &>> 3 }
@@ -61,12 +92,12 @@
   }
 
   /// Marks bytes from `first` to `last`, both 1 to 0x7E.
-  @inlinable public func within(_ first: UInt8, _ last: UInt8) -> UInt64 {
+  @inlinable @inline(__always) public func within(_ first: UInt8, _ last: UInt8) -> UInt64 {
     (low &+ EightBytes.ones &* UInt64(0x80 &- first)) & ~(low &+ EightBytes.ones &* UInt64(0x7F &- last)) & ~word & EightBytes.all
   }
 
   /// Marks letters of either case.
-  @inlinable public var letters: UInt64 { EightBytes(word: word | EightBytes.ones &* 0x20).within(0x61, 0x7A) }
+  @inlinable @inline(__always) public var letters: UInt64 { EightBytes(word: word | EightBytes.ones &* 0x20).within(0x61, 0x7A) }
 
   /// The same bytes, A–Z in lower case.
   @inlinable public var lowercased: EightBytes { EightBytes(word: word | within(0x41, 0x5A) &>> 2) }

@@ -141,7 +141,7 @@ enum EchoReport {
     out.append("\n}\n")
   }
 
-  private static func append(_ fields: [Field], _ bytes: ByteStore, to out: inout ByteBuffer) {
+  private static func append(_ fields: FieldList, _ bytes: ByteStore, to out: inout ByteBuffer) {
     out.append("[")
     for (i, field) in fields.enumerated() {
       out.append(i == 0 ? "\n    [" : ",\n    [")

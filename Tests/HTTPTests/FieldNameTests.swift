@@ -56,6 +56,21 @@ import Testing
     }
   }
 
+  @Test func aLineIsAsWrittenOnlyToTheByte() {
+    func line(_ text: String, name: (Int, Int), value: (Int, Int)) -> ByteRange? {
+      Field(name: ByteRange(name.0, name.1), value: ByteRange(value.0, value.1), known: .other).line(asWrittenIn: ByteStore(bytes(text)))
+    }
+    #expect(line("N: v\r\n", name: (0, 1), value: (3, 4)) == ByteRange(0, 6))
+    #expect(line("x\r\nN: v\r\ny", name: (3, 4), value: (6, 7)) == ByteRange(3, 9))
+    // Another byte in each place, and none.
+    for (text, value) in [
+      ("N; v\r\n", (3, 4)), ("N:\tv\r\n", (3, 4)), ("N:v\r\n", (2, 3)), ("N:  v\r\n", (4, 5)), ("N: v \r\n", (3, 4)), ("N: v\n\n", (3, 4)),
+      ("N: v\r\r", (3, 4)), ("N: v\r", (3, 4)), ("N: v", (3, 4)), ("N: \r\n", (3, 3)), ("N:\r\n\r\n", (2, 2)), ("N:\r\n v\r\n", (5, 6)),
+    ] {
+      #expect(line(text, name: (0, 1), value: value) == nil, "\(text)")
+    }
+  }
+
   @Test func aliasesDifferInCaseAndSeparatorsAlone() {
     let name = bytes("X-Forwarded-User")
     for alias in ["x-forwarded-user", "X_Forwarded_User", "X.FORWARDED-user", "X+Forwarded~User", "x!forwarded|user"] {
