@@ -38,8 +38,7 @@ public final class User: Sendable {
   }
 
   func isNamed(_ other: Span<UInt8>) -> Bool {
-    let name = name
-    return ASCII.equals(name.span, other)
+    ASCII.equals(name, other)
   }
 
   /// The hash as it stands in the file; nil for a user without one.

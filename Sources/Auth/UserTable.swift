@@ -90,7 +90,8 @@ public final class UserTable: Sendable {
   func user(named name: Span<UInt8>, hash: UInt64) -> User? {
     var probe = byName.probe(hash)
     while let i = byName.next(&probe) {
-      if users[i].isNamed(name) { return users[i] }
+      let user = users[i]
+      if user.isNamed(name) { return user }
     }
     return nil
   }

@@ -26,7 +26,6 @@ struct Connection: ~Copyable {
   let worker: Worker
   var stream: Stream
   var peer: Peer
-  let localPort: UInt16
   /// What epoll has for this socket.
   private(set) var interest: Interest = [.read, .peerClosed]
   private var isDirty = false
@@ -50,6 +49,8 @@ struct Connection: ~Copyable {
   var requests = 0
   /// Whether the request that was refused came with a bearer token, which the challenge then speaks of.
   var sentBearer = false
+  /// How much of the target, which the worker has, is its path. Set with the route.
+  var pathLength = 0
   /// Who asks: the peer, or whom a trusted proxy names. Set with the route.
   var client = ClientAddress.unix
   /// An answer that waits: what it will be, and when.
@@ -88,12 +89,11 @@ struct Connection: ~Copyable {
   var lingered: UInt64 = 0
   var closesWhenFlushed: Exchange.Ending?
 
-  init(_ token: SlotToken, worker: Worker, socket: Int32, peer: Peer, localPort: UInt16) {
+  init(_ token: SlotToken, worker: Worker, socket: Int32, peer: Peer) {
     self.token = token
     self.worker = worker
     stream = Stream(FileDescriptor(owning: socket))
     self.peer = peer
-    self.localPort = localPort
     snapshot = worker.snapshot
     parser = HeadParser(limits: snapshot.headLimits)
     lastRead = worker.now

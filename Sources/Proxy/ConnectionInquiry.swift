@@ -48,8 +48,11 @@ extension Connection {
   mutating func judge(_ inquiry: Inquiry) {
     var target = ByteBuffer()
     worker.lendTarget(&target)
+    var scratch: Secret?
+    worker.lendCredentials(&scratch)
     let decision = worker.gatekeeper.decide(
-      inquiry.head, target: target, pathLength: inquiry.pathLength(of: target), requirement, requestContext, scratch: &worker.credentials)
+      inquiry.head, target: target, pathLength: inquiry.pathLength(of: target), requirement, requestContext, scratch: &scratch!)
+    worker.lendCredentials(&scratch)
     worker.lendTarget(&target)
     decided(decision)
   }

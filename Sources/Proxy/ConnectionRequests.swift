@@ -141,17 +141,47 @@ extension Connection {
   mutating func judge() {
     guard findRoute(), endpoint == nil || checkEndpoint() else { return }
     if record.isInquiry, let inquiry { return judge(inquiry) }
-    if let index = record.route, snapshot.router.routes[index].passesPreflights,
+    if let index = record.route, snapshot.traits[index].passesPreflights,
       let decision = worker.gatekeeper.decidePreflight(head, requirement, requestContext)
     {
       return decided(decision)
     }
     var target = ByteBuffer()
     worker.lendTarget(&target)
-    let decision = worker.gatekeeper.decide(
-      head, target: target, pathLength: RequestRouting.pathLength(of: target), requirement, requestContext, scratch: &worker.credentials)
+    var scratch: Secret?
+    worker.lendCredentials(&scratch)
+    let decision = decision(target, &scratch)
+    worker.lendCredentials(&scratch)
     worker.lendTarget(&target)
     decided(decision)
+  }
+
+  // What follows only looks: where nothing of a connection can change meanwhile, no reference of it has to be counted, and no head copied.
+  // Always inlined, since to a function that is called the whole of a connection would be lent as a copy.
+
+  @inline(__always) private func decision(_ target: borrowing ByteBuffer, _ scratch: inout Secret?) -> Decision {
+    worker.gatekeeper.decide(
+      head, target: target, pathLength: pathLength, requirement, requestContext, scratch: &scratch!)
+  }
+
+  @inline(__always) private func routed(_ target: inout ByteBuffer, _ pathLength: inout Int) -> RequestRouting.Verdict {
+    RequestRouting.find(
+      head, in: snapshot.router, snapshot.endpoints, ticket: snapshot.ticketParameter, target: &target, pathLength: &pathLength)
+  }
+
+  @inline(__always) private func clientAddress() -> ClientAddress { ClientNetwork.address(of: head, peer, trusted: snapshot.trustedProxies) }
+
+  @inline(__always) private func composed(_ grant: consuming Grant, _ route: Int, _ target: borrowing ByteBuffer) -> UpstreamRequest {
+    let traits = snapshot.traits[route]
+    let methodIsJudged =
+      traits.judgesMethod || grant.credential.judgesMethod
+      || snapshot.router.judgesMethod(before: route, head, target: target, pathLength: pathLength)
+    return worker.compose(
+      head, target: target, snapshot.rules, traits, peer, methodIsJudged: methodIsJudged, requestID, grant)
+  }
+
+  @inline(__always) private func started(_ request: consuming UpstreamRequest, _ route: Int) throws(UpstreamFailure) -> Transfer {
+    try worker.client.start(request, at: worker.pool(for: snapshot.traits[route].upstream, in: snapshot), owner: token)
   }
 
   var requestContext: RequestContext {
@@ -163,11 +193,13 @@ extension Connection {
 
   /// Leaves the target, as it will be forwarded, in the worker's buffer. False when the request was refused.
   mutating func findRoute() -> Bool {
-    client = ClientNetwork.address(of: head, peer, trusted: snapshot.trustedProxies)
+    client = clientAddress()
     endpoint = nil
     var target = ByteBuffer()
     worker.lendTarget(&target)
-    let found = RequestRouting.find(head, in: snapshot.router, snapshot.endpoints, ticket: snapshot.ticketParameter, target: &target)
+    var length = 0
+    let found = routed(&target, &length)
+    pathLength = length
     worker.lendTarget(&target)
     switch found {
     case .refused(let reason):
@@ -266,7 +298,7 @@ extension Connection {
         worker.lendTarget(&target)
         let decision = worker.gatekeeper.settle(
           check, matched: outcome == .matched, method: head.bytes[head.methodRange], target: target,
-          pathLength: RequestRouting.pathLength(of: target), requirement, requestContext)
+          pathLength: pathLength, requirement, requestContext)
         worker.lendTarget(&target)
         decided(decision)
       }
@@ -319,25 +351,16 @@ extension Connection {
       perform(action)
       return
     }
-    forward(grant, route)
+    forward(grant, index)
   }
 
-  mutating func forward(_ grant: consuming Grant, _ route: RouteTraits) {
-    let client = worker.client
+  mutating func forward(_ grant: consuming Grant, _ route: Int) {
     var target = ByteBuffer()
     worker.lendTarget(&target)
-    var methodIsJudged = route.judgesMethod || grant.credential.judgesMethod
-    if let index = record.route, !methodIsJudged {
-      methodIsJudged = snapshot.router.judgesMethod(
-        before: index, head, target: target, pathLength: RequestRouting.pathLength(of: target))
-    }
-    let context = Forwarding.Context(
-      rules: snapshot.rules, authorization: route.authorization, peer: peer, localPort: localPort,
-      methodIsJudged: methodIsJudged)
-    let request = worker.compose(head, target: target, context, requestID, grant)
+    let request = composed(grant, route, target)
     worker.lendTarget(&target)
     do {
-      let started = try client.start(request, at: worker.pool(for: route.upstream, in: snapshot), owner: token)
+      let started = try started(request, route)
       started.allowPipes()
       if head.framing.hasBody == false { started.endUpload() }
       transfer = started

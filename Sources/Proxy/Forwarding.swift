@@ -75,13 +75,16 @@ final class ForwardingRules: Sendable {
 /// Who is at the other end of the connection, in the forms in which it is written again and again.
 final class Peer: Sendable {
   let address: SocketAddress
+  /// The port that it connected to; 0 where there is none.
+  let localPort: UInt16
   let isTrusted: Bool
   // As in X-Forwarded-For. In place: an IPv6 address has 39 bytes at most, and a client's Unix socket no path.
   private let text: InlineArray<40, UInt8>
   private let length: Int
 
-  init(_ address: SocketAddress, trusted: [Network]) {
+  init(_ address: SocketAddress, localPort: UInt16 = 0, trusted: [Network]) {
     self.address = address
+    self.localPort = localPort
     var buffer = ByteBuffer()
     if address.isUnix { buffer.append("unix:") } else { address.appendHost(to: &buffer) }
     length = min(buffer.count, 40)
@@ -97,35 +100,27 @@ final class Peer: Sendable {
 }
 
 enum Forwarding {
-  /// What surrounds a request.
-  struct Context: ~Copyable {
-    let rules: ForwardingRules
-    /// The route's.
-    let authorization: Route.AuthorizationPolicy
-    let peer: Peer
-    /// The port that the client connected to.
-    let localPort: UInt16
-    /// Whether by another method the request would have been another route's, or refused.
-    let methodIsJudged: Bool
-  }
-
   /// Composes the upstream's request in product order: hop-by-hop fields go first, then every identity field, then ours are added.
   ///
   /// - Parameters:
   ///   - target: the canonical path and query, as judged.
+  ///   - authorization: the route's.
+  ///   - methodIsJudged: whether by another method the request would have been another route's, or refused.
   ///   - dropped: scratch for the hop-by-hop set, reused.
   static func compose(
-    _ head: borrowing RequestHead, target: borrowing ByteBuffer, _ context: borrowing Context, requestID: borrowing RequestIdentifier,
-    _ grant: consuming Grant, storage: RequestStorage, dropped: inout FieldSet
+    _ head: borrowing RequestHead, target: borrowing ByteBuffer, _ rules: ForwardingRules, _ authorization: Route.AuthorizationPolicy,
+    _ peer: Peer, methodIsJudged: Bool, requestID: borrowing RequestIdentifier, _ grant: consuming Grant,
+    storage: consuming RequestStorage, dropped: inout FieldSet
   ) -> UpstreamRequest {
-    let user = grant.user
-    let methodIsJudged = context.methodIsJudged || grant.credential.judgesMethod
+    let methodIsJudged = methodIsJudged || grant.credential.judgesMethod
     var request = UpstreamRequest(
       grant, storage: storage, method: head.bytes[head.methodRange], target: target.span, framing: head.framing,
       isHead: head.method == .head,
       isIdempotent: head.method.isIdempotent)
     HopByHop.mark(head.fields, head.bytes, into: &dropped)
     if !head.host.isEmpty { request.add("Host", head.bytes[head.host]) }
+    // Lines that follow each other, and stand as we would write them, are copied in one piece.
+    var run = ByteRange()
     for i in head.fields.indices where !dropped.contains(i) {
       let field = head.fields[i]
       let name = head.bytes[field.name]
@@ -134,34 +129,44 @@ enum Forwarding {
         // Host stands first; the length is set again from what is sent; the expectation was ours to meet; the identifier follows.
         continue
       case .authorization:
-        guard case .pass = context.authorization else { continue }
+        guard case .pass = authorization else { continue }
         if !authenticatesRequest(head.bytes[field.value]) { request.isolate() }
       case .accept:
         request.sawAccept()
       case .via:
         break
       default:
-        if context.rules.isOurs(name) { continue }
+        if rules.isOurs(name) { continue }
         // A link that was opened by a ticket tells it to all that is opened from there.
-        if context.rules.holdsTicket(head.bytes[field.value], inFieldCalled: name) { continue }
+        if rules.holdsTicket(head.bytes[field.value], inFieldCalled: name) { continue }
         // Where the method was judged, the service must not be told another one.
         if methodIsJudged && MethodOverride.isName(name) { continue }
       }
-      request.add(name, head.bytes[field.value])
+      if let line = field.line(asWrittenIn: head.bytes) {
+        if run.end == line.start {
+          run.end = line.end
+        } else {
+          request.add(lines: head.bytes[run])
+          run = line
+        }
+      } else {
+        request.add(lines: head.bytes[run])
+        run = ByteRange()
+        request.add(name, head.bytes[field.value])
+      }
     }
+    request.add(lines: head.bytes[run])
     // Content-Length 0 is said by us; any other length by the engine that sends the body.
     if case .length(0) = head.framing { request.add(line: "Content-Length: 0") }
-    if case .replace(let value) = context.authorization {
+    if case .replace(let value) = authorization {
       request.add("Authorization", value.span)
       if !authenticatesRequest(value.span) { request.isolate() }
     }
-    if let user {
-      let (name, groups) = (user.name, user.joinedGroups)
-      let (userField, groupsField) = (context.rules.userField, context.rules.groupsField)
-      request.add(userField.span, name.span)
-      if !groups.isEmpty { request.add(groupsField.span, groups.span) }
+    if let user = request.grant.user {
+      request.add(rules.userField, user.name)
+      if user.joinedGroups.count > 0 { request.add(rules.groupsField, user.joinedGroups) }
     }
-    addOrigin(head, context, to: &request)
+    addOrigin(head, rules, peer, to: &request)
     requestID.add(to: &request)
     request.add(line: head.version == .http11 ? "Via: 1.1 gatehouse" : "Via: 1.0 gatehouse")
     request.seal()
@@ -177,12 +182,14 @@ enum Forwarding {
   }
 
   /// X-Forwarded-For, -Proto, -Host, -Port and, on request, Forwarded (RFC 7239): set anew, or continued when the peer is a trusted proxy.
-  private static func addOrigin(_ head: borrowing RequestHead, _ context: borrowing Context, to request: inout UpstreamRequest) {
-    let trusted = context.peer.isTrusted
+  private static func addOrigin(
+    _ head: borrowing RequestHead, _ rules: ForwardingRules, _ peer: Peer, to request: inout UpstreamRequest
+  ) {
+    let trusted = peer.isTrusted
     request.begin("X-Forwarded-For")
     if trusted { appendValues(of: .xForwardedFor, head, to: &request) }
     if !request.isValueEmpty { request.append(", ") }
-    context.peer.append(to: &request)
+    peer.append(to: &request)
     request.end()
 
     let proto = trusted ? value(of: .xForwardedProto, head) : nil
@@ -194,32 +201,32 @@ enum Forwarding {
     let port = trusted ? value(of: .xForwardedPort, head) : nil
     if let port {
       request.add("X-Forwarded-Port", head.bytes[port])
-    } else if context.localPort != 0 {
+    } else if peer.localPort != 0 {
       request.begin("X-Forwarded-Port")
-      request.append(decimal: UInt64(context.localPort))
+      request.append(decimal: UInt64(peer.localPort))
       request.end()
     }
 
-    guard context.rules.options.setsForwarded else { return }
+    guard rules.options.setsForwarded else { return }
     request.begin("Forwarded")
     if trusted { appendValues(of: .forwarded, head, to: &request) }
     if !request.isValueEmpty { request.append(", ") }
-    appendForwarded(head, context, to: &request)
+    appendForwarded(head, peer, to: &request)
     request.end()
   }
 
   /// RFC 7239 section 4: an IPv6 address is quoted and in brackets; a Unix socket's peer is "unknown" (section 6.2).
-  private static func appendForwarded(_ head: borrowing RequestHead, _ context: borrowing Context, to request: inout UpstreamRequest) {
-    switch context.peer.address {
+  private static func appendForwarded(_ head: borrowing RequestHead, _ peer: Peer, to request: inout UpstreamRequest) {
+    switch peer.address {
     case .ipv6:
       request.append("for=\"[")
-      context.peer.append(to: &request)
+      peer.append(to: &request)
       request.append("]\"")
     case .unix:
       request.append("for=unknown")
     default:
       request.append("for=")
-      context.peer.append(to: &request)
+      peer.append(to: &request)
     }
     if !head.host.isEmpty {
       request.append(";host=\"")

@@ -8,8 +8,8 @@ import Upstream
 struct RequestIdentifier {
   /// Of ours: lower-case hexadecimal. In place, so that naming a request takes no memory.
   private var digits: InlineArray<32, UInt8>
-  /// Of a trusted proxy: 1 to 128 printable bytes. Empty for one of ours.
-  private var given: [UInt8] = []
+  /// Of a trusted proxy: 1 to 128 printable bytes. Nil for one of ours: also references to an empty array are counted, and in a longer way.
+  private var given: [UInt8]?
 
   /// Of no request.
   init() { digits = .init(repeating: 0x30) }
@@ -25,15 +25,15 @@ struct RequestIdentifier {
   }
 
   func append(to out: inout ByteBuffer) {
-    if given.isEmpty { out.append(digits.span) } else { out.append(given.span) }
+    if let given { out.append(given.span) } else { out.append(digits.span) }
   }
 
   func add(to request: inout UpstreamRequest) {
-    if given.isEmpty { request.add("X-Request-Id", digits.span) } else { request.add("X-Request-Id", given.span) }
+    if let given { request.add("X-Request-Id", given.span) } else { request.add("X-Request-Id", digits.span) }
   }
 
   /// A copy. Not for each request.
-  var bytes: [UInt8] { given.isEmpty ? ASCII.array(digits.span) : given }
+  var bytes: [UInt8] { given ?? ASCII.array(digits.span) }
 
   var text: String { String(decoding: bytes, as: UTF8.self) }
 }

@@ -21,9 +21,18 @@ enum RequestRouting {
   static func find(
     _ head: borrowing RequestHead, in router: Router, _ endpoints: Endpoints = Endpoints(), ticket: [UInt8] = [], target: inout ByteBuffer
   ) -> Verdict {
+    var pathLength = 0
+    return find(head, in: router, endpoints, ticket: ticket, target: &target, pathLength: &pathLength)
+  }
+
+  /// - Parameter pathLength: how many bytes of the target are its path; the query begins behind it. Says nothing where the request is refused.
+  static func find(
+    _ head: borrowing RequestHead, in router: Router, _ endpoints: Endpoints, ticket: [UInt8], target: inout ByteBuffer, pathLength: inout Int
+  ) -> Verdict {
     target.removeAll()
     if head.target.form == .asterisk {
       target.append(0x2A)
+      pathLength = 1
       return verdict(router, head, target.span, hasSecondReading: false)
     }
     let found: Verdict
@@ -57,12 +66,10 @@ enum RequestRouting {
         return .refused(failure.reason)
       }
     }
+    pathLength = target.count
     if head.target.hasQuery { append(head.bytes[head.target.query], without: ticket, to: &target) }
     return found
   }
-
-  /// How many bytes of a target that was found are its path: no path holds a question mark, at the first one the query begins.
-  static func pathLength(of target: borrowing ByteBuffer) -> Int { ASCII.firstIndex(of: 0x3F, in: target.span) ?? target.count }
 
   /// Appends `?` and the query.
   private static func append(_ query: Span<UInt8>, without ticket: [UInt8], to target: inout ByteBuffer) {

@@ -74,6 +74,7 @@ final class RouteTraits: Sendable {
   let authorization: Route.AuthorizationPolicy
   /// Whether the route is for some methods only.
   let judgesMethod: Bool
+  let passesPreflights: Bool
 
   init(_ route: Route) {
     upstream = route.upstream
@@ -81,6 +82,7 @@ final class RouteTraits: Sendable {
     allowsTrace = route.allowsTrace
     authorization = route.authorization
     judgesMethod = !route.methods.isEmpty
+    passesPreflights = route.passesPreflights
   }
 }
 

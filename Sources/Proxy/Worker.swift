@@ -76,13 +76,13 @@ final class Worker {
   private var messages: [WorkerMessage] = []
   /// Lent to whichever connection reads: an idle connection holds no read buffer.
   var readBuffer = ByteBuffer(capacity: Limits.bodyChunk)
-  var spareHeads = Spares<RequestHead>(limit: Limits.keptBuffers)
+  var spareHeads = Spares<RequestHead.Memory>(limit: Limits.keptBuffers)
   var spareOutputs = Spares<ByteBuffer>(limit: Limits.keptBuffers)
   /// The canonical target of the request being composed.
   var targetBuffer = ByteBuffer(capacity: 1024)
   var fieldScratch = FieldSet()
   /// Decoded credentials of the request being judged: wiped after each.
-  var credentials = Secret(capacity: 256)
+  var credentials: Secret? = Secret(capacity: 256)
   var logLines = ByteBuffer(capacity: 16 << 10)
   var logTimes = LogTimes()
   var isAcceptPaused = false

@@ -39,9 +39,9 @@ extension Worker {
 
   private func add(_ socket: consuming FileDescriptor, _ address: SocketAddress, port: UInt16) {
     let descriptor = socket.release()
-    let peer = Peer(address, trusted: snapshot.trustedProxies)
+    let peer = Peer(address, localPort: port, trusted: snapshot.trustedProxies)
     let token = connections.nextToken
-    let box = ConnectionBox(Connection(token, worker: self, socket: descriptor, peer: peer, localPort: port))
+    let box = ConnectionBox(Connection(token, worker: self, socket: descriptor, peer: peer))
     insert(box)
     do {
       try poller.add(descriptor, box.connection.interest, EventToken(kind: Kind.connection, slot: token))

@@ -11,14 +11,14 @@ extension Worker {
 
   /// Memory for a request and its answer, which neither had.
   func lendMemory(_ head: inout RequestHead, _ output: inout ByteBuffer) {
-    if let spare = spareHeads.take() { head = spare }
+    if var spare = spareHeads.take() { head.exchangeMemory(&spare) }
     if output.capacity == 0, let spare = spareOutputs.take() { output = spare }
   }
 
   /// The head was reset, the output is empty: both are left without memory.
   func takeMemoryBack(_ head: inout RequestHead, _ output: inout ByteBuffer) {
-    var spareHead = RequestHead()
-    swap(&head, &spareHead)
+    var spareHead = RequestHead.Memory()
+    head.exchangeMemory(&spareHead)
     if !spareHeads.isFull { spareHeads.give(consume spareHead) }
     var spareOutput = ByteBuffer()
     swap(&output, &spareOutput)
@@ -34,21 +34,24 @@ extension Worker {
   /// Exchanges `target` and the target that the routing left, as it will be forwarded: to be given back before anybody else asks for it.
   func lendTarget(_ target: inout ByteBuffer) { swap(&target, &targetBuffer) }
 
+  /// Exchanges `scratch` and the memory for decoded credentials, which is wiped after each use.
+  func lendCredentials(_ scratch: inout Secret?) { swap(&scratch, &credentials) }
+
   /// Exchanges `set` and the one that is lent for finding fields.
   func lendFieldScratch(_ set: inout FieldSet) { swap(&set, &fieldScratch) }
 
   /// `Forwarding.compose` with what the worker lends.
   func compose(
-    _ head: borrowing RequestHead, target: borrowing ByteBuffer, _ context: borrowing Forwarding.Context,
-    _ requestID: borrowing RequestIdentifier,
-    _ grant: consuming Grant
+    _ head: borrowing RequestHead, target: borrowing ByteBuffer, _ rules: ForwardingRules, _ route: RouteTraits, _ peer: Peer,
+    methodIsJudged: Bool, _ requestID: borrowing RequestIdentifier, _ grant: consuming Grant
   ) -> UpstreamRequest {
     // Taken out for as long as it is written to, since a class's property is checked for overlapping access at each use.
     var dropped = FieldSet()
     swap(&dropped, &fieldScratch)
     defer { swap(&dropped, &fieldScratch) }
     return Forwarding.compose(
-      head, target: target, context, requestID: requestID, grant, storage: client.takeStorage(), dropped: &dropped)
+      head, target: target, rules, route.authorization, peer, methodIsJudged: methodIsJudged, requestID: requestID, grant,
+      storage: client.takeStorage(), dropped: &dropped)
   }
 
   /// Has a line written to the access log.

@@ -3,7 +3,7 @@
 
 public import Auth
 public import HTTP
-import Primitives
+public import Primitives
 
 /// The reusable memory of a request: its head as it goes onto the wire (RFC 9112 section 3), without framing fields and the empty line.
 public final class RequestStorage {
@@ -63,10 +63,10 @@ public struct UpstreamRequest: ~Copyable {
   private(set) var isIsolated = false
   // The storage's own, taken out of it while the request is composed: each write to a class's property is checked for overlap at run time,
   // and a request takes some fifty.
-  private var texts = ByteBuffer()
+  @usableFromInline var texts = ByteBuffer()
   private var isSealed = false
   /// Where the value begins that `begin` has opened.
-  private var valueStart = 0
+  @usableFromInline var valueStart = 0
 
   /// - Parameters:
   ///   - method: a token (RFC 9110 section 9.1), as the client wrote it.
@@ -93,8 +93,10 @@ public struct UpstreamRequest: ~Copyable {
     texts.append(" HTTP/1.1\r\n")
   }
 
+  // Inlined where they are used: of a name or a line that stands in the source the length is known there, and most are a few stores.
+
   /// Adds a field after those added before. `name` must be a token and `value` free of controls: the head parser saw to it.
-  public mutating func add(_ name: Span<UInt8>, _ value: Span<UInt8>) {
+  @inlinable public mutating func add(_ name: Span<UInt8>, _ value: Span<UInt8>) {
     texts.append(name)
     texts.append(": ")
     valueStart = texts.count
@@ -102,37 +104,41 @@ public struct UpstreamRequest: ~Copyable {
     end()
   }
 
+  /// The same for arrays, which may be a class's: spans of them could be had only of copies, with references to be counted.
+  @inlinable public mutating func add(_ name: [UInt8], _ value: [UInt8]) { add(name.span, value.span) }
+
+  /// Adds fields as they came, whole lines with their CRLF: each must be one that `add` would write so (`Field.line(asWrittenIn:)`).
+  @inlinable public mutating func add(lines: Span<UInt8>) { texts.append(lines) }
+
   /// Adds a field whose name we write ourselves.
-  public mutating func add(_ name: StaticString, _ value: Span<UInt8>) {
+  @inlinable @inline(__always) public mutating func add(_ name: StaticString, _ value: Span<UInt8>) {
     begin(name)
     texts.append(value)
     end()
   }
 
   /// Adds a field whose name and value we write ourselves: `Name: value`.
-  public mutating func add(line: StaticString) {
-    texts.append(line)
-    texts.append("\r\n")
+  @inlinable @inline(__always) public mutating func add(line: StaticString) {
+    texts.append(line, "\r\n")
   }
 
   /// Begins a field whose value is written in pieces: `append` each, then `end`.
-  public mutating func begin(_ name: StaticString) {
-    texts.append(name)
-    texts.append(": ")
+  @inlinable @inline(__always) public mutating func begin(_ name: StaticString) {
+    texts.append(name, ": ")
     valueStart = texts.count
   }
 
   /// Whether the value that was begun has no byte yet.
-  public var isValueEmpty: Bool { texts.count == valueStart }
+  @inlinable public var isValueEmpty: Bool { texts.count == valueStart }
 
-  public mutating func append(_ part: Span<UInt8>) { texts.append(part) }
+  @inlinable public mutating func append(_ part: Span<UInt8>) { texts.append(part) }
 
-  public mutating func append(_ part: StaticString) { texts.append(part) }
+  @inlinable @inline(__always) public mutating func append(_ part: StaticString) { texts.append(part) }
 
   public mutating func append(decimal part: UInt64) { texts.append(decimal: part) }
 
   /// Ends the field that was begun.
-  public mutating func end() {
+  @inlinable @inline(__always) public mutating func end() {
     // `Name:`, without the space that would stand before a value.
     if isValueEmpty { texts.truncate(to: valueStart - 1) }
     texts.append("\r\n")

@@ -59,16 +59,15 @@ struct Composed: Equatable {
     rule.methods = scene.methods
     rule.authorization = scene.authorization
     let traits = RouteTraits(rule)
-    let peer = Peer(try SocketAddress(parsing: scene.address), trusted: options.trustedProxies)
-    let context = Forwarding.Context(
-      rules: ForwardingRules(options), authorization: traits.authorization, peer: peer, localPort: scene.port,
-      methodIsJudged: scene.methodIsJudged || traits.judgesMethod)
+    let peer = Peer(try SocketAddress(parsing: scene.address), localPort: scene.port, trusted: options.trustedProxies)
     var buffer = ByteBuffer()
     buffer.append(utf8: target)
     var dropped = FieldSet()
     let grant = if let scope = scene.scope { try grant(scope: scope) } else { try People.grant(scene.user) }
     let request = Forwarding.compose(
-      head, target: buffer, context, requestID: RequestIdentifier(0x0123_4567_89ab_cdef, 0x0123_4567_89ab_cdef), grant,
+      head, target: buffer, ForwardingRules(options), traits.authorization, peer,
+      methodIsJudged: scene.methodIsJudged || traits.judgesMethod,
+      requestID: RequestIdentifier(0x0123_4567_89ab_cdef, 0x0123_4567_89ab_cdef), grant,
       storage: RequestStorage(), dropped: &dropped)
     let all = request.storage.texts.array()
     func text(_ range: ByteRange) -> String { String(decoding: all[Int(range.start)..<Int(range.end)], as: UTF8.self) }
@@ -101,6 +100,28 @@ struct Composed: Equatable {
     scene.user = "bob"
     let composed = try compose(head("GET / HTTP/1.1", "Host: a.example", "X-Forwarded-Groups: wheel"), scene)
     #expect(composed["X-Forwarded-User"] == ["bob"] && !composed.has("X-Forwarded-Groups"))
+  }
+
+  /// Lines that are copied in one piece, and lines that are not: white space around values that we would not write, values without a byte, and
+  /// lines of ours and of the connection in between.
+  @Test func onlyLinesThatWeWouldWriteSoAreCopiedAsTheyAre() throws {
+    let lines: [(sent: String, forwarded: String?)] = [
+      ("A: 1", "A: 1"), ("B:2", "B: 2"), ("C:  3", "C: 3"), ("D:\t4", "D: 4"), ("E: 5 ", "E: 5"), ("F: 6\t", "F: 6"), ("G: \t7", "G: 7"),
+      ("H:", "H:"), ("I: ", "I:"), ("J:   ", "J:"), ("K: a b\tc", "K: a b\tc"), ("L: \u{e9}", "L: \u{e9}"), ("M: :", "M: :"), ("N::", "N: :"),
+      ("Cookie: a=1", "Cookie: a=1"), ("Keep-Alive: 5", nil), ("X-Forwarded-User: root", nil), ("Remote_User: root", nil),
+      ("Authorization: Basic eDp5", nil), ("Named: x", nil), ("Via: 1.1 a", "Via: 1.1 a"), ("X-Request-Id: 1", nil),
+    ]
+    let close = "Connection: named"
+    // Each beside each, so that whatever is dropped or rewritten stands before, between and behind what is copied.
+    for first in lines {
+      for second in lines {
+        let composed = try compose(
+          head(
+            "GET / HTTP/1.1", "Host: a.example", "One: 1", first.sent, "Two: 2", "Three: 3", second.sent, first.sent, close, second.sent))
+        let expected = ["Host: a.example", "One: 1", first.forwarded, "Two: 2", "Three: 3", second.forwarded, first.forwarded, second.forwarded]
+        #expect(composed.lines == expected.compactMap { $0 } + ours, "\(first.sent) and \(second.sent)")
+      }
+    }
   }
 
   // MARK: Identity
