@@ -27,7 +27,8 @@ public enum HopByHop {
   }
 
   /// The number of options is bounded where the head is read (`connectionOptionLimit`).
-  private static func markNamed(by value: ByteRange, _ fields: borrowing FieldList, _ bytes: borrowing ByteStore, _ dropped: inout FieldSet) {
+  private static func markNamed(by value: ByteRange, _ fields: borrowing FieldList, _ bytes: borrowing ByteStore, _ dropped: inout FieldSet)
+  {
     if namesNone(bytes[value]) { return }
     var members = ListMembers()
     while let member = members.next(in: bytes[value]) {

@@ -169,7 +169,9 @@ extension Connection {
       head, in: snapshot.router, snapshot.endpoints, ticket: snapshot.ticketParameter, target: &target, pathLength: &pathLength)
   }
 
-  @inline(__always) private func clientAddress() -> ClientAddress { ClientNetwork.address(of: head, peer, trusted: snapshot.trustedProxies) }
+  @inline(__always) private func clientAddress() -> ClientAddress {
+    ClientNetwork.address(of: head, peer, trusted: snapshot.trustedProxies)
+  }
 
   @inline(__always) private func composed(_ grant: consuming Grant, _ route: Int, _ target: borrowing ByteBuffer) -> UpstreamRequest {
     let traits = snapshot.traits[route]

@@ -27,7 +27,8 @@ enum RequestRouting {
 
   /// - Parameter pathLength: how many bytes of the target are its path; the query begins behind it. Says nothing where the request is refused.
   static func find(
-    _ head: borrowing RequestHead, in router: Router, _ endpoints: Endpoints, ticket: [UInt8], target: inout ByteBuffer, pathLength: inout Int
+    _ head: borrowing RequestHead, in router: Router, _ endpoints: Endpoints, ticket: [UInt8], target: inout ByteBuffer,
+    pathLength: inout Int
   ) -> Verdict {
     target.removeAll()
     if head.target.form == .asterisk {

@@ -107,7 +107,8 @@ struct Composed: Equatable {
   @Test func onlyLinesThatWeWouldWriteSoAreCopiedAsTheyAre() throws {
     let lines: [(sent: String, forwarded: String?)] = [
       ("A: 1", "A: 1"), ("B:2", "B: 2"), ("C:  3", "C: 3"), ("D:\t4", "D: 4"), ("E: 5 ", "E: 5"), ("F: 6\t", "F: 6"), ("G: \t7", "G: 7"),
-      ("H:", "H:"), ("I: ", "I:"), ("J:   ", "J:"), ("K: a b\tc", "K: a b\tc"), ("L: \u{e9}", "L: \u{e9}"), ("M: :", "M: :"), ("N::", "N: :"),
+      ("H:", "H:"), ("I: ", "I:"), ("J:   ", "J:"), ("K: a b\tc", "K: a b\tc"), ("L: \u{e9}", "L: \u{e9}"), ("M: :", "M: :"),
+      ("N::", "N: :"),
       ("Cookie: a=1", "Cookie: a=1"), ("Keep-Alive: 5", nil), ("X-Forwarded-User: root", nil), ("Remote_User: root", nil),
       ("Authorization: Basic eDp5", nil), ("Named: x", nil), ("Via: 1.1 a", "Via: 1.1 a"), ("X-Request-Id: 1", nil),
     ]
@@ -118,7 +119,9 @@ struct Composed: Equatable {
         let composed = try compose(
           head(
             "GET / HTTP/1.1", "Host: a.example", "One: 1", first.sent, "Two: 2", "Three: 3", second.sent, first.sent, close, second.sent))
-        let expected = ["Host: a.example", "One: 1", first.forwarded, "Two: 2", "Three: 3", second.forwarded, first.forwarded, second.forwarded]
+        let expected = [
+          "Host: a.example", "One: 1", first.forwarded, "Two: 2", "Three: 3", second.forwarded, first.forwarded, second.forwarded,
+        ]
         #expect(composed.lines == expected.compactMap { $0 } + ours, "\(first.sent) and \(second.sent)")
       }
     }
