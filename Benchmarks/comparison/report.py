@@ -47,7 +47,9 @@ def quiet(loads, processors):
 
 
 def aims(results):
-    return "### Targets\n\n" + markdown(targets.table(results)) + "\n"
+    text = "### Targets\n\n" + markdown(targets.table(results)) + "\n"
+    obstacles = targets.obstacles(results)
+    return text + ("\n" + "\n".join(obstacles) + "\n" if obstacles else "")
 
 
 def write(path, section):
