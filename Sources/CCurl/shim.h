@@ -12,6 +12,8 @@
 typedef size_t (*gh_data_callback)(char *, size_t, size_t, void *);
 typedef int (*gh_seek_callback)(void *, curl_off_t, int);
 typedef int (*gh_prereq_callback)(void *, char *, char *, int, int);
+// Larger than its type says, when it is of IPv6 (curl_sockaddr(3)): not to be copied.
+static inline const void *gh_sockaddr(const struct curl_sockaddr *address) { return &address->addr; }
 typedef curl_socket_t (*gh_opensocket_callback)(void *, curlsocktype, struct curl_sockaddr *);
 typedef int (*gh_closesocket_callback)(void *, curl_socket_t);
 typedef int (*gh_trailer_callback)(struct curl_slist **, void *);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -156,6 +157,24 @@ int gh_socket_notify(const char *path, size_t path_length, const void *bytes, si
   close(fd);
   return result;
 }
+
+int gh_address_is_loopback(const void *address) {
+  const union any *any = address;
+  static const uint8_t mapped[13] = {[10] = 0xFF, [11] = 0xFF, [12] = 127};
+  switch (any->plain.sa_family) {
+  case AF_INET: return ntohl(any->four.sin_addr.s_addr) >> 24 == 127;
+  case AF_INET6: return IN6_IS_ADDR_LOOPBACK(&any->six.sin6_addr) || memcmp(&any->six.sin6_addr, mapped, sizeof mapped) == 0;
+  default: return 0;
+  }
+}
+
+int gh_tcp_is_paced(int fd) {
+  char name[16] = "";
+  socklen_t length = sizeof name;
+  return getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &length) == 0 && strncmp(name, "bbr", 3) == 0;
+}
+
+int gh_tcp_end_pacing(int fd) { return answer(setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", 4)); }
 
 int gh_pipe_create(int ends[2]) { return answer(pipe2(ends, O_NONBLOCK | O_CLOEXEC)); }
 

@@ -92,6 +92,7 @@ public enum AcceptResult: ~Copyable {
     // Accepted sockets inherit it on Linux: one system call less for each.
     try NetError.check(gh_socket_set(raw, Int32(IPPROTO_TCP), TCP_NODELAY, 1), doing)
     try NetError.check(unsafe gh_socket_bind(raw, &native, nil, 0), doing)
+    if address.isLoopback { Pacing.end(raw) }
     if listening { try NetError.check(gh_socket_listen(raw, options.backlog), doing) }
     try NetError.check(unsafe gh_socket_local(raw, &native), doing)
     return Listener(socket, address.with(port: native.port))

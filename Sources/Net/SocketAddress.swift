@@ -26,6 +26,15 @@ public enum SocketAddress: Hashable, Sendable {
     if case .unix = self { true } else { false }
   }
 
+  /// Whether connections to it come from this machine alone, by way of the loopback interface.
+  public var isLoopback: Bool {
+    switch self {
+    case .ipv4(let address, _): address >> 24 == 127
+    case .ipv6(let high, let low, _, _): high == 0 && (low == 1 || low >> 24 == 0xFFFF_7F)
+    case .any, .unix: false
+    }
+  }
+
   /// The same address with another port; a Unix socket as it is.
   public func with(port: UInt16) -> SocketAddress {
     switch self {

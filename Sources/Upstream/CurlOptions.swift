@@ -3,6 +3,7 @@
 import CCurl
 import Glibc
 import HTTP
+import Net
 import Primitives
 
 /// What is set once on each easy handle, and what is set for each request.
@@ -217,7 +218,9 @@ private enum Callbacks {
     guard let address = unsafe address, let client = unsafe client(pointer) else { return -1 }
     // SOCK_CLOEXEC: a child process (an upgrade, a hook) must not inherit a connection that carries somebody's data.
     let fd = unsafe socket(address.pointee.family, address.pointee.socktype | Int32(SOCK_CLOEXEC.rawValue), address.pointee.`protocol`)
-    if fd >= 0 { client.opened(fd) }
+    guard fd >= 0 else { return fd }
+    if let place = unsafe gh_sockaddr(address) { unsafe Pacing.end(fd, towards: place) }
+    client.opened(fd)
     return fd
   }
 

@@ -2,10 +2,10 @@
 
 import Glibc
 import HTTP
-import Net
 import Primitives
 import Testing
 
+@testable import Net
 @testable import Upstream
 
 @Suite(.byEachEngine) struct ConnectingTests {
@@ -18,6 +18,17 @@ import Testing
     #expect(try bench.ask(.get("/b")).isReused)
     #expect(
       server.connections == ["GET /a HTTP/1.1\r\nHost: service.example\r\n\r\nGET /b HTTP/1.1\r\nHost: service.example\r\n\r\n"])
+  }
+
+  /// By address or by name, over either family.
+  @Test(arguments: ["127.0.0.1", "localhost"]) func anUpstreamOnThisMachineIsNotPaced(_ host: String) throws {
+    let server = try UpstreamRequestTests.answering()
+    let bench = try Bench(server) { $0.address = .host(host, port: server.port) }
+    #expect(try bench.ask(.get("/")).status == 200)
+    let sockets = bench.client.sockets.entries.indices.filter {
+      bench.client.sockets.entries[$0].isOpen && bench.client.sockets.entries[$0].isConnection
+    }
+    #expect(sockets.count == 1 && sockets.allSatisfy { !Pacing.isOn(Int32($0)) })
   }
 
   @Test func nameIsLookedUpOffTheLoop() throws {

@@ -40,6 +40,13 @@ ssize_t gh_socket_send(int fd, const void *bytes, size_t count);
 // Both runs of bytes in one call (sendmsg(2) with MSG_NOSIGNAL).
 ssize_t gh_socket_send_two(int fd, const void *a, size_t a_count, const void *b, size_t b_count);
 
+/// Whether the address (a sockaddr) is 127.0.0.0/8, that as IPv6, or ::1.
+int gh_address_is_loopback(const void *address);
+/// Whether the congestion control of `fd`, a TCP socket, is of BBR's kind, which sends by a timer. tcp(7), TCP_CONGESTION.
+int gh_tcp_is_paced(int fd);
+/// Gives it Reno instead, which every kernel has and anybody may choose: 0, or -errno.
+int gh_tcp_end_pacing(int fd);
+
 /// A pipe that never blocks: ends[0] is read, ends[1] written. pipe2(2).
 int gh_pipe_create(int ends[2]);
 /// Asks for room for `size` bytes in the pipe of which `end` is one end, and answers how much there is then. fcntl(2), F_SETPIPE_SZ.
