@@ -97,13 +97,14 @@ import Testing
       #expect(bench.turns { transfer.wantsBody })
       // Until the service's socket and ours are full, and the pipe is not emptied any more.
       var sent = 0
-      var taken = (0, at: Instant.now())
-      while Instant.now().since(taken.at) < 150_000_000 {
+      var taken = (count: 0, at: Instant.now(), turns: 0)
+      while transfer.uploadRoom > 0 || taken.turns < 100 || Instant.now().since(taken.at) < 150_000_000 {
         sent += source.feed(transfer, 0x21, 64 << 10, left: Self.length - sent)
         bench.client.resume(transfer)
         bench.turn(sleeps: false)
         let gone = sent - (transfer.uploadPipe?.count ?? 0)
-        if gone > taken.0 { taken = (gone, Instant.now()) }
+        taken.turns += 1
+        if gone > taken.count { taken = (gone, Instant.now(), 0) }
         sched_yield()
       }
       used = transfer.uploadPipe
