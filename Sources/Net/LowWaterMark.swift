@@ -8,8 +8,6 @@ public import Primitives
 /// For the socket from which one large body is read. Raised only while bytes come fast, and never for longer than `patience` without
 /// looking: a flow that falters is relayed as it comes.
 public struct LowWaterMark: Sendable {
-  /// The mark while it is raised: what a pipe takes at once.
-  static let bytes = SplicePipe.usual
   /// A read of so many bytes is a large one.
   static let large = 128 << 10
   /// Bytes by large reads in a row after which a flow has proved fast. More than the kernel takes off our hands for a client that doesn't read:
@@ -19,6 +17,8 @@ public struct LowWaterMark: Sendable {
   static let patience = Interval.milliseconds(10)
 
   public private(set) var isRaised = false
+  /// The mark while it is raised: what a pipe takes at once.
+  private var bytes = SplicePipe.usual
   /// When to look although nothing was told: nil for never.
   public private(set) var due: Instant?
   /// Bytes by large reads in a row; below 0 after a flow has faltered.
@@ -26,12 +26,22 @@ public struct LowWaterMark: Sendable {
 
   public init() {}
 
-  /// `n` bytes were read from `socket`, and `left` are to come.
-  public mutating func took(_ n: Int, left: UInt64, from socket: Int32, at now: Instant) {
+  /// `n` bytes were read from `socket`, and `left` are to come. True when the flow has proved fast: then it is to be raised.
+  public mutating func took(_ n: Int, left: UInt64, from socket: Int32, at now: Instant) -> Bool {
     streak = n >= Self.large ? min(streak + n, Self.proof) : min(streak, 0)
-    if left < UInt64(2 * Self.bytes) || (isRaised && n < Self.large) { return lower(socket) }
-    if !isRaised && streak >= Self.proof { set(socket, Self.bytes) }
+    if left < UInt64(2 * bytes) || (isRaised && n < Self.large) {
+      lower(socket)
+      return false
+    }
     due = isRaised ? now.advanced(by: Self.patience) : nil
+    return !isRaised && streak >= Self.proof
+  }
+
+  /// From now on `bytes` have to wait on `socket` before we are woken.
+  public mutating func raise(to bytes: Int, _ socket: Int32, at now: Instant) {
+    self.bytes = bytes
+    set(socket, bytes)
+    due = now.advanced(by: Self.patience)
   }
 
   /// `due` has passed. Look at the socket, then say `looked`.
@@ -39,7 +49,7 @@ public struct LowWaterMark: Sendable {
     due = nil
   }
 
-  /// After such a look: when it brought nothing, the flow has faltered.
+  /// After such a look, for which there was room: when it brought nothing, the flow has faltered.
   public mutating func looked(_ socket: Int32) {
     guard isRaised && due == nil else { return }
     streak = -Self.proof

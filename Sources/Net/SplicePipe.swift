@@ -10,10 +10,12 @@ public final class SplicePipe {
   /// Bytes in it.
   public private(set) var count = 0
   /// Bytes that it holds at most.
-  public let capacity: Int
-  /// Bytes that it is asked to hold. Kernel memory, and only while they are on their way. Not more: the more is taken from a socket at once, the
-  /// more room the kernel makes for what is to come, also where the one who is to take it does not read.
+  public private(set) var capacity: Int
+  /// Bytes that it is asked to hold. Kernel memory, and only while they are on their way. Not more: the more is taken from a socket at
+  /// once, the more room the kernel makes for what is to come, also where the one who is to take it does not read.
   public static let usual = 256 << 10
+  /// For a flow that has proved fast (`LowWaterMark`).
+  public static let wide = 1 << 20
   /// One that holds less costs more than copying does.
   public static let least = 64 << 10
 
@@ -30,6 +32,12 @@ public final class SplicePipe {
     let granted = gh_pipe_resize(ends.1, Int32(size))
     capacity = Int(granted)
     if capacity < Self.least { throw .system(doing: "make a pipe that holds enough", errno: granted < 0 ? -granted : ENOBUFS) }
+  }
+
+  /// Asks for another capacity. Refused (pipe(7), pipe-max-size, pipe-user-pages-soft), it stays as it is.
+  public func resize(to size: Int) {
+    let granted = gh_pipe_resize(input.raw, Int32(size))
+    if granted > 0 { capacity = Int(granted) }
   }
 
   public var isEmpty: Bool { count == 0 }

@@ -64,9 +64,14 @@ extension Connection {
     guard !isClosed else { return }
     isLookArmed = false
     if let transfer, let due = transfer.uploadMark.due, worker.now >= due {
-      transfer.uploadMark.lapsed()
-      if wantsInput() && !pipeBody() { read() }
-      if !isClosed { transfer.uploadMark.looked(stream.descriptor) }
+      if wantsInput() {
+        transfer.uploadMark.lapsed()
+        if !pipeBody() { read() }
+        if !isClosed { transfer.uploadMark.looked(stream.descriptor) }
+      } else {
+        // While the upstream doesn't take what there is, the client has not faltered.
+        transfer.uploadMark.lower(stream.descriptor)
+      }
     }
     if !isClosed { armLook() }
   }

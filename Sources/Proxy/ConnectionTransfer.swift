@@ -66,7 +66,7 @@ extension Connection {
       // since nothing more goes into a pipe before it has taken all that is in it.
       lastUpstream = worker.now
       body.took(n)
-      transfer.uploadMark.took(n, left: left - UInt64(n), from: stream.descriptor, at: worker.now)
+      transfer.filledPipe(n, left: left - UInt64(n), from: stream.descriptor)
       if transfer.uploadMark.isRaised { armLook() }
       record.bytesIn += UInt64(n)
       let action = exchange.received(body: n)

@@ -159,7 +159,10 @@ extension HTTP1Transfer {
       return (isComplete, reader.bytesLeft)
     }
     client.markReady(self)
-    mark.took(n, left: left ?? 0, from: connection.descriptor, at: client.now)
+    if mark.took(n, left: left ?? 0, from: connection.descriptor, at: client.now), let pipe {
+      client.pipes.widen(pipe)
+      mark.raise(to: pipe.capacity, connection.descriptor, at: client.now)
+    }
     if mark.isRaised { client.look(at: self) }
     // Of bytes beyond the end none was taken: they show themselves here.
     if isComplete { complete(connection, hasExcess: connection.hasUnread) } else { isReceivePaused = true }
@@ -171,8 +174,10 @@ extension HTTP1Transfer {
   /// That time has come.
   func look() {
     guard let connection else { return }
+    // While the client doesn't take what there is, the upstream has not faltered.
+    if isReceivePaused { return mark.lower(connection.descriptor) }
     mark.lapsed()
-    if !isReceivePaused { readable(connection) }
+    readable(connection)
     if self.connection === connection { mark.looked(connection.descriptor) }
   }
 

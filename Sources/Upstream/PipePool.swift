@@ -9,12 +9,15 @@ struct PipePool {
   let limit: Int
   /// How long one that nobody needs is kept.
   static let patience = Interval.seconds(10)
+  /// Of them, those that are widened at once: a user's pipes share 64 MiB, unless he is privileged.
+  static let wideLimit = 8
   /// How long none is asked for after the kernel has refused one.
   static let refusalPause = Interval.seconds(1)
 
   /// Those that are not in use, the newest last.
   private var spares: [(pipe: SplicePipe, since: Instant)] = []
   private(set) var count = 0
+  private(set) var wideCount = 0
   private var refusedUntil = Instant(nanoseconds: 0)
 
   init(limit: Int) { self.limit = limit }
@@ -33,7 +36,18 @@ struct PipePool {
 
   /// One in which something is left goes with it: what is in it is of no other request.
   mutating func giveBack(_ pipe: SplicePipe, at now: Instant) {
+    if pipe.capacity > SplicePipe.usual {
+      wideCount -= 1
+      if pipe.isEmpty { pipe.resize(to: SplicePipe.usual) }
+    }
     if pipe.isEmpty { spares.append((pipe, now)) } else { count -= 1 }
+  }
+
+  /// For a flow that has proved fast: gives its pipe more room, where there is.
+  mutating func widen(_ pipe: SplicePipe) {
+    guard wideCount < Self.wideLimit, pipe.capacity <= SplicePipe.usual else { return }
+    pipe.resize(to: SplicePipe.wide)
+    if pipe.capacity > SplicePipe.usual { wideCount += 1 }
   }
 
   /// When `prune` has something to do: nil for never.

@@ -42,7 +42,7 @@ import Primitives
 
   /// Behind the bytes of `upload`: what comes from the client's socket without being read.
   final var uploadPipe: SplicePipe?
-  /// For the client's socket while `pipeForUpload` is filled from it.
+  /// For the client's socket while `pipeForUpload` is filled from it: see `filledPipe`.
   public final var uploadMark = LowWaterMark()
   /// Request body bytes that the engine has not sent yet.
   final var upload = ByteBuffer()
@@ -102,6 +102,14 @@ import Primitives
   /// An empty pipe for the next bytes of a body of known length, to be filled from the client's socket instead of calling `send`, when all
   /// that was sent before is with the kernel. Nil: read and `send`. `left` is what is still to come. Call `UpstreamClient.resume` afterwards.
   public func pipeForUpload(left: UInt64) -> SplicePipe? { nil }
+
+  /// `n` bytes went from `socket` into the pipe that `pipeForUpload` gave, and `left` are to come. When `uploadMark` has a `due` then, look
+  /// at the socket at that time, though nothing was told of it.
+  public final func filledPipe(_ n: Int, left: UInt64, from socket: Int32) {
+    guard let uploadPipe, uploadMark.took(n, left: left, from: socket, at: client.now) else { return }
+    client.pipes.widen(uploadPipe)
+    uploadMark.raise(to: uploadPipe.capacity, socket, at: client.now)
+  }
 
   /// Adds a field that goes after the request body, when that travels chunked. The caller saw to it that it may.
   public func addTrailer(_ name: Span<UInt8>, _ value: Span<UInt8>) {

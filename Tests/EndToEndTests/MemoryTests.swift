@@ -156,6 +156,51 @@ extension EndToEnd {
       }
     }
 
+    /// A fast flow is given more room than others, and may stop all the same: what is on its way then is bounded, and not in our memory.
+    @Test(.byEachEngine) func readersThatWereFastAndStopHoldNobodyUp() throws {
+      let size = 1 << 30
+      let fast = 64 << 20
+      let block = [UInt8](repeating: 0x61, count: 1 << 20)
+      let passed = Monitor(0)
+      let script: Script = { conversation in
+        while let request = try conversation.request() {
+          guard request.target == "/big" else {
+            try conversation.send(Answer.text("small"))
+            continue
+          }
+          try conversation.send("HTTP/1.1 200 OK\r\nContent-Length: \(size)\r\n\r\n")
+          do {
+            for _ in 0..<size / block.count {
+              try conversation.send(block)
+              passed.with { $0 += block.count }
+            }
+          } catch is Socket.Trouble { return }
+        }
+      }
+      try House.with(Setup(), script) { house throws in
+        let before = try baseline(house)
+        let readers = try (0..<4).map { _ in
+          let client = try house.client()
+          try client.send(request("GET", "/big", [auth]))
+          #expect(try client.head()?.status == 200)
+          var read = 0
+          while read < fast { read += try client.wire.socket.read(atMost: 1 << 20).count }
+          return client
+        }
+        // Until nothing more goes in for half a second.
+        var last = (passed.with { $0 }, at: ContinuousClock.now)
+        while ContinuousClock.now - last.at < .milliseconds(500) {
+          #expect(try house.ask("GET", "/small", [auth]).text == "small")
+          let now = passed.with { $0 }
+          if now > last.0 { last = (now, ContinuousClock.now) }
+        }
+        #expect(last.0 < readers.count * size / 4, "\(last.0 >> 20) MiB were taken for readers of \(fast >> 20) MiB each")
+        let grown = try house.gate.child.peakMemory() - before
+        #expect(grown < allowed, "grew by \(grown) KiB")
+        for reader in readers { reader.abort() }
+      }
+    }
+
     @Test(.byEachEngine) func aSlowUpstreamHoldsTheClientBack() throws {
       let go = Steps()
       try House.with(

@@ -33,22 +33,31 @@ import Testing
   private let now = Instant(nanoseconds: 1_000_000_000)
   private let much: UInt64 = 1 << 30
 
+  private let bytes = SplicePipe.wide
+
+  /// What a large read in the middle says.
+  private func took(_ n: Int, left: UInt64? = nil, _ mark: inout LowWaterMark) -> Bool {
+    mark.took(n, left: left ?? much, from: descriptor, at: now)
+  }
+
   @Test func isRaisedWhileMuchComesAtOnceAndLoweredBeforeTheEnd() {
     defer { close(descriptor) }
     var mark = LowWaterMark()
-    mark.took(LowWaterMark.proof - 1, left: much, from: descriptor, at: now)
-    #expect(!mark.isRaised && mark.due == nil && kernels == 1)
-    mark.took(LowWaterMark.large, left: much, from: descriptor, at: now)
-    #expect(mark.isRaised && kernels == LowWaterMark.bytes && mark.due == now.advanced(by: LowWaterMark.patience))
-    mark.took(LowWaterMark.large, left: UInt64(2 * LowWaterMark.bytes - 1), from: descriptor, at: now)
-    #expect(!mark.isRaised && kernels == 1 && mark.due == nil)
+    let (early, proved) = (took(LowWaterMark.proof - 1, &mark), took(LowWaterMark.large, &mark))
+    #expect(!early && proved && !mark.isRaised && mark.due == nil && kernels == 1)
+    mark.raise(to: bytes, descriptor, at: now)
+    #expect(mark.isRaised && kernels == bytes && mark.due == now.advanced(by: LowWaterMark.patience))
+    let again = took(LowWaterMark.large, left: UInt64(2 * bytes), &mark)
+    #expect(!again && mark.isRaised)
+    let last = took(LowWaterMark.large, left: UInt64(2 * bytes - 1), &mark)
+    #expect(!last && !mark.isRaised && kernels == 1 && mark.due == nil)
   }
 
   @Test func aSmallReadLowersIt() {
     defer { close(descriptor) }
     var mark = raised()
-    mark.took(LowWaterMark.large - 1, left: much, from: descriptor, at: now)
-    #expect(!mark.isRaised && kernels == 1 && mark.due == nil)
+    let proved = took(LowWaterMark.large - 1, &mark)
+    #expect(!proved && !mark.isRaised && kernels == 1 && mark.due == nil)
   }
 
   @Test func aLookThatFindsNothingLowersItForLonger() {
@@ -57,24 +66,36 @@ import Testing
     mark.lapsed()
     mark.looked(descriptor)
     #expect(!mark.isRaised && kernels == 1)
-    mark.took(LowWaterMark.proof, left: much, from: descriptor, at: now)
-    #expect(!mark.isRaised, "a flow that falters is not trusted again at once")
-    mark.took(LowWaterMark.proof, left: much, from: descriptor, at: now)
-    #expect(mark.isRaised)
+    let soon = took(LowWaterMark.proof, &mark)
+    #expect(!soon, "a flow that falters is not trusted again at once")
+    let later = took(LowWaterMark.proof, &mark)
+    #expect(later)
   }
 
   @Test func aLookThatFindsMuchLeavesIt() {
     defer { close(descriptor) }
     var mark = raised()
     mark.lapsed()
-    mark.took(LowWaterMark.large, left: much, from: descriptor, at: now)
+    _ = took(LowWaterMark.large, &mark)
     mark.looked(descriptor)
-    #expect(mark.isRaised && mark.due != nil && kernels == LowWaterMark.bytes)
+    #expect(mark.isRaised && mark.due != nil && kernels == bytes)
+  }
+
+  /// Where it is the other side that does not keep up.
+  @Test func loweredWithoutFalteringItIsRaisedAgainAtOnce() {
+    defer { close(descriptor) }
+    var mark = raised()
+    mark.lower(descriptor)
+    #expect(!mark.isRaised && mark.due == nil && kernels == 1)
+    let proved = took(LowWaterMark.large, &mark)
+    #expect(proved)
   }
 
   private func raised() -> LowWaterMark {
     var mark = LowWaterMark()
-    mark.took(LowWaterMark.proof, left: much, from: descriptor, at: now)
+    let proved = took(LowWaterMark.proof, &mark)
+    #expect(proved)
+    mark.raise(to: bytes, descriptor, at: now)
     #expect(mark.isRaised)
     return mark
   }

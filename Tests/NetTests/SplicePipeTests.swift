@@ -16,6 +16,16 @@ import Testing
     #expect(try SplicePipe(asking: -1).capacity >= SplicePipe.least)
   }
 
+  @Test func oneIsWidenedAndNarrowedAgain() throws {
+    let pipe = try SplicePipe()
+    pipe.resize(to: SplicePipe.least)
+    #expect(pipe.capacity == SplicePipe.least)
+    pipe.resize(to: 2 * SplicePipe.least)
+    #expect(pipe.capacity == 2 * SplicePipe.least)
+    pipe.resize(to: -1)
+    #expect(pipe.capacity == 2 * SplicePipe.least, "refused, it stays as it is")
+  }
+
   @Test func oneThatIsRefusedLeavesNoDescriptor() throws {
     // The lowest that are free, before and after.
     func lowest() -> Int32 {

@@ -127,8 +127,7 @@ extension ConnectionBox {
   fileprivate func makeUpstreamLate() { connection.lastUpstream = Instant(nanoseconds: 0) }
 
   fileprivate func raiseMark() {
-    connection.transfer?.uploadMark.took(
-      2 * LowWaterMark.proof, left: 1 << 40, from: connection.stream.descriptor, at: connection.worker.now)
+    connection.transfer?.uploadMark.raise(to: SplicePipe.usual, connection.stream.descriptor, at: connection.worker.now)
     connection.armLook()
     connection.arm()
   }

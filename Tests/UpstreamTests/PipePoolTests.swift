@@ -71,4 +71,19 @@ import Testing
     let next = try take(&pool)
     #expect(next === new && pool.due == nil)
   }
+
+  @Test func fewAreWidenedAndOnlyWhileTheyAreInUse() throws {
+    var pool = PipePool(limit: PipePool.wideLimit + 2)
+    let pipes = try (0..<pool.limit).map { _ in
+      let pipe = pool.take(at: now)
+      return try #require(pipe)
+    }
+    for pipe in pipes { pool.widen(pipe) }
+    for pipe in pipes { pool.widen(pipe) }
+    // Unless this user has all that one may have: then there are none.
+    let wide = pipes.filter { $0.capacity == SplicePipe.wide }
+    #expect(wide.count == pool.wideCount && wide.count <= PipePool.wideLimit)
+    for pipe in pipes { pool.giveBack(pipe, at: now) }
+    #expect(pool.wideCount == 0 && pool.count == pipes.count && pipes.allSatisfy { $0.capacity <= SplicePipe.usual })
+  }
 }
