@@ -266,4 +266,6 @@ def machine():
     model = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "unknown processor")
     libcurl = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", "libcurl4"], capture_output=True, text=True).stdout or "?"
     kernel = os.uname().release
-    return f"{model}, {len(PROCESSORS)} processors, Linux {kernel}, libcurl {libcurl}, load average {os.getloadavg()[0]:.1f}"
+    # BBR paces (docs/PERFORMANCE.md).
+    congestion = pathlib.Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip()
+    return f"{model}, {len(PROCESSORS)} processors, Linux {kernel}, TCP {congestion}, libcurl {libcurl}, load average {os.getloadavg()[0]:.1f}"
