@@ -68,27 +68,36 @@ public struct Field: Equatable, Sendable {
 
 /// A set of field indices, reused from message to message: it keeps its memory.
 public struct FieldSet: Sendable {
-  private var words: [UInt64] = []
+  /// The indices below 64, which are all that most messages have.
+  private var first: UInt64 = 0
+  /// Those above, 64 a word.
+  private var others: [UInt64] = []
 
   public init() {}
 
   /// Empties the set and makes room for the indices 0..<count.
   public mutating func reset(count: Int) {
-    let needed = (count + 63) / 64
-    for i in words.indices { words[i] = 0 }
-    while words.count < needed { words.append(0) }
+    first = 0
+    if count > 64 || !others.isEmpty { resetOthers(count: count) }
+  }
+
+  private mutating func resetOthers(count: Int) {
+    for i in others.indices { others[i] = 0 }
+    while others.count * 64 + 64 < count { others.append(0) }
   }
 
   /// Adds an index below the count of the last `reset`.
   public mutating func insert(_ index: Int) {
-    words[index >> 6] |= 1 << UInt64(index & 63)
+    precondition(index >= 0, "an index is not negative")
+    if index < 64 { first |= 1 &<< UInt64(index) } else { others[(index >> 6) - 1] |= 1 &<< UInt64(index & 63) }
   }
 
   /// Whether `index` is in the set. False beyond the room that was made.
   public func contains(_ index: Int) -> Bool {
-    let word = index >> 6
-    return word < words.count && (words[word] >> UInt64(index & 63)) & 1 == 1
+    if index < 64 { return index >= 0 && (first &>> UInt64(index)) & 1 == 1 }
+    let word = (index >> 6) - 1
+    return word < others.count && (others[word] &>> UInt64(index & 63)) & 1 == 1
   }
 
-  public var isEmpty: Bool { words.allSatisfy { $0 == 0 } }
+  public var isEmpty: Bool { first == 0 && others.allSatisfy { $0 == 0 } }
 }

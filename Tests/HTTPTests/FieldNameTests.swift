@@ -83,6 +83,20 @@ import Testing
     }
   }
 
+  @Test func aSetHoldsWhatWasPutIntoItAndNothingElse() {
+    var set = FieldSet()
+    for count in [1, 63, 64, 65, 127, 128, 129, 192, 193, 1000, 3] {
+      for step in [1, 2, 3, 63, 64, 65] {
+        set.reset(count: count)
+        #expect(set.isEmpty)
+        for i in stride(from: 0, to: count, by: step) { set.insert(i) }
+        let held = (0..<count + 200).filter { set.contains($0) }
+        #expect(held == Array(stride(from: 0, to: count, by: step)) && !set.isEmpty)
+        #expect(!set.contains(-1) && !set.contains(.max))
+      }
+    }
+  }
+
   @Test func aSetHoldsWhatWasInserted() {
     var set = FieldSet()
     set.reset(count: 130)
