@@ -20,6 +20,24 @@ import Testing
     }
   }
 
+  /// Every name that differs from a known one in a byte or two, against a comparison that goes byte by byte.
+  @Test(arguments: FieldName.allCases)
+  func aNameIsKnownByAllOfItsBytes(_ name: FieldName) {
+    if name == .other { return }
+    let whole = bytes("\(name.text)")
+    var random = SeededGenerator(seed: UInt64(name.rawValue))
+    for i in whole.indices {
+      for byte in UInt8.min...UInt8.max {
+        var changed = whole
+        changed[i] = byte
+        if byte & 1 == 1 { changed[Int.random(in: 0..<whole.count, using: &random)] ^= 0x20 }
+        let lower = changed.map { $0 >= 0x41 && $0 <= 0x5A ? $0 | 0x20 : $0 }
+        let expected = FieldName.allCases.first { $0 != .other && bytes("\($0.text)") == lower } ?? .other
+        #expect(FieldName(changed.span) == expected, "\(changed)")
+      }
+    }
+  }
+
   @Test func methodsAreTheirNamesAndNothingElse() {
     let methods: [HTTP.Method] = [.get, .head, .post, .put, .delete, .options, .trace, .connect, .patch, .propfind]
     for method in methods {
