@@ -8,14 +8,24 @@ import Testing
 
 @Suite struct RequestRoutingTests {
   /// `label target`, or why it was refused.
-  private func find(_ routes: [Route], _ target: String, method: String = "GET", host: String = "a.example") throws -> String {
+  private func find(_ routes: [Route], _ target: String, method: String = "GET", host: String = "a.example", ticket: String = "") throws
+    -> String
+  {
     let head = try head("\(method) \(target) HTTP/1.1", "Host: \(host)")
     let router = Router(routes)
     var out = ByteBuffer()
     out.append("left over from the request before")
-    switch RequestRouting.find(head, in: router, target: &out) {
-    case .route(let i): return "\(router.routes[i].label) \(text(out.span))"
-    case .none: return "none \(text(out.span))"
+    var pathLength = -1
+    let found = RequestRouting.find(head, in: router, Endpoints(), ticket: bytes(ticket), target: &out, pathLength: &pathLength)
+    // No path holds a question mark: whatever is behind the first one is query to everybody, and what is before it is what scopes are for.
+    let path = out.array().prefix { $0 != 0x3F }
+    switch found {
+    case .route(let i):
+      #expect(pathLength == path.count)
+      return "\(router.routes[i].label) \(text(out.span))"
+    case .none:
+      #expect(pathLength == path.count)
+      return "none \(text(out.span))"
     case .refused, .endpoint: return "refused"
     }
   }
@@ -48,6 +58,16 @@ import Testing
 
   @Test func uncoveredPathIsNone() throws {
     #expect(try find([route("/a/")], "/b?c") == "none /b?c")
+  }
+
+  /// The path is what is before the question mark, also where the query, or all of it, was taken away.
+  @Test(arguments: [
+    ("/x?ticket=a", "/ /x"), ("/x?ticket=a&b", "/ /x?b"), ("/x?b&ticket=a", "/ /x?b"), ("/x?%74icket=?&?", "/ /x??"), ("/x?", "/ /x?"),
+    ("/x%3Fticket=a?b", "/ /x%3Fticket=a?b"), ("/x%3f?ticket=%3f", "/ /x%3F"), ("/raw/%3f%2F?ticket=a", "/raw/ /raw/%3f%2F"),
+    ("http://a.example?ticket=a", "/ /"), ("http://a.example/%61?ticket=?&b=?", "/ /a?b=?"), ("/raw/%?b=1&ticket=a", "/raw/ /raw/%?b=1"),
+  ])
+  func pathIsKnownFromItsQueryWithoutTheTicket(_ target: String, _ wanted: String) throws {
+    #expect(try find(raw, target, ticket: "ticket") == wanted)
   }
 
   // MARK: Raw
