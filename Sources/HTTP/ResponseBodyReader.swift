@@ -25,6 +25,8 @@ public struct ResponseBodyReader: Sendable {
   public mutating func begin(_ head: borrowing ResponseHead, isHead: Bool) {
     left = 0
     kind = .length
+    // The trailers of the body before are another client's, perhaps. They go also where this body can have none: at its end they are asked for.
+    if !decoder.trailers.isEmpty { decoder.reset() }
     // Rule 1: no body, whatever the fields say.
     if isHead || head.status == 204 || head.status == 304 { return }
     if head.isChunked {

@@ -47,6 +47,29 @@ import Testing
     #expect(answer.text == "not gzip!" && answer.fields == ["Content-Encoding: gzip", "Content-Length: 9"])
   }
 
+  /// A transfer that is used again keeps the memory of the trailers that it took. They are of that answer alone, however the ones after it end.
+  @Test func trailersOfOneAnswerReachNoOther() throws {
+    let ends = [
+      "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-Whose: first\r\n\r\n",
+      "Content-Length: 3\r\n\r\nabc",
+      "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+      "Content-Length: 0\r\n\r\n",
+      "\r\nabc",
+    ]
+    let server = try ScriptedServer { talk in
+      while let head = talk.head() {
+        let number = head.utf8.dropFirst(5).first.map { Int($0) - 0x30 } ?? 0
+        talk.send("HTTP/1.1 200 OK\r\n" + ends[number])
+        if number == 4 { return }
+      }
+    }
+    let bench = try Bench(server)
+    for number in [0, 1, 2, 3, 4, 0, 4, 1, 1, 2] {
+      let answer = try bench.ask(.get("/\(number)"))
+      #expect(answer.failure == nil && answer.trailers == (number == 0 ? ["X-Whose: first"] : []), "\(number): \(answer)")
+    }
+  }
+
   @Test func chunkedBodiesAndTheirTrailersArrive() throws {
     let answer = try answer(
       "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n"
