@@ -53,6 +53,16 @@ static inline int gh_tls_is_closed(CURL *e) {
   return (SSL_get_shutdown((const struct ssl_st *)info->internals) & 2 /* SSL_RECEIVED_SHUTDOWN */) != 0;
 }
 
+// Whether the TLS library holds bytes that nobody has read: 1 yes, 0 no, -1 as above.
+int SSL_has_pending(const struct ssl_st *);
+static inline int gh_tls_holds_bytes(CURL *e) {
+  struct curl_tlssessioninfo *info = NULL;
+  if (curl_easy_getinfo(e, CURLINFO_TLS_SSL_PTR, &info) != CURLE_OK || info == NULL || info->internals == NULL ||
+      info->backend != CURLSSLBACKEND_OPENSSL)
+    return -1;
+  return SSL_has_pending((const struct ssl_st *)info->internals) == 1;
+}
+
 // The outcome of a finished transfer: CURLMsg holds it in a union.
 static inline CURLcode gh_message_result(const CURLMsg *m) { return m->data.result; }
 

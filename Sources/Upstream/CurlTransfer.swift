@@ -230,6 +230,11 @@ import Primitives
     }
     withBody { unsafe $0.append(unsafeBytes: bytes, count: count) }
     bodyReceived += UInt64(count)
+    // Of a body of known length libcurl (7.88.1) reads no more than is left of it. What stands behind it in the same TLS record then waits with
+    // OpenSSL, where neither its own check nor `condemnIfUnread` looks, and would be the next client's answer. Now the connection can be asked.
+    if options.scheme == .https, bodyReceived == head.contentLength, unsafe gh_tls_holds_bytes(easy) != 0 {
+      unsafe _ = gh_easy_set_long(easy, CURLOPT_FORBID_REUSE, 1)
+    }
     client.markReady(self)
     return count
   }

@@ -151,6 +151,20 @@ import Testing
     }
   }
 
+  /// Of a record that begins with the rest of a body no more than that is read. What is left of it is with OpenSSL, and no longer in the socket.
+  @Test(.byEachEngine) func bytesBehindABodyInItsLastRecordAreNobodysAnswer() throws {
+    let server = try PythonTLSServer()
+    let bench = try server.bench()
+    for (first, last) in [("", "ok"), ("o", "k")] {
+      let ask = Self.parts("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n" + first, last + Self.stray)
+      let answer = try bench.ask(ask)
+      #expect(answer.failure == nil && answer.text == "ok", "\(answer)")
+      bench.client.hasLooked = true
+      let next = try bench.ask(Self.parts("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nright"))
+      #expect(next.text == "right", "\(next)")
+    }
+  }
+
   @Test func bytesBehindABodyThatFillsWhatMayBeHeldAreNobodysAnswer() throws {
     let server = try PythonTLSServer()
     let bench = try server.bench()
