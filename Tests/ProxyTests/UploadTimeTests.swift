@@ -107,6 +107,7 @@ import Testing
     let before = scene.worker.timerCount
     for _ in 0..<20 {
       scene.box.raiseMark()
+      #expect(scene.worker.timerCount <= before + 1)
       // Until a look has found nothing.
       scene.turn { !(scene.box.transfer?.uploadMark.isRaised ?? true) }
     }
@@ -128,7 +129,8 @@ extension ConnectionBox {
 
   fileprivate func raiseMark() {
     connection.transfer?.uploadMark.raise(to: SplicePipe.usual, connection.stream.descriptor, at: connection.worker.now)
-    connection.armLook()
+    // As with every fill from then on.
+    for _ in 0..<5 { connection.armLook() }
     connection.arm()
   }
 }
