@@ -40,7 +40,8 @@ struct PipePool {
       wideCount -= 1
       if pipe.isEmpty { pipe.resize(to: SplicePipe.usual) }
     }
-    if pipe.isEmpty { spares.append((pipe, now)) } else { count -= 1 }
+    // One that the kernel would not narrow goes too, or it would be a wide one that is not counted as such.
+    if pipe.isEmpty && pipe.capacity <= SplicePipe.usual { spares.append((pipe, now)) } else { count -= 1 }
   }
 
   /// For a flow that has proved fast: gives its pipe more room, where there is.
