@@ -34,7 +34,8 @@ public struct LowWaterMark: Sendable {
       return false
     }
     due = isRaised ? now.advanced(by: Self.patience) : nil
-    return !isRaised && streak >= Self.proof
+    // Its pipe may be widened for it: a mark that what is left can't reach would hold its end up until `patience` is over.
+    return !isRaised && streak >= Self.proof && left >= UInt64(2 * SplicePipe.wide)
   }
 
   /// From now on `bytes` have to wait on `socket` before we are woken.

@@ -53,6 +53,16 @@ import Testing
     #expect(!last && !mark.isRaised && kernels == 1 && mark.due == nil)
   }
 
+  @Test func whatIsLeftHasToBeWorthTheWidestMark() {
+    defer { close(descriptor) }
+    // Enough for the mark that stands, too little for the one that would come: it would hold the end up.
+    for (left, isProved) in [(2 * SplicePipe.usual, false), (2 * SplicePipe.wide - 1, false), (2 * SplicePipe.wide, true)] {
+      var mark = LowWaterMark()
+      let proved = took(LowWaterMark.proof, left: UInt64(left), &mark)
+      #expect(proved == isProved, "\(left)")
+    }
+  }
+
   @Test func aSmallReadLowersIt() {
     defer { close(descriptor) }
     var mark = raised()
