@@ -102,16 +102,7 @@ extension EndToEnd {
       try House.with(Setup(), script) { house throws in
         let first = try house.client()
         try first.send(put(256 * Self.mebibyte))
-        let foreign = [UInt8](repeating: 0x21, count: Self.mebibyte)
-        var stalled = 0
-        while stalled < 100 {
-          if try first.socket.writeSome(foreign) > 0 {
-            stalled = 0
-          } else {
-            stalled += 1
-            Thread.sleep(forTimeInterval: 0.005)
-          }
-        }
+        try first.socket.fill(with: [UInt8](repeating: 0x21, count: Self.mebibyte))
         first.abort()
         #expect(try house.accessLines(1)[0]["status"] as? Int == 499)
         let second = try house.client()
@@ -167,16 +158,7 @@ extension EndToEnd {
         else { return try count(conversation) }
         _ = try conversation.head()
         try conversation.socket.write([UInt8]("HTTP/1.1 200 OK\r\nContent-Length: \(64 * Self.mebibyte)\r\n\r\n".utf8))
-        let filler = [UInt8](repeating: 0x21, count: 65536)
-        var stalled = 0
-        while stalled < 100 {
-          if try conversation.socket.writeSome(filler) > 0 {
-            stalled = 0
-          } else {
-            stalled += 1
-            Thread.sleep(forTimeInterval: 0.005)
-          }
-        }
+        try conversation.socket.fill(with: [UInt8](repeating: 0x21, count: 65536))
         conversation.reset()
         broken.advance()
       }

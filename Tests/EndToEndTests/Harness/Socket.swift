@@ -149,6 +149,19 @@ final class Socket: Sendable {
     throw Trouble.latest
   }
 
+  /// Sends `bytes` again and again until nothing more has fitted for half a second: all buffers on the way are full.
+  func fill(with bytes: [UInt8]) throws {
+    var stalled = 0
+    while stalled < 100 {
+      if try writeSome(bytes) > 0 {
+        stalled = 0
+      } else {
+        stalled += 1
+        Thread.sleep(forTimeInterval: 0.005)
+      }
+    }
+  }
+
   /// Sends one urgent byte (MSG_OOB, tcp(7)), which a reader who doesn't ask for it never sees.
   func writeUrgent() throws {
     let byte = [UInt8(ascii: "!")]
