@@ -12,7 +12,7 @@ extension Reading {
   /// - Parameter name: the config file's, for complaints that have no line.
   /// - Returns: the user file and the keys of tokens as they are now, if there are some that can be used.
   func finish(name: String) -> (users: UserTable?, tokenKeys: TokenKeys?) {
-    settings.listeners = listeners.map(\.options)
+    settings.listeners = listeners.map(\.settings)
     if !hasListen { missing("nothing to listen on", hint: "listen 127.0.0.1:8080", name) }
     if routes.isEmpty { missing("no routes: every request would get 404", hint: "route / { upstream NAME; require valid-user }", name) }
     resolveRoutes()
@@ -198,7 +198,7 @@ extension Reading {
   /// Basic sends the password as good as readable with each request (RFC 7617 section 4).
   private func warnOfClearText() {
     guard needsUsers else { return }
-    for (options, word) in listeners where !options.address.isLoopback {
+    for (listener, word) in listeners where !listener.socket.address.isLoopback && listener.redirectPort == nil {
       diagnostics.warning(
         word.place, "passwords cross the network in clear text here",
         hint: "listen on 127.0.0.1 or a Unix socket, behind a server that terminates TLS")

@@ -57,8 +57,11 @@ struct Description {
 
   // MARK: Rows
 
-  private func listener(_ options: ListenOptions) -> [String] {
-    [options.address.text, options.address.isUnix ? "HTTP, mode \(String(options.unixMode, radix: 8))" : "HTTP, no TLS"]
+  private func listener(_ listener: ListenerSettings) -> [String] {
+    let socket = listener.socket
+    var notes = [socket.address.isUnix ? "HTTP, mode \(String(socket.unixMode, radix: 8))" : "HTTP, no TLS"]
+    if let port = listener.redirectPort { notes.append("redirected to https, port \(port)") }
+    return [socket.address.text, notes.joined(separator: ", ")]
   }
 
   /// A row, and beneath it the lines of a requirement that would make it too wide.

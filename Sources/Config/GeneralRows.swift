@@ -8,16 +8,12 @@ import Proxy
 extension Table {
   static let generalRows: [Row] = [
     Row(
-      "include", in: .top, .upstream, .upstreamTLS, .route, .jwt, .register, .lockout, .requirement, takes: "FILE|PATTERN", 1...1,
+      "include", in: .top, .listen, .upstream, .upstreamTLS, .route, .jwt, .register, .lockout, .requirement, takes: "FILE|PATTERN", 1...1,
       isRepeatable: true, elsewhere: ["import"],
       doc: "Reads the files that match, sorted by name, as if their text stood here; a pattern may match none."
     ) { _, _ in
       // Resolved before meaning is looked at: `Inclusion`.
     },
-    Row(
-      "listen", in: .top, takes: "ADDRESS [mode OCTAL]", 1...3, isRepeatable: true, elsewhere: ["bind", "frontend", "server_listen"],
-      doc: "Accepts HTTP on `127.0.0.1:8080`, `[::1]:8080`, `*:8080` (or `8080`: every address) or `unix:/path` (the socket's mode: 660)."
-    ) { reading, directive in reading.listen(directive) },
     Row(
       "workers", in: .top, takes: "NUMBER|auto", 1...1, standard: "auto", elsewhere: ["worker_processes", "nbthread"],
       doc: "Threads that serve requests: `auto` is one for each processor."
@@ -114,64 +110,6 @@ extension LogLevel {
 }
 
 extension Reading {
-  func listen(_ directive: Directive) {
-    let word = directive.arguments[0]
-    // A wrong `listen` is a wrong `listen`, not a missing one.
-    hasListen = true
-    if let tls = directive.arguments.dropFirst().first(where: { $0.text == "tls" }) {
-      return diagnostics.error(
-        tls.place, "'listen … tls' is not supported in this version of Gatehouse",
-        hint: "put a TLS-terminating server in front of it for now")
-    }
-    if let block = directive.block { return diagnostics.error(block.place, "'listen' takes no block") }
-    guard !word.isBroken else { return }
-    let isPort = !word.text.isEmpty && word.text.utf8.allSatisfy(ASCII.isDigit)
-    do {
-      var options = ListenOptions(address: try SocketAddress(parsing: isPort ? ":" + word.text : socketPathResolved(word)))
-      if directive.arguments.count > 1 {
-        guard let mode = socketMode(directive, isUnix: options.address.isUnix) else { return }
-        options.unixMode = mode
-      }
-      if let earlier = listeners.first(where: {
-        $0.options.address == options.address && options.address.port != 0 || $0.options == options && options.address.isUnix
-      }) {
-        return diagnostics.error(word.place, "the same address is listened on twice", hint: "first at \(earlier.word.place.shortText)")
-      }
-      if let earlier = listeners.first(where: { $0.options.address.overlaps(options.address) }) {
-        return diagnostics.error(
-          word.place, "this address and that of another 'listen' exclude each other: one stands for all",
-          hint: "the other is at \(earlier.word.place.shortText)")
-      }
-      // A folder under /run is made as the service starts (RuntimeDirectory= of its unit), and need not be there before.
-      if case .unix(let path) = options.address, !path.hasPrefix("/run/"), let folder = Disk.whyNoFolder(Path.folder(of: path)) {
-        diagnostics.warning(word.place, "the socket's folder can't be used: \(folder.reason)")
-      }
-      listeners.append((options, word))
-    } catch {
-      guard case .badAddress(_, let why) = error else { return wrong(word, "is no place to listen on") }
-      wrong(word, "is no place to listen on: \(why)")
-    }
-  }
-
-  /// What stands after the address: `mode 660`.
-  private func socketMode(_ directive: Directive, isUnix: Bool) -> UInt32? {
-    let keyword = directive.arguments[1]
-    guard keyword.text == "mode", directive.arguments.count == 3 else {
-      diagnostics.error(keyword.place, "after the address, 'listen' takes 'mode OCTAL' or nothing")
-      return nil
-    }
-    guard isUnix else {
-      diagnostics.error(keyword.place, "only a Unix socket has a mode")
-      return nil
-    }
-    let word = directive.arguments[2]
-    guard let mode = UInt32(word.text, radix: 8), mode <= 0o777, word.text.utf8.allSatisfy(ASCII.isDigit) else {
-      wrong(word, "is no mode of a file: three octal digits are, such as 660")
-      return nil
-    }
-    return mode
-  }
-
   func log(_ directive: Directive) {
     let word = directive.arguments[0]
     var options = AccessLogOptions()

@@ -3,6 +3,7 @@
 /// A block of proxy.conf, or its top level.
 public enum Place: String, CaseIterable, Sendable {
   case top
+  case listen
   case upstream
   case upstreamTLS
   case route
@@ -16,6 +17,7 @@ public enum Place: String, CaseIterable, Sendable {
   var phrase: String {
     switch self {
     case .top: "at the top level"
+    case .listen: "in a 'listen' block"
     case .upstream: "in an 'upstream' block"
     case .upstreamTLS: "in the 'tls' block of an 'upstream'"
     case .route: "in a 'route' block"
@@ -31,6 +33,7 @@ public enum Place: String, CaseIterable, Sendable {
   var heading: String {
     switch self {
     case .top: "At the top level"
+    case .listen: "In `listen … { … }`"
     case .upstream: "In `upstream NAME { … }`"
     case .upstreamTLS: "In `tls { … }` of an upstream"
     case .route: "In `route … { … }`"

@@ -14,7 +14,7 @@ final class Reading {
   var atHand = FilesAtHand()
 
   // What has to be kept with its place until everything was read.
-  var listeners: [(options: ListenOptions, word: Word)] = []
+  var listeners: [(settings: ListenerSettings, word: Word)] = []
   var hasListen = false
   var usersWord: Word?
   var groupsWord: Word?
@@ -32,6 +32,7 @@ final class Reading {
   private var strays: [Directive] = []
 
   /// The block whose directives are being read.
+  var listenerInHand: ListenerSettings?
   var upstreamInHand: UpstreamDraft?
   var routeInHand: RouteDraft?
   var issuerInHand: IssuerDraft?
@@ -93,7 +94,7 @@ final class Reading {
     switch (row.block, directive.block) {
     case (.required, nil):
       return diagnostics.error(directive.place, "'\(row.name)' needs a block", hint: row.synopsis)
-    case (.none, let block?) where row.name != "listen":
+    case (.none, let block?):
       return diagnostics.error(block.place, "'\(row.name)' takes no block", hint: "is a ';' or a line end missing before it?")
     default:
       row.apply(self, directive)

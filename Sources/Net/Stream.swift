@@ -43,6 +43,12 @@ public enum IOResult: Equatable, Sendable {
   /// To be polled.
   public var descriptor: Int32 { socket.raw }
 
+  /// Whether what is read and written is what travels, so that the kernel may move it between sockets by itself.
+  public var isClear: Bool { true }
+
+  /// Whether bytes have come that the descriptor is not readable for any more: read again without waiting for it.
+  public var hasBufferedInput: Bool { false }
+
   /// Appends up to `limit` (1 or more) bytes to `buffer`, which grows when it has less room.
   public mutating func read(into buffer: inout ByteBuffer, atMost limit: Int) -> IOResult {
     precondition(limit > 0, "a read of nothing looks like the end")

@@ -89,10 +89,12 @@ struct Connection: ~Copyable {
   var lingered: UInt64 = 0
   var closesWhenFlushed: Exchange.Ending?
 
-  init(_ token: SlotToken, worker: Worker, socket: Int32, peer: Peer) {
+  /// - Parameter input: what was already read of it.
+  init(_ token: SlotToken, worker: Worker, stream: consuming Stream, peer: Peer, input: consuming ByteBuffer = ByteBuffer()) {
     self.token = token
     self.worker = worker
-    stream = Stream(FileDescriptor(owning: socket))
+    self.stream = stream
+    self.input = input
     self.peer = peer
     snapshot = worker.snapshot
     parser = HeadParser(limits: snapshot.headLimits)
@@ -104,7 +106,7 @@ struct Connection: ~Copyable {
   mutating func begin() {
     isDraining = worker.drainDeadline != nil
     drainingSince = isDraining ? worker.now : nil
-    arm()
+    if input.isEmpty { arm() } else { advance() }
   }
 
   // MARK: Memory

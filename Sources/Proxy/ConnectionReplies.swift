@@ -96,6 +96,6 @@ extension Connection {
     guard snapshot !== worker.snapshot else { return }
     snapshot = worker.snapshot
     parser = HeadParser(limits: snapshot.headLimits)
-    peer = Peer(peer.address, localPort: peer.localPort, trusted: snapshot.trustedProxies)
+    peer = Peer(peer, trusted: snapshot.trustedProxies)
   }
 }

@@ -139,6 +139,7 @@ extension Connection {
 
   /// Finds the route and asks the gatekeeper. Who may not pass learns nothing of routes: 404 comes after authentication.
   mutating func judge() {
+    if let port = peer.listener?.redirectPort { return redirect(toPort: port) }
     guard findRoute(), endpoint == nil || checkEndpoint() else { return }
     if record.isInquiry, let inquiry { return judge(inquiry) }
     if let index = record.route, snapshot.traits[index].passesPreflights,
@@ -363,7 +364,7 @@ extension Connection {
     worker.lendTarget(&target)
     do {
       let started = try started(request, route)
-      started.allowPipes()
+      if stream.isClear { started.allowPipes() }
       if head.framing.hasBody == false { started.endUpload() }
       transfer = started
       lastUpstream = worker.now

@@ -78,13 +78,19 @@ final class Peer: Sendable {
   /// The port that it connected to; 0 where there is none.
   let localPort: UInt16
   let isTrusted: Bool
+  /// nil in clear text.
+  let tls: TLSFacts?
+  /// The listener that it connected to; nil for none that matters.
+  let listener: ListenerTraits?
   // As in X-Forwarded-For. In place: an IPv6 address has 39 bytes at most, and a client's Unix socket no path.
   private let text: InlineArray<40, UInt8>
   private let length: Int
 
-  init(_ address: SocketAddress, localPort: UInt16 = 0, trusted: [Network]) {
+  init(_ address: SocketAddress, localPort: UInt16 = 0, trusted: [Network], listener: ListenerTraits? = nil, tls: TLSFacts? = nil) {
     self.address = address
     self.localPort = localPort
+    self.listener = listener
+    self.tls = tls
     var buffer = ByteBuffer()
     if address.isUnix { buffer.append("unix:") } else { address.appendHost(to: &buffer) }
     length = min(buffer.count, 40)
@@ -92,6 +98,16 @@ final class Peer: Sendable {
     for i in 0..<length { text[i] = buffer[i] }
     self.text = text
     isTrusted = trusted.contains { $0.contains(address) }
+  }
+
+  /// The same peer, trusted or not by another list.
+  convenience init(_ other: Peer, trusted: [Network]) {
+    self.init(other.address, localPort: other.localPort, trusted: trusted, listener: other.listener, tls: other.tls)
+  }
+
+  /// The same peer after a handshake.
+  convenience init(_ other: Peer, trusted: [Network], tls: TLSFacts) {
+    self.init(other.address, localPort: other.localPort, trusted: trusted, listener: other.listener, tls: tls)
   }
 
   func append(to out: inout ByteBuffer) { out.append(text.span.extracting(0..<length)) }
@@ -193,7 +209,13 @@ enum Forwarding {
     request.end()
 
     let proto = trusted ? value(of: .xForwardedProto, head) : nil
-    if let proto { request.add("X-Forwarded-Proto", head.bytes[proto]) } else { request.add(line: "X-Forwarded-Proto: http") }
+    if let proto {
+      request.add("X-Forwarded-Proto", head.bytes[proto])
+    } else if peer.tls != nil {
+      request.add(line: "X-Forwarded-Proto: https")
+    } else {
+      request.add(line: "X-Forwarded-Proto: http")
+    }
 
     let host = (trusted ? value(of: .xForwardedHost, head) : nil) ?? head.host
     if !host.isEmpty { request.add("X-Forwarded-Host", head.bytes[host]) }
@@ -233,7 +255,7 @@ enum Forwarding {
       request.append(head.bytes[head.host])
       request.append("\"")
     }
-    request.append(";proto=http")
+    if peer.tls != nil { request.append(";proto=https") } else { request.append(";proto=http") }
   }
 
   private static func appendValues(of name: FieldName, _ head: borrowing RequestHead, to request: inout UpstreamRequest) {

@@ -65,6 +65,9 @@ public struct Limits: Equatable, Sendable {
   public static let requestsPerTurn = 16
   /// Connections taken from one listener in one turn.
   public static let acceptsPerTurn = 64
+  /// How long what comes before HTTP may take in all (the PROXY protocol's header, the TLS handshake), and how much is read of it at once.
+  static let greetingTimeout = Interval.seconds(10)
+  static let greetingBytes = 4 << 10
   /// Bytes of interim responses waiting for a client.
   public static let interimBytes = 64 << 10
   /// Pipes for large bodies that one worker has at once, of two descriptors each; bodies beyond it are read and written.

@@ -188,20 +188,20 @@ public final class Server {
   /// For each worker its own sockets; all are bound before the first worker starts, so that a taken port stops the start.
   private func bindAll(workers count: Int) throws -> [[BoundListener]] {
     var bound = [[BoundListener]](repeating: [], count: count)
-    for options in settings.listeners {
-      var options = options
+    for listener in settings.listeners {
+      var options = listener.socket
       if options.address.isUnix {
         let first = try Listener.bind(options)
-        for i in 1..<max(count, 1) { bound[i].append(BoundListener(try first.duplicate())) }
-        bound[0].append(BoundListener(first))
+        for i in 1..<max(count, 1) { bound[i].append(BoundListener(try first.duplicate(), listener)) }
+        bound[0].append(BoundListener(first, listener))
         continue
       }
       try Listener.ensureFree(options)
       for i in 0..<count {
-        let listener = try Listener.bind(options, reusePort: true)
+        let socket = try Listener.bind(options, reusePort: true)
         // Port 0: the kernel chose for the first, the others follow.
-        options.address = listener.localAddress
-        bound[i].append(BoundListener(listener))
+        options.address = socket.localAddress
+        bound[i].append(BoundListener(socket, listener))
       }
     }
     return bound

@@ -43,7 +43,7 @@ extension Server {
       return AdminAnswer(error: words)
     }
     adoptLockout()
-    if started.listeners != fresh.listeners || started.workers != fresh.workers || started.admin != fresh.admin {
+    if started.listeners.map(\.socket) != fresh.listeners.map(\.socket) || started.workers != fresh.workers || started.admin != fresh.admin {
       errors.warning("reload: changes of `listen`, `workers` and `admin` take effect at the next start")
     }
     if started.limits.hashThreads != fresh.limits.hashThreads || started.limits.hashQueue != fresh.limits.hashQueue

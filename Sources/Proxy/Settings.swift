@@ -109,7 +109,7 @@ public enum AdminPlace: Equatable, Sendable {
 
 /// Everything that proxy.conf says, resolved.
 public struct Settings: Sendable {
-  public var listeners: [ListenOptions] = []
+  public var listeners: [ListenerSettings] = []
   /// Worker threads; 0 for one a core.
   public var workers = 0
   /// The user file's path.

@@ -15,6 +15,8 @@ final class Snapshot: Sendable {
   let router: Router
   /// By index of the router's routes.
   let traits: [RouteTraits]
+  /// In the settings' order.
+  let listeners: [ListenerTraits]
   /// Whether there is a log to write lines for.
   let logsRequests: Bool
   // Of the settings' limits, beside them: reading one field of so large a struct may copy half of it.
@@ -45,6 +47,7 @@ final class Snapshot: Sendable {
     self.passwords = passwords
     router = Router(settings.routes)
     traits = router.routes.map { RouteTraits($0) }
+    listeners = settings.listeners.map { ListenerTraits($0) }
     logsRequests = settings.accessLog.target != .off
     headLimits = settings.limits.head
     headerTimeout = settings.limits.headerTimeout

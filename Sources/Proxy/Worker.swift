@@ -27,10 +27,12 @@ struct Shared: Sendable {
 /// A listening socket on its way to the worker that will own it, and close it: nobody else may hold it by then.
 final class BoundListener: Sendable {
   let address: SocketAddress
+  let settings: ListenerSettings
   private let listener: Mutex<Listener?>
 
-  init(_ listener: consuming Listener) {
+  init(_ listener: consuming Listener, _ settings: ListenerSettings) {
     address = listener.localAddress
+    self.settings = settings
     self.listener = Mutex(listener)
   }
 
@@ -51,6 +53,7 @@ final class Worker {
     static let acceptPause: UInt8 = 4
     static let drain: UInt8 = 5
     static let look: UInt8 = 6
+    static let greeting: UInt8 = 7
   }
 
   let shared: Shared
@@ -63,6 +66,7 @@ final class Worker {
   private(set) var pools: [UpstreamPool] = []
   var listeners: [OpenListener] = []
   var connections = SlotMap<ConnectionBox>()
+  var greetings = SlotMap<Greeting>()
   private var timers = TimerQueue()
   /// The clocks of this turn of the loop.
   private(set) var now = Instant.now()
@@ -95,9 +99,14 @@ final class Worker {
 
   final class OpenListener {
     let listener: Listener
+    /// By the configuration of now.
+    var traits: ListenerTraits
     var isWatched = false
 
-    init(_ listener: consuming Listener) { self.listener = listener }
+    init(_ listener: consuming Listener, _ traits: ListenerTraits) {
+      self.listener = listener
+      self.traits = traits
+    }
   }
 
   init(
@@ -115,7 +124,9 @@ final class Worker {
       pipes: shared.pipeLimit, poller: poller)
     identifiers = RequestIdentifiers()
     for bound in listeners {
-      if let listener = bound.take() { self.listeners.append(OpenListener(listener)) }
+      guard let listener = bound.take() else { continue }
+      let traits = snapshot.listeners.first { $0.settings == bound.settings } ?? ListenerTraits(bound.settings)
+      self.listeners.append(OpenListener(listener, traits))
     }
     pools = snapshot.settings.upstreams.map { client.makePool($0) }
     try poller.add(mailbox.descriptor, .read, EventToken(kind: Kind.mailbox))
@@ -128,6 +139,7 @@ final class Worker {
   func run() {
     while turn() {}
     for box in connections.all() { box.connection.abandon() }
+    for greeting in greetings.all() { dismiss(greeting) }
     settle()
   }
 
@@ -148,8 +160,8 @@ final class Worker {
     }
     while let first = timers.next, first <= now { expireNext() }
     settle()
-    counters.set(connections: connections.count, requests: serials)
-    if let deadline = drainDeadline, connections.count == 0 || now >= deadline { return false }
+    counters.set(connections: clientCount, requests: serials)
+    if let deadline = drainDeadline, clientCount == 0 || now >= deadline { return false }
     return true
   }
 
@@ -176,6 +188,8 @@ final class Worker {
     switch token.kind {
     case Kind.connection:
       connections[token.slot]?.connection.ready(readiness)
+    case Kind.greeting:
+      greetings[token.slot]?.ready(readiness)
     case Kind.listener:
       accept(Int(token.slot.slot))
     case Kind.mailbox:
@@ -321,12 +335,13 @@ final class Worker {
   /// The connection is closed: its slot is free for another.
   func remove(_ token: SlotToken) {
     takeOut(token)
-    if isAcceptPaused && drainDeadline == nil && connections.count < connectionLimit { resumeAccepting() }
+    roomWasMade()
   }
 
   private func expired(_ token: EventToken) {
     switch token.kind {
     case Kind.connection: connections[token.slot]?.connection.timerFired()
+    case Kind.greeting: greetings[token.slot]?.timerFired()
     case Kind.look: connections[token.slot]?.connection.lookTimerFired()
     case Kind.acceptPause: if isAcceptPaused { resumeAccepting() }
     default: break
@@ -360,6 +375,11 @@ final class Worker {
     for (_, pool) in old where !kept.contains(where: { $0 === pool }) { pool.retire() }
     pools = kept
     snapshot = fresh
+    // By address, since their order may be another one; a listener that is no more goes on by what it was.
+    for listener in listeners {
+      let address = listener.traits.settings.socket.address
+      if let traits = fresh.listeners.first(where: { $0.settings.socket.address == address }) { listener.traits = traits }
+    }
     if isAcceptPaused && drainDeadline == nil { resumeAccepting() }
   }
 

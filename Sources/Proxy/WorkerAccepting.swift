@@ -10,13 +10,13 @@ extension Worker {
   func accept(_ index: Int) -> Bool {
     guard index < listeners.count, listeners[index].isWatched else { return false }
     for _ in 0..<Limits.acceptsPerTurn {
-      guard connections.count < connectionLimit || shedIdle() else {
-        pauseAccepting(because: "\(connections.count) connections are open, the limit of one worker")
+      guard clientCount < connectionLimit || shedIdle() else {
+        pauseAccepting(because: "\(clientCount) connections are open, the limit of one worker")
         return false
       }
       switch listeners[index].listener.accept() {
       case .accepted(let socket, let address):
-        add(socket, address, port: listeners[index].listener.localAddress.port)
+        add(socket, address, listeners[index])
       case .wouldBlock:
         return false
       case .exhausted(let code):
@@ -37,14 +37,14 @@ extension Worker {
     return !idle.isEmpty
   }
 
-  private func add(_ socket: consuming FileDescriptor, _ address: SocketAddress, port: UInt16) {
-    let descriptor = socket.release()
-    let peer = Peer(address, localPort: port, trusted: snapshot.trustedProxies)
+  private func add(_ socket: consuming FileDescriptor, _ address: SocketAddress, _ listener: OpenListener) {
+    let peer = Peer(address, localPort: listener.listener.localAddress.port, trusted: snapshot.trustedProxies, listener: listener.traits)
+    if listener.traits.needsGreeting { return greet(socket, peer, listener.traits) }
     let token = connections.nextToken
-    let box = ConnectionBox(Connection(token, worker: self, socket: descriptor, peer: peer))
+    let box = ConnectionBox(Connection(token, worker: self, stream: Stream(socket), peer: peer))
     insert(box)
     do {
-      try poller.add(descriptor, box.connection.interest, EventToken(kind: Kind.connection, slot: token))
+      try poller.add(box.connection.stream.descriptor, box.connection.interest, EventToken(kind: Kind.connection, slot: token))
       box.connection.begin()
     } catch {
       shared.errors.warning("a connection can't be watched: \(error)")
@@ -69,8 +69,16 @@ extension Worker {
     schedule(EventToken(kind: Kind.acceptPause), at: now.advanced(by: Self.acceptPause))
   }
 
+  /// Clients' connections, whatever is spoken on them.
+  var clientCount: Int { connections.count + greetings.count }
+
+  /// A client has left.
+  func roomWasMade() {
+    if isAcceptPaused && drainDeadline == nil && clientCount < connectionLimit { resumeAccepting() }
+  }
+
   func resumeAccepting() {
-    guard connections.count < connectionLimit || shedIdle() else {
+    guard clientCount < connectionLimit || shedIdle() else {
       schedule(EventToken(kind: Kind.acceptPause), at: now.advanced(by: Self.acceptPause))
       return
     }

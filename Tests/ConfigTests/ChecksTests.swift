@@ -157,7 +157,7 @@ import Testing
     ("listen", "2:1: 'listen' lacks its argument"),
     ("listen 127.0.0.1:0 mode 660", "2:20: only a Unix socket has a mode"),
     ("listen unix:/a mode 888", "2:21: '888' is no mode of a file: three octal digits are, such as 660"),
-    ("listen 127.0.0.1:0 { }", "2:20: 'listen' takes no block"),
+    ("listen 127.0.0.1:0 { redirect http }", "2:31: 'http' is nothing to redirect to"),
     ("listen 127.0.0.1:9; listen 127.0.0.1:9", "2:28: the same address is listened on twice"),
     ("lockout", "2:1: 'lockout' needs a block or 'off'"),
     ("lockout on", "2:9: 'on' is no way to lock out"),

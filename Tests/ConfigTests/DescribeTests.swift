@@ -13,6 +13,7 @@ import Testing
         Listeners
           127.0.0.1:8080                 HTTP, no TLS
           unix:/run/gatehouse/http.sock  HTTP, mode 660
+          127.0.0.1:8081                 HTTP, no TLS, redirected to https, port 8443
 
         Routes, most specific first
           GET = /healthz                  PUBLIC                     to legacy

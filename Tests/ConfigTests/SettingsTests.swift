@@ -22,8 +22,9 @@ import Upstream
   @Test func exampleArrivesWhole() throws {
     let (configuration, scratch) = try ReferenceTests.loadExample()
     let settings = try #require(configuration.settings)
-    #expect(settings.listeners.map(\.address.text) == ["127.0.0.1:8080", "unix:/run/gatehouse/http.sock"])
-    #expect(settings.listeners[1].unixMode == 0o660)
+    #expect(settings.listeners.map(\.socket.address.text) == ["127.0.0.1:8080", "unix:/run/gatehouse/http.sock", "127.0.0.1:8081"])
+    #expect(settings.listeners.map(\.redirectPort) == [nil, nil, 8443])
+    #expect(settings.listeners[1].socket.unixMode == 0o660)
     #expect(settings.usersPath == scratch.path + "/users")
     #expect(configuration.usersPath == settings.usersPath)
     #expect(configuration.users?.users.count == 1)
@@ -131,7 +132,7 @@ import Upstream
   @Test func listenTakesAPortAlone() throws {
     let text = "listen 8080; listen *:8081; listen [::1]:8082; upstream u { server http://a }\nroute / { upstream u; require nobody }"
     #expect(
-      try settings(text).listeners.map(\.address) == [.any(port: 8080), .any(port: 8081), .ipv6(high: 0, low: 1, scope: 0, port: 8082)])
+      try settings(text).listeners.map(\.socket.address) == [.any(port: 8080), .any(port: 8081), .ipv6(high: 0, low: 1, scope: 0, port: 8082)])
   }
 
   @Test func pathsAreRelativeToTheFileTheyAreWrittenIn() throws {

@@ -14,7 +14,7 @@ import Upstream
       route / { upstream a; require nobody }
       """
     let settings = try #require(Configuration.load(text: text, name: "/etc/gatehouse/proxy.conf").settings)
-    #expect(settings.listeners.map(\.address) == [.unix(path: "/etc/gatehouse/run/http.sock")])
+    #expect(settings.listeners.map(\.socket.address) == [.unix(path: "/etc/gatehouse/run/http.sock")])
     #expect(settings.upstreams.map(\.address) == [.unix(path: "/etc/gatehouse/app.sock")])
   }
 }

@@ -35,7 +35,9 @@ import Testing
         errors: errors, failures: LoginFailures(errors), connectionLimit: 1000, pipeLimit: 0)
       var settings = Settings()
       settings.accessLog.target = .off
-      let listener = BoundListener(try Listener.bind(ListenOptions(address: .ipv4(address: 0x7F00_0001, port: 0))))
+      let loopback = ListenOptions(address: .ipv4(address: 0x7F00_0001, port: 0))
+      let listener = BoundListener(
+        try Listener.bind(loopback), ListenerSettings(socket: loopback))
       address = listener.address
       worker = try Worker(
         shared, snapshot: Snapshot(settings: settings), gatekeeper: try People.gatekeeper(), mailbox: try Mailbox(),

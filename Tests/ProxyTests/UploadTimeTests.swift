@@ -37,7 +37,7 @@ import Testing
       options.idleTimeout = Self.idleTimeout
       settings.upstreams = [options]
       settings.routes = [Route(path: bytes("/"), requirement: .nobody, upstream: 0, label: "/")]
-      let listener = BoundListener(try Listener.bind(loopback))
+      let listener = BoundListener(try Listener.bind(loopback), ListenerSettings(socket: loopback))
       worker = try Worker(
         shared, snapshot: Snapshot(settings: settings), gatekeeper: try People.gatekeeper(), mailbox: try Mailbox(),
         counters: WorkerCounters(), listeners: [listener])

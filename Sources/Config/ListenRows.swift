@@ -1,0 +1,93 @@
+// `listen ADDRESS { … }`: where clients connect, and what is spoken there.
+
+import Net
+import Primitives
+import Proxy
+
+extension Table {
+  static let listenRows: [Row] = [
+    Row(
+      "listen", in: .top, takes: "ADDRESS [mode OCTAL]", 1...3, block: .optional, isRepeatable: true,
+      elsewhere: ["bind", "frontend", "server_listen"],
+      doc: "Accepts HTTP on `127.0.0.1:8080`, `[::1]:8080`, `*:8080` (or `8080`: every address) or `unix:/path` (the socket's mode: 660)."
+    ) { reading, directive in reading.listen(directive) },
+    Row(
+      "redirect", in: .listen, takes: "https [PORT]", 1...2, elsewhere: ["return", "redir"],
+      doc: "Sends every request to the same address by `https` (on port 443, if no other is named) instead of serving it."
+    ) { reading, directive in reading.redirect(directive) },
+  ]
+}
+
+extension Reading {
+  func listen(_ directive: Directive) {
+    let word = directive.arguments[0]
+    // A wrong `listen` is a wrong `listen`, not a missing one.
+    hasListen = true
+    if let tls = directive.arguments.dropFirst().first(where: { $0.text == "tls" }) {
+      return diagnostics.error(
+        tls.place, "'listen … tls' is not supported in this version of Gatehouse",
+        hint: "put a TLS-terminating server in front of it for now")
+    }
+    guard !word.isBroken else { return }
+    let isPort = !word.text.isEmpty && word.text.utf8.allSatisfy(ASCII.isDigit)
+    do {
+      var options = ListenOptions(address: try SocketAddress(parsing: isPort ? ":" + word.text : socketPathResolved(word)))
+      if directive.arguments.count > 1 {
+        guard let mode = socketMode(directive, isUnix: options.address.isUnix) else { return }
+        options.unixMode = mode
+      }
+      listenerInHand = ListenerSettings(socket: options)
+      if let block = directive.block { read(block, in: .listen) }
+      guard let settings = listenerInHand else { return }
+      listenerInHand = nil
+      if let earlier = listeners.first(where: {
+        $0.settings.socket.address == options.address && (options.address.port != 0 || options.address.isUnix)
+      }) {
+        return diagnostics.error(word.place, "the same address is listened on twice", hint: "first at \(earlier.word.place.shortText)")
+      }
+      if let earlier = listeners.first(where: { $0.settings.socket.address.overlaps(options.address) }) {
+        return diagnostics.error(
+          word.place, "this address and that of another 'listen' exclude each other: one stands for all",
+          hint: "the other is at \(earlier.word.place.shortText)")
+      }
+      // A folder under /run is made as the service starts (RuntimeDirectory= of its unit), and need not be there before.
+      if case .unix(let path) = options.address, !path.hasPrefix("/run/"), let folder = Disk.whyNoFolder(Path.folder(of: path)) {
+        diagnostics.warning(word.place, "the socket's folder can't be used: \(folder.reason)")
+      }
+      listeners.append((settings, word))
+    } catch {
+      guard case .badAddress(_, let why) = error else { return wrong(word, "is no place to listen on") }
+      wrong(word, "is no place to listen on: \(why)")
+    }
+  }
+
+  /// What stands after the address: `mode 660`.
+  private func socketMode(_ directive: Directive, isUnix: Bool) -> UInt32? {
+    let keyword = directive.arguments[1]
+    guard keyword.text == "mode", directive.arguments.count == 3 else {
+      diagnostics.error(keyword.place, "after the address, 'listen' takes 'mode OCTAL' or nothing")
+      return nil
+    }
+    guard isUnix else {
+      diagnostics.error(keyword.place, "only a Unix socket has a mode")
+      return nil
+    }
+    let word = directive.arguments[2]
+    guard let mode = UInt32(word.text, radix: 8), mode <= 0o777, word.text.utf8.allSatisfy(ASCII.isDigit) else {
+      wrong(word, "is no mode of a file: three octal digits are, such as 660")
+      return nil
+    }
+    return mode
+  }
+
+  /// `redirect https 8443`
+  func redirect(_ directive: Directive) {
+    let word = directive.arguments[0]
+    guard word.text == "https" else { return wrong(word, "is nothing to redirect to", hint: "redirect https, or: redirect https 8443") }
+    guard directive.arguments.count == 2 else {
+      listenerInHand?.redirectPort = 443
+      return
+    }
+    count(directive.arguments[1], 1...65_535).map { listenerInHand?.redirectPort = UInt16($0) }
+  }
+}

@@ -1,0 +1,5 @@
+// A greeting's first stage: the header of the PROXY protocol.
+
+extension Greeting {
+  func takeProxyHeader() -> Progress { .done }
+}

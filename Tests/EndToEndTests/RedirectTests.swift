@@ -1,0 +1,60 @@
+// A listener that sends everybody to https: where to, and what it does not do meanwhile.
+
+import Foundation
+import Testing
+
+extension EndToEnd {
+  @Suite struct Redirects {
+    /// Two listeners: one that serves, one that redirects.
+    private func setup(_ redirect: String) -> Setup {
+      var setup = Setup()
+      setup.top = "listen 127.0.0.1:0 { redirect \(redirect) }"
+      return setup
+    }
+
+    @Test func everyRequestIsSentToHTTPS() throws {
+      try House.with(setup("https 8443")) { house throws in
+        let client = try Client(to: house.gate.ports[1])
+        for (method, status) in [("GET", 301), ("HEAD", 301), ("POST", 308), ("DELETE", 308)] {
+          let answer = try client.exchange(request(method, "/a%20b/../c?x=1&y=%0d%0aX", [People.alice.authorization]))
+          #expect(answer.status == status)
+          #expect(answer["Location"] == "https://legacy.test:8443/a%20b/../c?x=1&y=%0d%0aX")
+        }
+        #expect(house.upstream.requests.isEmpty)
+      }
+    }
+
+    @Test func theUsualPortIsNotNamed() throws {
+      try House.with(setup("https")) { house throws in
+        let client = try Client(to: house.gate.ports[1])
+        let answer = try client.exchange("GET / HTTP/1.1\r\nHost: [::1]:8080\r\n\r\n")
+        #expect(answer["Location"] == "https://[::1]/")
+        let absolute = try client.exchange("GET http://legacy.test HTTP/1.1\r\nHost: legacy.test\r\n\r\n")
+        #expect(absolute["Location"] == "https://legacy.test/")
+        // Nobody's name is known: there is nowhere to send him.
+        let old = try Client(to: house.gate.ports[1])
+        #expect(try old.exchange("GET / HTTP/1.0\r\n\r\n").status == 400)
+      }
+    }
+
+    @Test func passwordsAreNotLookedAt() throws {
+      try House.with(setup("https")) { house throws in
+        let client = try Client(to: house.gate.ports[1])
+        let wrong = try client.exchange(request("GET", "/", [People.alice.authorization.replacingOccurrences(of: "Basic ", with: "Basic x")]))
+        let right = try client.exchange(request("GET", "/", [People.alice.authorization]))
+        #expect(wrong.status == 301 && right.status == 301)
+        let lines = try house.accessLines(2)
+        #expect(lines.allSatisfy { $0["user"] == nil || $0["user"] is NSNull || $0["user"] as? String == "-" })
+      }
+    }
+
+    @Test func curlFollowsItToTheServingListener() throws {
+      // The redirect's port is that of a listener without TLS here: what matters is that curl goes there, and says https.
+      try House.with(setup("https 9")) { house throws in
+        let answer = try Curl.run(["-I", "http://127.0.0.1:\(house.gate.ports[1])/where"], in: house.scratch)
+        #expect(answer.status == 301)
+        #expect(answer.final["Location"] == "https://127.0.0.1:9/where")
+      }
+    }
+  }
+}
