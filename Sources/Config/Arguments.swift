@@ -43,7 +43,7 @@ extension Reading {
   func duration(_ word: Word, _ range: ClosedRange<Interval>, orWord other: String? = nil, is meaning: Interval? = nil) -> Interval? {
     if let other, let meaning, word.text == other && !word.isQuoted { return meaning }
     guard let value = Value.duration(word.text) else {
-      let hint = Value.count(word.text) == nil ? "a number with ms, s, m or h: 500ms, 10s" : "a unit is missing: ms, s, m or h"
+      let hint = Value.count(word.text) == nil ? "a number with ms, s, m, h or d: 500ms, 10s" : "a unit is missing: ms, s, m, h or d"
       wrong(word, "is no duration", hint: hint + (other.map { "; or '\($0)'" } ?? ""))
       return nil
     }

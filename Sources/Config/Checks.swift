@@ -48,7 +48,7 @@ extension Reading {
       if !draft.names.contains("upstream") {
         diagnostics.error(draft.place, "this route has no upstream", hint: "say where its requests go: upstream NAME")
       }
-      if !draft.names.contains("require") {
+      if !draft.names.contains("require") || draft.requiresTLS && !draft.saysWho {
         diagnostics.error(
           draft.place, "this route does not say who may pass",
           hint: "require valid-user, or user …, or group …; a route that is meant to be public says require nobody")
@@ -64,6 +64,7 @@ extension Reading {
       route.authorization = draft.authorization
       route.passesPreflights = draft.passesPreflights ?? passesPreflights
       route.isSilentForScripts = draft.isSilentForScripts ?? settings.isSilentForScripts
+      route.requiresTLS = draft.requiresTLS
       route.place = draft.place.shortText
       settings.routes.append(route)
     }

@@ -68,6 +68,7 @@ struct Description {
   private func route(_ route: Route) -> [[String]] {
     var notes: [String] = []
     if let limit = route.bodyLimit { notes.append("bodies up to \(Value.text(size: Int(clamping: limit)))") }
+    if route.requiresTLS { notes.append("by https alone") }
     if route.isRaw { notes.append("raw path") }
     if route.allowsTrace { notes.append("TRACE allowed") }
     switch route.authorization {
@@ -187,6 +188,7 @@ struct Description {
     var rows = [["user", options.userField], ["groups", options.groupsField]]
     rows.append(["origin", "X-Forwarded-For, -Proto, -Host, -Port" + (options.setsForwarded ? ", Forwarded" : "")])
     if let path = settings.forwardAuthPath { rows.append(["asked at", String(decoding: path, as: UTF8.self) + ", by trusted proxies"]) }
+    if let security = settings.transportSecurity { rows.append(["browsers", "https alone for \(security.seconds / 86_400) days"]) }
     let trusted = options.trustedProxies
     rows.append(["trusted", trusted.isEmpty ? "no proxy in front" : trusted.map(\.description).joined(separator: " ")])
     return rows

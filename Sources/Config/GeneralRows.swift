@@ -88,6 +88,10 @@ extension Table {
       reading.onOff(directive.arguments[0]).map { reading.settings.forwarding.setsForwarded = $0 }
     },
     Row(
+      "hsts", in: .top, takes: "DURATION [subdomains] [preload]|off", 1...3, standard: "off", elsewhere: ["Strict-Transport-Security"],
+      doc: "Tells browsers, over TLS, not to come in clear text for so long (`365d`; 0 takes it back), unless the service says so itself."
+    ) { reading, directive in reading.transportSecurity(directive) },
+    Row(
       "trusted_proxies", in: .top, takes: "NETWORK…", 1...1024, isRepeatable: true,
       elsewhere: ["set_real_ip_from", "RemoteIPTrustedProxy"],
       doc: "Proxies in front (`10.0.0.0/8`, `::1`, `unix:`) whose `X-Forwarded-*` and `X-Request-Id` are believed."
@@ -110,6 +114,22 @@ extension LogLevel {
 }
 
 extension Reading {
+  /// `hsts 365d subdomains preload`
+  func transportSecurity(_ directive: Directive) {
+    let word = directive.arguments[0]
+    if word.text == "off" && directive.arguments.count == 1 { return }
+    guard let time = duration(word, .seconds(0)...(.seconds(3650 * 86_400))) else { return }
+    var security = TransportSecurity(seconds: time.wholeMilliseconds / 1000)
+    for option in directive.arguments.dropFirst() where !option.isBroken {
+      switch option.text {
+      case "subdomains": security.includesSubdomains = true
+      case "preload": security.isPreloaded = true
+      default: wrong(option, "is neither 'subdomains' nor 'preload'")
+      }
+    }
+    settings.transportSecurity = security
+  }
+
   func log(_ directive: Directive) {
     let word = directive.arguments[0]
     var options = AccessLogOptions()

@@ -12,7 +12,7 @@ extension Table {
       elsewhere: ["auth_basic", "basic_auth", "satisfy"],
       doc:
         "Who may pass: `nobody` in particular (a public route), `valid-user`, `user NAME…`, `group NAME…`, `from NETWORK…`, `scope WORD…`, "
-        + "or a block of these; of several lines one is enough."
+        + "or a block of these; of several lines one is enough; `require tls` beside them refuses what comes in clear text, with 403."
     ) { reading, directive in reading.require(directive) },
     term("nobody", "", 0...0, "Anybody, with or without a password: the only term that lets in who has none."),
     term("valid-user", "", 0...0, "Every user."),
@@ -39,6 +39,11 @@ extension Table {
 extension Reading {
   /// A `require` line of the route in hand.
   func require(_ directive: Directive) {
+    if directive.block == nil, directive.arguments.count == 1, directive.arguments[0].text == "tls", !directive.arguments[0].isQuoted {
+      routeInHand?.requiresTLS = true
+      return
+    }
+    routeInHand?.saysWho = true
     guard let rule = rule(directive.arguments, directive) else { return }
     if let earlier = routeInHand?.rules {
       for other in earlier where Self.contradict(other, rule) {

@@ -70,6 +70,9 @@ struct RouteDraft {
   var authorization = Route.AuthorizationPolicy.strip
   var passesPreflights: Bool?
   var isSilentForScripts: Bool?
+  /// `require tls`, and whether another `require` says who may pass.
+  var requiresTLS = false
+  var saysWho = false
 }
 
 extension Reading {

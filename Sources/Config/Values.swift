@@ -17,7 +17,7 @@ public enum Value {
     return product(digits, factor)
   }
 
-  /// A length of time: a whole number with `ms`, `s`, `m` or `h`. The unit may not be left out, except of 0.
+  /// A length of time: a whole number with `ms`, `s`, `m`, `h` or `d`. The unit may not be left out, except of 0.
   public static func duration(_ text: String) -> Interval? {
     let (digits, unit) = split(text)
     let factor: Int
@@ -26,6 +26,7 @@ public enum Value {
     case "s": factor = 1_000_000_000
     case "m": factor = 60_000_000_000
     case "h": factor = 3_600_000_000_000
+    case "d": factor = 86_400_000_000_000
     case "" where text == "0": factor = 1
     default: return nil
     }

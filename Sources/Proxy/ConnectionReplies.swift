@@ -40,6 +40,7 @@ extension Connection {
     var details = Replies.Details()
     details.isHead = head.method == .head
     details.closes = closes
+    details.transportSecurity = transportSecurity
     details.saysKeepAlive = !closes && head.version == .http10
     return details
   }

@@ -141,6 +141,7 @@ extension Connection {
   mutating func judge() {
     if let port = peer.listener?.redirectPort { return redirect(toPort: port) }
     guard findRoute(), endpoint == nil || checkEndpoint() else { return }
+    if let index = record.route, refusesClearText(index) { return }
     if record.isInquiry, let inquiry { return judge(inquiry) }
     if let index = record.route, snapshot.traits[index].passesPreflights,
       let decision = worker.gatekeeper.decidePreflight(head, requirement, requestContext)

@@ -128,6 +128,9 @@ extension Connection {
     worker.lendFieldScratch(&scratch)
     transfer.relayHead(framing, scratch: &scratch, to: &output)
     worker.lendFieldScratch(&scratch)
+    // What the service says of itself stands: of two fields browsers take the first (RFC 6797 section 8.1).
+    let security = transportSecurity
+    if !security.isEmpty && !transfer.hasAnswered(with: "strict-transport-security") { output.append(security) }
     ResponseWriter.connection(persistent: !closes, client: head.version, to: &output)
     ResponseWriter.end(to: &output)
   }

@@ -76,6 +76,7 @@ extension Replies {
   static func write(_ reply: OwnReply, _ details: Details, date: Span<UInt8>, to out: inout ByteBuffer) -> Int {
     ResponseWriter.statusLine(reply.status, to: &out)
     ResponseWriter.field("Date", date, to: &out)
+    out.append(details.transportSecurity)
     for field in reply.fields { ResponseWriter.field(field.name.span, field.value.span, to: &out) }
     if let seconds = reply.retryAfter { ResponseWriter.field("Retry-After", decimal: seconds, to: &out) }
     switch reply.content {

@@ -20,6 +20,8 @@ enum Replies {
     var closes = false
     /// HTTP/1.0 keeps a connection only if told so.
     var saysKeepAlive = false
+    /// The line of `Strict-Transport-Security`, with its end; empty for none.
+    var transportSecurity: [UInt8] = []
   }
 
   /// The `WWW-Authenticate` fields of a 401, rendered once per configuration.
@@ -65,6 +67,7 @@ enum Replies {
     }
     ResponseWriter.statusLine(status, to: &out)
     ResponseWriter.field("Date", date, to: &out)
+    out.append(details.transportSecurity)
     if let challenge = details.challenge { out.append(challenge.bytes) }
     if let allow = details.allow {
       out.append("Allow: ")

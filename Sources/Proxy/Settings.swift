@@ -43,6 +43,8 @@ public struct Route: Equatable, Sendable {
   public var passesPreflights = false
   /// Whether a 401 to a script has no Basic challenge (`challenge silent-for-xhr`).
   public var isSilentForScripts = false
+  /// Whether requests in clear text are refused.
+  public var requiresTLS = false
   /// Where it was written: `proxy.conf:30`.
   public var place = ""
   /// How the route is named in logs: as the config wrote it.
@@ -54,6 +56,23 @@ public struct Route: Equatable, Sendable {
     self.upstream = upstream
     self.label = label
   }
+}
+
+/// `Strict-Transport-Security` (RFC 6797), what browsers are told of never coming in clear text again.
+public struct TransportSecurity: Equatable, Sendable {
+  /// For how long, in seconds; 0 takes back what was told before.
+  public var seconds: UInt64
+  public var includesSubdomains = false
+  /// Whether browsers may be shipped with it.
+  public var isPreloaded = false
+
+  public init(seconds: UInt64) { self.seconds = seconds }
+
+  /// The field's value.
+  public var value: String { "max-age=\(seconds)\(includesSubdomains ? "; includeSubDomains" : "")\(isPreloaded ? "; preload" : "")" }
+
+  /// The field's line, with its end.
+  var line: [UInt8] { Array("Strict-Transport-Security: \(value)\r\n".utf8) }
 }
 
 /// Which fields tell the upstream who and from where.
@@ -128,6 +147,8 @@ public struct Settings: Sendable {
   /// Whether a 401 to a script has no Basic challenge, where no route says so.
   public var isSilentForScripts = false
   public var forwarding = ForwardingOptions()
+  /// Nil for saying nothing.
+  public var transportSecurity: TransportSecurity?
   /// Where trusted proxies ask about requests of theirs; canonical. Nil where they can't.
   public var forwardAuthPath: [UInt8]?
   public var accessLog = AccessLogOptions()

@@ -36,6 +36,8 @@ final class Snapshot: Sendable {
   let logTexts: [AccessLogFormat.RouteTexts]
   /// The parameter of a query that holds a ticket; empty for none.
   let ticketParameter: [UInt8]
+  /// The line of `Strict-Transport-Security`; empty for none.
+  let transportSecurity: [UInt8]
   let challenge: Replies.Challenge
   let invalidTokenChallenge: Replies.Challenge
   /// The same for scripts that are not to be challenged by Basic.
@@ -60,6 +62,7 @@ final class Snapshot: Sendable {
     endpoints = Endpoints(settings)
     let ticketParameter = settings.tokens?.ticketParameter ?? []
     self.ticketParameter = ticketParameter
+    transportSecurity = settings.transportSecurity?.line ?? []
     rules = ForwardingRules(
       settings.forwarding, apiKeyField: settings.gatekeeper.apiKeyField, ticketParameter: ticketParameter)
     logTexts = router.routes.map { AccessLogFormat.RouteTexts(route: $0.label, upstream: settings.upstreams[$0.upstream].name) }
@@ -78,6 +81,7 @@ final class RouteTraits: Sendable {
   /// Whether the route is for some methods only.
   let judgesMethod: Bool
   let passesPreflights: Bool
+  let requiresTLS: Bool
 
   init(_ route: Route) {
     upstream = route.upstream
@@ -86,6 +90,7 @@ final class RouteTraits: Sendable {
     authorization = route.authorization
     judgesMethod = !route.methods.isEmpty
     passesPreflights = route.passesPreflights
+    requiresTLS = route.requiresTLS
   }
 }
 

@@ -206,6 +206,8 @@ import Testing
     ("route /a/../b { upstream u; require nobody }", "2:7: '/a/../b' is not in canonical form, so that it would match nothing"),
     ("route /%61 { upstream u; require nobody }", "2:7: '/%61' is not in canonical form, so that it would match nothing"),
     ("route /a?b { upstream u; require nobody }", "2:7: '/a?b' is no path"),
+    ("hsts 365", "2:6: '365' is no duration"), ("hsts 1h off", "2:9: 'off' is neither 'subdomains' nor 'preload'"),
+    ("route /x { upstream u; require tls }", "2:1: this route does not say who may pass"),
     ("include none.conf", "2:9: 'none.conf' can't be included: there is no such file"),
   ])
   func topLevelMistakeIsSaidOnce(_ line: String, _ expected: String) throws {

@@ -62,6 +62,7 @@ import Testing
           groups    X-Forwarded-Groups
           origin    X-Forwarded-For, -Proto, -Host, -Port
           asked at  /auth, by trusted proxies
+          browsers  https alone for 365 days
           trusted   127.0.0.1 ::1
 
         Limits

@@ -19,6 +19,22 @@ import Upstream
     try settings(try #require(Minimal.text(adding: line, in: place)))
   }
 
+  @Test(arguments: [
+    ("hsts 365d", "max-age=31536000"), ("hsts 0", "max-age=0"),
+    ("hsts 1h preload subdomains", "max-age=3600; includeSubDomains; preload"),
+  ])
+  func browsersAreToldHowLong(_ line: String, _ value: String) throws {
+    let security = try #require(try settings(adding: line, in: .top).transportSecurity)
+    #expect(security.value == value)
+    #expect(try settings(adding: "hsts off", in: .top).transportSecurity == nil)
+  }
+
+  @Test func aRouteThatIsServedByTLSAloneStillSaysWhoMayPass() throws {
+    let settings = try settings(adding: "route /x { upstream u; require tls; require nobody }", in: .top)
+    let route = try #require(settings.routes.first { $0.label == "/x" })
+    #expect(route.requiresTLS && route.requirement == .nobody)
+  }
+
   @Test func exampleArrivesWhole() throws {
     let (configuration, scratch) = try ReferenceTests.loadExample()
     let settings = try #require(configuration.settings)

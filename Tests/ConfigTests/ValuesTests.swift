@@ -16,12 +16,12 @@ import Testing
     #expect(Value.size(text) == nil)
   }
 
-  @Test(arguments: [("500ms", 500), ("10s", 10_000), ("5m", 300_000), ("12h", 43_200_000), ("0", 0), ("0s", 0)] as [(String, UInt64)])
+  @Test(arguments: [("500ms", 500), ("10s", 10_000), ("5m", 300_000), ("12h", 43_200_000), ("2d", 172_800_000), ("0", 0), ("0s", 0)] as [(String, UInt64)])
   func durationIsRead(_ text: String, _ milliseconds: UInt64) {
     #expect(Value.duration(text) == .milliseconds(milliseconds))
   }
 
-  @Test(arguments: ["", "5", "s", "5 s", "1h30m", "1.5s", "-5s", "5M", "5sec", "5d", "9999999999999h"])
+  @Test(arguments: ["", "5", "s", "5 s", "1h30m", "1.5s", "-5s", "5M", "5sec", "5w", "9999999999999h"])
   func noDurationIsRefused(_ text: String) {
     #expect(Value.duration(text) == nil)
   }

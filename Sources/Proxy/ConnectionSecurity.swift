@@ -1,10 +1,23 @@
-// What is answered where only HTTPS is to be spoken: a redirect to it.
+// Where only HTTPS is to be spoken: the redirect to it, and the refusal of what comes in clear text all the same.
 
 import HTTP
 import Net
 import Primitives
 
 extension Connection {
+  /// Whether nobody between the client and us can read along.
+  var isSecure: Bool { peer.tls != nil }
+
+  /// What browsers are told by every answer that came by `https`, and by no other (RFC 6797 section 7.2); empty for nothing.
+  var transportSecurity: [UInt8] { isSecure ? snapshot.transportSecurity : [] }
+
+  /// For a route that is served by `https` alone: answers before anything else is looked at, credentials above all. True when it did.
+  mutating func refusesClearText(_ route: Int) -> Bool {
+    guard snapshot.traits[route].requiresTLS, !isSecure else { return false }
+    answer(.problem(403, "This is served by HTTPS alone: ask again with https://", reason: "the route requires TLS"))
+    return true
+  }
+
   /// Sends the client to the same address by `https`. Nothing is looked at but the target, so that nobody learns what is there, or who is.
   mutating func redirect(toPort port: UInt16) {
     guard !head.host.isEmpty else {

@@ -1,10 +1,10 @@
-// A listener that sends everybody to https: where to, and what it does not do meanwhile.
+// What is to be had by https alone: a listener that sends everybody there, routes that refuse clear text, and what browsers are told.
 
 import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite struct Redirects {
+  @Suite struct HTTPSOnly {
     /// Two listeners: one that serves, one that redirects.
     private func setup(_ redirect: String) -> Setup {
       var setup = Setup()
@@ -40,11 +40,42 @@ extension EndToEnd {
     @Test func passwordsAreNotLookedAt() throws {
       try House.with(setup("https")) { house throws in
         let client = try Client(to: house.gate.ports[1])
-        let wrong = try client.exchange(request("GET", "/", [People.alice.authorization.replacingOccurrences(of: "Basic ", with: "Basic x")]))
+        let wrong = try client.exchange(
+          request("GET", "/", [People.alice.authorization.replacingOccurrences(of: "Basic ", with: "Basic x")]))
         let right = try client.exchange(request("GET", "/", [People.alice.authorization]))
         #expect(wrong.status == 301 && right.status == 301)
         let lines = try house.accessLines(2)
         #expect(lines.allSatisfy { $0["user"] == nil || $0["user"] is NSNull || $0["user"] as? String == "-" })
+      }
+    }
+
+    @Test func clearTextIsRefusedBeforeAnybodyIsAskedWhoHeIs() throws {
+      var setup = Setup()
+      setup.route = "require tls"
+      setup.more = "route /open/ { upstream legacy; require nobody; require tls }\nroute /plain/ { upstream legacy; require nobody }"
+      try House.with(setup) { house throws in
+        for fields in [[], [People.alice.authorization], ["Authorization: nonsense"], ["X-Forwarded-Proto: https"]] {
+          for path in ["/", "/open/x"] {
+            let answer = try house.ask("GET", path, fields)
+            #expect(answer.status == 403 && answer["WWW-Authenticate"] == nil)
+            #expect(answer.text.contains("HTTPS"))
+          }
+        }
+        #expect(try house.ask("GET", "/plain/").status == 200)
+        // An upload is not waited for.
+        let client = try house.client()
+        let refused = try client.exchange(request("POST", "/", ["Expect: 100-continue", "Content-Length: 5"]))
+        #expect(refused.status == 403 && refused.interim.isEmpty)
+        #expect(house.upstream.requests.count == 1)
+      }
+    }
+
+    @Test func browsersAreToldNothingInClearText() throws {
+      var setup = Setup()
+      setup.top = "hsts 365d"
+      try House.with(setup) { house throws in
+        #expect(try house.ask()["Strict-Transport-Security"] == nil)
+        #expect(try house.ask("GET", "/", [People.alice.authorization])["Strict-Transport-Security"] == nil)
       }
     }
 
