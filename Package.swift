@@ -52,7 +52,7 @@ let package = Package(
     .testTarget(name: "HTTPTests", dependencies: ["Primitives", "HTTP"], swiftSettings: strict),
     .testTarget(name: "CryptoTests", dependencies: ["Primitives", "Crypto"], swiftSettings: strict),
     .testTarget(name: "AuthTests", dependencies: ["Primitives", "HTTP", "Crypto", "Auth"], swiftSettings: strict),
-    .testTarget(name: "NetTests", dependencies: ["Primitives", "Net"], swiftSettings: strict),
+    .testTarget(name: "NetTests", dependencies: ["Primitives", "Net", "COpenSSL"], swiftSettings: strict),
     .testTarget(name: "UpstreamTests", dependencies: ["Primitives", "HTTP", "Auth", "Net", "Upstream"], swiftSettings: strict),
     .testTarget(
       name: "ProxyTests", dependencies: ["Primitives", "HTTP", "Auth", "Net", "Upstream", "Proxy"],

@@ -116,4 +116,6 @@ static inline int gh_verify(EVP_PKEY *key, const EVP_MD *digest, int salt, const
   return good;
 }
 
+#include "tls.h"
+
 #endif

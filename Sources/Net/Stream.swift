@@ -1,6 +1,8 @@
-// A connected stream of bytes as the data path sees it: reading into a buffer, writing from spans, never blocking, never throwing.
+// A connected stream of bytes as the data path sees it: reading into a buffer, writing from spans, never blocking, never throwing. In clear text, or
+// under TLS, whose handshake and other peculiarities are StreamTLS.swift's.
 
 internal import CLinux
+internal import COpenSSL
 internal import Glibc
 public import Primitives
 
@@ -10,19 +12,30 @@ public enum IOResult: Equatable, Sendable {
   case bytes(Int)
   /// Nothing now: wait for readiness.
   case wouldBlock
-  /// The peer has ended its sending half. Of reads only.
+  /// The peer has ended its sending half: under TLS, has said so (close_notify). Of reads only.
   case closed
-  /// The connection is broken; the errno. ECONNRESET and EPIPE are a peer that went away.
+  /// The connection is broken; the errno. ECONNRESET and EPIPE are a peer that went away; under TLS also one that ended without saying so, which
+  /// anybody on the way can bring about, and EPROTO what is no TLS, or was changed on the way.
   case failed(Int32)
 }
 
-/// A connected socket, in clear text.
+/// A connected socket, in clear text until `beginTLS`.
 @safe public struct Stream: ~Copyable {
-  private let socket: FileDescriptor
+  let socket: FileDescriptor
+  /// Nil in clear text. One pointer, so that clear text costs no more than looking at it.
+  var tls: UnsafeMutablePointer<gh_tls>?
+  /// What the session calls back to: kept as long as it.
+  var context: TLSServerContext?
 
   /// Takes over a connected, non-blocking stream socket.
   public init(_ socket: consuming FileDescriptor) {
     self.socket = socket
+    unsafe tls = nil
+    context = nil
+  }
+
+  deinit {
+    if let tls = unsafe tls { unsafe gh_tls_free(tls) }
   }
 
   /// Begins to connect. A Unix socket is connected when this answers; any other when it becomes writable (connect(2), EINPROGRESS), and a
@@ -44,24 +57,32 @@ public enum IOResult: Equatable, Sendable {
   public var descriptor: Int32 { socket.raw }
 
   /// Whether what is read and written is what travels, so that the kernel may move it between sockets by itself.
-  public var isClear: Bool { true }
+  public var isClear: Bool { unsafe tls == nil }
 
   /// Whether bytes have come that the descriptor is not readable for any more: read again without waiting for it.
-  public var hasBufferedInput: Bool { false }
+  public var hasBufferedInput: Bool {
+    guard let tls = unsafe tls else { return false }
+    return unsafe tls.pointee.pending != 0
+  }
 
   /// Appends up to `limit` (1 or more) bytes to `buffer`, which grows when it has less room.
   public mutating func read(into buffer: inout ByteBuffer, atMost limit: Int) -> IOResult {
     precondition(limit > 0, "a read of nothing looks like the end")
+    let tls = unsafe tls
     let count = unsafe buffer.withUnsafeFreeBytes(minimum: limit) { free in
-      unsafe gh_socket_receive(socket.raw, free.baseAddress, min(free.count, limit))
+      if let tls = unsafe tls { return unsafe gh_tls_read(tls, free.baseAddress, min(free.count, limit)) }
+      return unsafe gh_socket_receive(socket.raw, free.baseAddress, min(free.count, limit))
     }
     return count == 0 ? .closed : Self.result(count)
   }
 
   /// Sends from `bytes`. A peer that is gone is an answer (EPIPE), not a signal.
+  ///
+  /// Under TLS what was not sent has to be offered again, at the front of what is written next: it may be encrypted already.
   public mutating func write(_ bytes: Span<UInt8>) -> IOResult {
     unsafe bytes.withUnsafeBufferPointer { bytes in
       guard bytes.count > 0 else { return .bytes(0) }
+      if let tls = unsafe tls { return unsafe Self.result(gh_tls_write(tls, bytes.baseAddress, bytes.count)) }
       return unsafe Self.result(gh_socket_send(socket.raw, bytes.baseAddress, bytes.count))
     }
   }
@@ -75,7 +96,8 @@ public enum IOResult: Equatable, Sendable {
     if second.isEmpty { return write(first) }
     return unsafe first.withUnsafeBufferPointer { first in
       unsafe second.withUnsafeBufferPointer { second in
-        unsafe Self.result(gh_socket_send_two(socket.raw, first.baseAddress, first.count, second.baseAddress, second.count))
+        if let tls = unsafe tls { return unsafe Self.writeOneRecord(tls, first, second) }
+        return unsafe Self.result(gh_socket_send_two(socket.raw, first.baseAddress, first.count, second.baseAddress, second.count))
       }
     }
   }
@@ -86,8 +108,10 @@ public enum IOResult: Equatable, Sendable {
     return unsafe gh_socket_peer_user(socket.raw, &user) == 0 ? user : nil
   }
 
-  /// Ends our sending half; what was written still arrives. Reading goes on.
+  /// Ends our sending half; what was written still arrives. Reading goes on. Under TLS it is said first (close_notify), so that the peer knows that
+  /// nobody else ended it.
   public func shutdownWrite() {
+    sayGoodbye()
     _ = shutdown(socket.raw, Int32(SHUT_WR))
   }
 
@@ -102,7 +126,7 @@ public enum IOResult: Equatable, Sendable {
     _ = gh_socket_reset_on_close(socket.raw)
   }
 
-  private static func result(_ count: Int) -> IOResult {
+  static func result(_ count: Int) -> IOResult {
     if count >= 0 { return .bytes(count) }
     let errno = Int32(truncatingIfNeeded: -count)
     return errno == EAGAIN ? .wouldBlock : .failed(errno)

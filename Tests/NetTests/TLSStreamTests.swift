@@ -1,0 +1,233 @@
+// Bytes under TLS: in order, none lost, none twice, and an end that says so told apart from one that doesn't.
+
+import COpenSSL
+import Glibc
+import Primitives
+import Testing
+
+@testable import Net
+
+@Suite struct TLSStreamTests {
+  private func pair(_ options: ClientOptions = ClientOptions()) throws -> TLSPair {
+    let certificates = try Certificates()
+    let pair = try TLSPair(try TLSServerContext(TLSServerOptions(certificates.sign("a", for: "a.test")), tickets: TicketKeys()), options)
+    #expect(pair.outcome == .done)
+    return pair
+  }
+
+  /// Each eight bytes are others.
+  private func pattern(_ count: Int) -> [UInt8] {
+    let numbers = Array(0..<UInt64((count + 7) / 8))
+    return unsafe numbers.withUnsafeBytes { unsafe [UInt8]($0.prefix(count)) }
+  }
+
+  @Test func bytesArriveInOrder() throws {
+    var pair = try pair()
+    pair.client.write(Array("GET / HTTP/1.1\r\n\r\n".utf8))
+    var buffer = ByteBuffer()
+    #expect(pair.server.read(into: &buffer, atMost: 100) == .bytes(18))
+    #expect(pair.server.read(into: &buffer, atMost: 100) == .wouldBlock)
+    #expect(pair.server.write(Array("HTTP".utf8).span, Array("/1.1".utf8).span) == .bytes(8))
+    #expect(pair.client.read() == Array("HTTP/1.1".utf8), "both parts are one record")
+  }
+
+  @Test func whatWasReadAheadIsToldOf() throws {
+    var pair = try pair()
+    pair.client.write(pattern(100))
+    pair.client.write(pattern(200))
+    var buffer = ByteBuffer()
+    #expect(pair.server.read(into: &buffer, atMost: 10) == .bytes(10))
+    #expect(pair.server.hasBufferedInput)
+    #expect(!isReadable(pair.server.descriptor), "one recv took everything")
+    #expect(pair.server.read(into: &buffer, atMost: 90) == .bytes(90))
+    #expect(pair.server.hasBufferedInput, "a whole record more")
+    #expect(pair.server.read(into: &buffer, atMost: 1000) == .bytes(200))
+    #expect(!pair.server.hasBufferedInput)
+    #expect(buffer.array() == pattern(100) + pattern(200))
+  }
+
+  @Test func halfARecordIsNotWaitedForInCircles() throws {
+    let certificates = try Certificates()
+    let context = try TLSServerContext(TLSServerOptions(certificates.sign("a", for: "a.test")), tickets: TicketKeys())
+    var pair = try TLSPair(context)
+    // The client's record goes through our hands.
+    var middle = SocketPair().streams()
+    unsafe SSL_set_fd(pair.client.ssl, middle.a.descriptor)
+    pair.client.write(pattern(300))
+    var sealed = ByteBuffer()
+    _ = middle.b.read(into: &sealed, atMost: 4096)
+    let bytes = sealed.array()
+    var buffer = ByteBuffer()
+    pair.forward(bytes[..<100])
+    #expect(pair.server.read(into: &buffer, atMost: 1000) == .wouldBlock)
+    #expect(!pair.server.hasBufferedInput)
+    pair.forward(bytes[100...])
+    #expect(pair.server.read(into: &buffer, atMost: 1000) == .bytes(300))
+  }
+
+  @Test(arguments: [1, 100, 16384, 16385, 100_000, 3_000_000]) func largeBodiesGoThroughASocketThatFillsUp(_ size: Int) throws {
+    var pair = try pair()
+    let whole = pattern(size)
+    var sent = 0
+    var received: [UInt8] = []
+    var blocked = 0
+    while received.count < size {
+      if sent < size {
+        // At another place in memory each time, and never less than before.
+        let piece = Array(whole[sent..<min(sent + 200_000, size)])
+        switch pair.server.write(piece.span) {
+        case .bytes(let n):
+          #expect(n > 0)
+          sent += n
+          continue
+        case .wouldBlock: blocked += 1
+        case let other:
+          Issue.record("\(other)")
+          return
+        }
+      }
+      guard let bytes = pair.client.read() else {
+        #expect(sent < size, "everything was written, and something is missing")
+        if sent == size { return }
+        continue
+      }
+      received += bytes
+    }
+    #expect(received == whole)
+    #expect(size < 1_000_000 || blocked > 0)
+  }
+
+  @Test func twoPartsGoThroughASocketThatFillsUp() throws {
+    var pair = try pair()
+    let whole = pattern(1_000_000)
+    var sent = 0
+    var received: [UInt8] = []
+    var turn = 0
+    while received.count < whole.count {
+      turn += 1
+      if sent < whole.count {
+        let end = min(sent + 40_000, whole.count)
+        let middle = min(sent + [0, 10, 5000, 16384, 20_000][turn % 5], end)
+        if case .bytes(let n) = pair.server.write(Array(whole[sent..<middle]).span, Array(whole[middle..<end]).span) {
+          sent += n
+          continue
+        }
+      }
+      if let bytes = pair.client.read() { received += bytes } else if sent == whole.count { break }
+    }
+    #expect(received == whole)
+  }
+
+  @Test func uploadsOfManyRecordsAreReadAtOnce() throws {
+    var pair = try pair()
+    for _ in 0..<4 { pair.client.write(pattern(16000)) }
+    var buffer = ByteBuffer()
+    #expect(pair.server.read(into: &buffer, atMost: 128 << 10) == .bytes(64000))
+    #expect(buffer.array() == pattern(16000) + pattern(16000) + pattern(16000) + pattern(16000))
+  }
+
+  @Test func anEndThatSaysSoIsAnEnd() throws {
+    var pair = try pair()
+    pair.client.write([1])
+    pair.client.sayGoodbye()
+    pair.client.cut()
+    var buffer = ByteBuffer()
+    #expect(pair.server.read(into: &buffer, atMost: 10) == .bytes(1))
+    #expect(pair.server.hasBufferedInput, "the end has come with the bytes")
+    #expect(pair.server.read(into: &buffer, atMost: 10) == .closed)
+    #expect(pair.server.read(into: &buffer, atMost: 10) == .closed)
+    #expect(!pair.server.hasBufferedInput)
+  }
+
+  @Test(arguments: [TLS1_2_VERSION, TLS1_3_VERSION]) func anEndThatDoesNotIsAFailure(_ version: Int32) throws {
+    var pair = try pair(ClientOptions(highest: version))
+    pair.client.write([1])
+    pair.client.cut()
+    var buffer = ByteBuffer()
+    #expect(pair.server.read(into: &buffer, atMost: 10) == .bytes(1))
+    #expect(pair.server.read(into: &buffer, atMost: 10) == .failed(ECONNRESET))
+    #expect(pair.server.read(into: &buffer, atMost: 10) == .failed(ECONNRESET))
+  }
+
+  @Test func changedBytesAreAFailure() throws {
+    var pair = try pair()
+    // A record of application data that nobody with the keys made.
+    pair.forward([0x17, 3, 3, 0, 32] + [UInt8](repeating: 9, count: 32))
+    var buffer = ByteBuffer()
+    #expect(pair.server.read(into: &buffer, atMost: 10) == .failed(EPROTO))
+    #expect(pair.server.write([1].span) == .failed(EPROTO))
+    #expect(ERR_peek_error() == 0, "nothing is left for who comes next")
+  }
+
+  @Test func whatOthersLeftInTheErrorQueueIsNotOurs() throws {
+    var pair = try pair()
+    ERR_new()
+    ERR_set_error_plain()
+    var buffer = ByteBuffer()
+    #expect(pair.server.read(into: &buffer, atMost: 10) == .wouldBlock)
+    ERR_set_error_plain()
+    #expect(pair.server.write([1].span) == .bytes(1))
+  }
+
+  private func ERR_set_error_plain() {
+    var garbage: UnsafePointer<UInt8>?
+    #expect(unsafe d2i_X509(nil, &garbage, 0) == nil)
+  }
+
+  @Test func shutdownSaysGoodbyeAndReadsOn() throws {
+    var pair = try pair()
+    _ = pair.server.write([1].span)
+    pair.server.shutdownWrite()
+    #expect(pair.client.read() == [1])
+    #expect(pair.client.read() == nil)
+    #expect(pair.client.wasToldOfTheEnd)
+    pair.client.write([2])
+    var buffer = ByteBuffer()
+    #expect(pair.server.read(into: &buffer, atMost: 10) == .bytes(1))
+    #expect(pair.server.write([3].span) == .failed(EPIPE))
+  }
+
+  @Test func closingAloneSaysNothing() throws {
+    let client: TLSClient
+    do {
+      var pair = try pair()
+      _ = pair.server.write([1].span)
+      client = pair.client
+    }
+    #expect(client.read() == [1])
+    #expect(client.read() == nil)
+    #expect(!client.wasToldOfTheEnd, "what was broken off must not look whole")
+  }
+
+  @Test func aNewKeyInBetweenIsNoticedByNobody() throws {
+    var pair = try pair()
+    pair.client.write([1])
+    #expect(unsafe SSL_key_update(pair.client.ssl, SSL_KEY_UPDATE_REQUESTED) == 1)
+    pair.client.write([2])
+    #expect(pair.read() == [1, 2])
+    #expect(pair.server.write([3].span) == .bytes(1))
+    #expect(pair.client.read() == [3])
+  }
+
+  @Test func withoutRoomANewKeyWaitsAndSaysWhatFor() throws {
+    var pair = try pair()
+    let much = [UInt8](repeating: 7, count: 1 << 20)
+    while case .bytes = pair.server.write(much.span) {}
+    #expect(unsafe SSL_key_update(pair.client.ssl, SSL_KEY_UPDATE_REQUESTED) == 1)
+    pair.client.write([2])
+    // Our word about it stands behind what waits already, and reading goes on.
+    #expect(pair.read() == [2])
+    #expect(!pair.server.readWaitsForRoom)
+    var received = 0
+    while let bytes = pair.client.read() { received += bytes.count }
+    #expect(received > 0)
+  }
+}
+
+extension TLSPair {
+  /// As if the client had sent it.
+  mutating func forward(_ bytes: some Sequence<UInt8>) {
+    let all = Array(bytes)
+    #expect(unsafe send(client.descriptor, all, all.count, 0) == all.count)
+  }
+}
