@@ -31,9 +31,11 @@ let package = Package(
     .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CArgon2", pkgConfig: "libargon2", providers: [.apt(["libargon2-dev"])]),
     .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+    .systemLibrary(name: "CNGHTTP2", pkgConfig: "libnghttp2", providers: [.apt(["libnghttp2-dev"])]),
 
     .target(name: "Primitives", swiftSettings: strict + lifetimes),
     .target(name: "HTTP", dependencies: ["Primitives"], swiftSettings: strict),
+    .target(name: "HTTP2", dependencies: ["Primitives", "HTTP", "CNGHTTP2"], swiftSettings: strict),
     .target(name: "Crypto", dependencies: ["Primitives", "COpenSSL", "CArgon2", "CLinux"], swiftSettings: strict),
     .target(name: "Auth", dependencies: ["Primitives", "HTTP", "Crypto"], swiftSettings: strict),
     .target(name: "Net", dependencies: ["Primitives", "CLinux", "COpenSSL"], swiftSettings: strict),
@@ -50,6 +52,7 @@ let package = Package(
 
     .testTarget(name: "PrimitivesTests", dependencies: ["Primitives"], swiftSettings: strict),
     .testTarget(name: "HTTPTests", dependencies: ["Primitives", "HTTP"], swiftSettings: strict),
+    .testTarget(name: "HTTP2Tests", dependencies: ["Primitives", "HTTP", "HTTP2"], swiftSettings: strict),
     .testTarget(name: "CryptoTests", dependencies: ["Primitives", "Crypto"], swiftSettings: strict),
     .testTarget(name: "AuthTests", dependencies: ["Primitives", "HTTP", "Crypto", "Auth"], swiftSettings: strict),
     .testTarget(name: "NetTests", dependencies: ["Primitives", "Net", "COpenSSL"], swiftSettings: strict),

@@ -1,0 +1,232 @@
+// One connection's HTTP/2, as a server: bytes in, events out; answers in, bytes out. The only door to libnghttp2. Its callbacks record and nothing
+// else: whoever owns the session works through the events when the library has returned.
+
+internal import CNGHTTP2
+public import HTTP
+public import Primitives
+
+/// What the sessions of one worker share: memory that is used again.
+@safe public final class HTTP2Workroom {
+  /// Most field lines of an answer's head: an upstream's may have 256, and we add a few.
+  static let fields = 320
+  let scratch: UnsafeMutablePointer<nghttp2_nv>
+  var spare: [HTTP2Stream] = []
+
+  public init() {
+    unsafe scratch = .allocate(capacity: Self.fields)
+    unsafe scratch.initialize(repeating: nghttp2_nv(), count: Self.fields)
+  }
+
+  deinit {
+    unsafe scratch.deallocate()
+  }
+
+  func take() -> HTTP2Stream { spare.popLast() ?? HTTP2Stream() }
+
+  func give(_ stream: HTTP2Stream) {
+    if spare.count < 256 { spare.append(stream) }
+  }
+}
+
+/// Belongs to one worker.
+///
+/// A stream is known by its slot from its first frame until its owner releases it, after the event `closed`.
+@safe public final class HTTP2Session {
+  let options: HTTP2Options
+  let workroom: HTTP2Workroom
+  /// Only nil in the initialiser.
+  var session: OpaquePointer?
+  var fields: RequestFields
+  var scanner: FrameScanner
+  var events = PlainList<HTTP2Event>()
+  var slots: [HTTP2Stream?] = []
+  private var freeSlots: [Int32] = []
+  /// Where the bytes begin that the library is reading.
+  var inputStart: UnsafePointer<UInt8>?
+  /// The slot of the field block that the library is reading.
+  var blockSlot: Int32 = -1
+  /// Frames that are to be written.
+  public var out = ByteBuffer()
+  /// The clock of this turn: to be set before anything else is called.
+  public var now: Instant
+  /// What the client does too much of, once it does.
+  public internal(set) var flood: Flood?
+  /// Why the connection ends, as GOAWAY said.
+  public internal(set) var goawayCode: UInt32?
+  /// Streams that are not closed.
+  public internal(set) var openStreams = 0
+  /// Requests that were begun.
+  public internal(set) var requests = 0
+  /// Body bytes of answers that wait to be sent, of all streams.
+  public internal(set) var waiting = 0
+  /// Nothing more is read.
+  public private(set) var isDeaf = false
+
+  /// - Parameters:
+  ///   - limits: of a request's head.
+  ///   - scheme: what `:scheme` may say on this connection.
+  public init(_ options: HTTP2Options, limits: HeadLimits, scheme: RequestFields.Scheme, workroom: HTTP2Workroom, now: Instant) {
+    self.options = options
+    self.workroom = workroom
+    self.now = now
+    let headBytes = limits.fields + limits.requestLine
+    fields = RequestFields(limits: limits, scheme: scheme)
+    // Huffman's code makes what is rare up to four times as long (RFC 7541, appendix B); of what anybody sends, twice is more than enough.
+    scanner = FrameScanner(blockLimit: 2 * headBytes, resets: options.resets)
+    unsafe inputStart = nil
+    let itself = unsafe Unmanaged.passUnretained(self).toOpaque()
+    let made = unsafe nghttp2_session_server_new2(&session, Library.shared.callbacks, itself, Library.shared.options)
+    precondition(made == 0, "out of memory")
+    let settings = [
+      nghttp2_settings_entry(settings_id: Int32(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS.rawValue), value: UInt32(options.maxStreams)),
+      nghttp2_settings_entry(settings_id: Int32(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE.rawValue), value: UInt32(options.streamWindow)),
+      nghttp2_settings_entry(settings_id: Int32(NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE.rawValue), value: UInt32(headBytes)),
+      // RFC 9218 section 2.1: the tree of RFC 7540 is not kept, nor the memory that it takes.
+      nghttp2_settings_entry(settings_id: Int32(NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES.rawValue), value: 1),
+    ]
+    unsafe settings.withUnsafeBufferPointer {
+      _ = unsafe nghttp2_submit_settings(session, UInt8(NGHTTP2_FLAG_NONE.rawValue), $0.baseAddress, $0.count)
+    }
+    unsafe nghttp2_session_set_local_window_size(session, UInt8(NGHTTP2_FLAG_NONE.rawValue), 0, Int32(HTTP2Limits.connectionWindow))
+  }
+
+  deinit {
+    unsafe nghttp2_session_del(session)
+  }
+
+  // MARK: Bytes in
+
+  /// Follows the frames in `bytes`, which are given to `receive` afterwards if it answers true. False: the client floods us, and nothing of this or
+  /// of what may follow is read.
+  public func inspect(_ bytes: Span<UInt8>) -> Bool {
+    if isDeaf { return false }
+    guard let found = scanner.scan(bytes, at: now) else { return true }
+    flood = flood ?? found
+    return false
+  }
+
+  /// Reads on. Answers how many of `bytes` were read, perhaps not all of them: then the events are to be worked through first. Nil when nothing more
+  /// will be read.
+  public func receive(_ bytes: Span<UInt8>) -> Int? {
+    if isDeaf { return nil }
+    let count = unsafe bytes.withUnsafeBufferPointer { bytes in
+      unsafe inputStart = bytes.baseAddress
+      let count = unsafe nghttp2_session_mem_recv(session, bytes.baseAddress, bytes.count)
+      unsafe inputStart = nil
+      return count
+    }
+    // What it found to be wrong it says to the client itself; it is not to be fed any more (CVE-2026-27135).
+    guard count >= 0, unsafe nghttp2_session_want_read(session) != 0 else {
+      isDeaf = true
+      return nil
+    }
+    return count
+  }
+
+  /// Since when a field block is on its way that is not complete; nil when none is.
+  public var blockBegan: Instant? { scanner.blockBegan }
+
+  // MARK: Events
+
+  public var eventCount: Int { events.count }
+  public func event(_ i: Int) -> HTTP2Event { events[i] }
+
+  /// Appends the text of an event to `out`.
+  public func appendText(of event: HTTP2Event, to out: inout ByteBuffer) {
+    fields.appendText(Int(event.start), Int(event.count), to: &out)
+  }
+
+  /// All events were worked through, and their texts taken.
+  public func forgetEvents() {
+    events.removeAll()
+    fields.dropConcluded()
+  }
+
+  /// Nothing is under way: gives back what memory can be.
+  public func rest() {
+    fields.release()
+    out.release()
+    if openStreams == 0 && events.isEmpty {
+      slots.removeAll()
+      freeSlots.removeAll()
+    }
+  }
+
+  // MARK: Streams
+
+  /// The stream in `slot`, which is in use.
+  public func stream(_ slot: Int32) -> HTTP2Stream {
+    guard let stream = slots[Int(slot)] else { preconditionFailure("a slot in use") }
+    return stream
+  }
+
+  /// The slots that there are; not all of them are in use.
+  public var slotCount: Int { slots.count }
+  public func streamIfUsed(_ slot: Int32) -> HTTP2Stream? { slots[Int(slot)] }
+
+  func takeSlot(_ id: Int32) -> Int32 {
+    let stream = workroom.take()
+    stream.id = id
+    openStreams += 1
+    if let slot = freeSlots.popLast() {
+      slots[Int(slot)] = stream
+      return slot
+    }
+    slots.append(stream)
+    return Int32(slots.count - 1)
+  }
+
+  /// The stream is closed, its owner knows, and its slot is free for another.
+  public func release(_ slot: Int32) {
+    let stream = stream(slot)
+    precondition(stream.isClosed, "a stream that is not closed")
+    slots[Int(slot)] = nil
+    freeSlots.append(slot)
+    stream.reset()
+    workroom.give(stream)
+  }
+
+  /// The slot of a stream that the library knows; nil of those that we don't.
+  func slot(of id: Int32) -> Int32? {
+    guard let mark = unsafe nghttp2_session_get_stream_user_data(session, id) else { return nil }
+    return Int32(truncatingIfNeeded: Int(bitPattern: mark) - 1)
+  }
+
+  /// `n` bytes of a body were used: the client gets credit for as many.
+  public func consume(_ slot: Int32, _ n: Int) {
+    let stream = stream(slot)
+    stream.held -= n
+    unsafe nghttp2_session_consume(session, stream.id, n)
+  }
+
+  /// The body of this request is wanted, and large: more of it may come at once.
+  public func widen(_ slot: Int32, to window: Int) {
+    let stream = stream(slot)
+    guard !stream.isReset, !stream.isClosed else { return }
+    unsafe nghttp2_session_set_local_window_size(session, UInt8(NGHTTP2_FLAG_NONE.rawValue), stream.id, Int32(window))
+  }
+
+  // MARK: The end
+
+  /// Ends the connection with GOAWAY, after what is in `out`; streams that are under way are not finished.
+  public func end(_ code: HTTP2ErrorCode) {
+    isDeaf = true
+    unsafe nghttp2_session_terminate_session(session, code.rawValue)
+  }
+
+  /// RFC 9113 section 6.8: a GOAWAY that names no stream, so that what is on its way still comes.
+  public func announceEnd() {
+    unsafe nghttp2_submit_shutdown_notice(session)
+  }
+
+  /// GOAWAY with the last stream that was begun: those go on, further ones are not taken.
+  public func refuseFurther() {
+    let last = unsafe nghttp2_session_get_last_proc_stream_id(session)
+    unsafe nghttp2_submit_goaway(session, UInt8(NGHTTP2_FLAG_NONE.rawValue), last, HTTP2ErrorCode.noError.rawValue, nil, 0)
+  }
+
+  /// Whether everything was said, and nothing more can come.
+  public var isOver: Bool {
+    unsafe nghttp2_session_want_write(session) == 0 && nghttp2_session_want_read(session) == 0
+  }
+}
