@@ -4,6 +4,8 @@ import base64
 import hashlib
 from dataclasses import dataclass, replace
 
+from .certificates import Certificate
+
 NAME, PASSWORD = "bench", "secret"
 CREDENTIALS = ["--user", f"{NAME}:{PASSWORD}"]
 # Of the password above. What is measured is how they are checked, so one of each will do.
@@ -32,11 +34,18 @@ class Setting:
     at_once: int = 64
     # The length of the bodies that requests or responses have, where it is more than what a proxy usually holds: bytes.
     body: int = 0
+    # With which certificate clients are spoken to; in clear text when there is none. With one, HTTP/2 is offered beside HTTP/1.1, and session
+    # tickets are on.
+    tls: Certificate = None
     # What only Gatehouse is told: lines for its configuration.
     extra: str = "log off"
 
     def but(self, **changes):
         return replace(self, **changes)
+
+    @property
+    def scheme(self):
+        return "https" if self.tls else "http"
 
     def users(self, cheap, costly=BCRYPT[10]):
         """(name, kept password) of everybody, in the file's order. `cheap` is what the peer keeps of a password in its cheapest way."""

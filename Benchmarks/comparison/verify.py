@@ -2,6 +2,7 @@
 what was asked for, over connections that it keeps. Told by the peer's answers and by what the service behind says it was asked."""
 
 import http.client
+import ssl
 
 from base64 import b64encode
 
@@ -21,9 +22,16 @@ def get(connection, password=None):
     return response.status, response.read().decode().strip(), response
 
 
-def verify(port):
+def client(port, tls=None):
+    """With `tls`, a `Certificate`, only who has that one is trusted."""
+    if tls is None:
+        return http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    return http.client.HTTPSConnection("127.0.0.1", port, timeout=10, context=ssl.create_default_context(cafile=tls.certificate))
+
+
+def verify(port, tls=None):
     """Raises `Unequal`, with what is not as it should be."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = client(port, tls)
     for what, password in [("no password", None), ("a wrong password", PASSWORD + "x")]:
         status, _, response = get(connection, password)
         if status != 401 or "basic" not in (response.getheader("WWW-Authenticate") or "").lower():
@@ -37,12 +45,12 @@ def verify(port):
             raise Unequal("the client's connection is not kept")
         seen.append(text.split("|"))
     # From another client, over the same connection to the service behind.
-    other = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    other = client(port, tls)
     seen.append(get(other, PASSWORD)[1].split("|"))
     other.close()
     connection.close()
     for number, (what, wanted) in enumerate([("Authorization", ""), ("X-Forwarded-User", NAME), ("X-Forwarded-For", "127.0.0.1"),
-                                             ("X-Forwarded-Proto", "http"), ("X-Forwarded-Host", "bench.example"),
+                                             ("X-Forwarded-Proto", "https" if tls else "http"), ("X-Forwarded-Host", "bench.example"),
                                              ("X-Forwarded-Port", str(port))]):
         if seen[0][number] != wanted:
             raise Unequal(f"{what} is {seen[0][number]!r} behind, and not {wanted!r}")

@@ -1,9 +1,9 @@
 """What is measured: one file a subject. A case has `name`, `words` (what is done, for the reader), and `run(session)`, which answers a
-`Result`. A new one (TLS, HTTP/2) is a file here and a line below; what it needs of the peers goes into `Setting`, which every peer
+`Result`. A new one is a file here and a line below; what it needs of the peers goes into `Setting`, which every peer
 reads."""
 
-from . import bodies, footprint, idle, passwords, storm, tiny, users
+from . import bodies, footprint, idle, passwords, storm, tiny, tls, users
 
 CASES = {case.name: case for case in [
-    *tiny.CASES, *bodies.CASES, *passwords.CASES, *users.CASES, *storm.CASES, *idle.CASES, *footprint.CASES,
+    *tiny.CASES, *bodies.CASES, *passwords.CASES, *users.CASES, *storm.CASES, *idle.CASES, *tls.CASES, *footprint.CASES,
 ]}

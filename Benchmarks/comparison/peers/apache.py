@@ -11,7 +11,8 @@ from ..setting import SHA, Plan
 
 NAME = "apache"
 PACKAGES = {"apache2": "apache2"}
-LACKS = set()
+# Nobody chooses it for TLS or HTTP/2 in front, so that nothing was set up.
+LACKS = {"TLS"}
 
 MODULES = ["mpm_event", "authn_core", "authn_file", "authz_core", "authz_user", "auth_basic", "authn_socache", "socache_shmcb", "headers",
            "unique_id", "proxy", "proxy_http", "reqtimeout"]

@@ -23,6 +23,7 @@ def plan(stage, setting):
     port = free_port()
     # It knows bcrypt and scrypt alone, and remembers what it has checked, in a Caddyfile by itself. Four is bcrypt's lowest cost.
     users = "\n".join(f"        {name} {kept}" for name, kept in setting.users(BCRYPT[4]))
+    tls = f"tls {setting.tls.certificate} {setting.tls.key}" if setting.tls else ""
     config = stage.file("Caddyfile", f"""{{
     admin off
     auto_https off
@@ -30,8 +31,9 @@ def plan(stage, setting):
         level ERROR
     }}
 }}
-http://:{port} {{
+{setting.scheme}://:{port} {{
     bind 127.0.0.1
+    {tls}
     basicauth bcrypt bench {{
 {users}
     }}

@@ -19,8 +19,9 @@ def plan(stage, setting, users=None):
     """`users` is a user file that takes the place of what the setting says."""
     port = free_port()
     users = users or stage.file("users", "".join(f"{name}:{kept}\n" for name, kept in setting.users(SHA)))
+    tls = f" tls {{ certificate {setting.tls.certificate}; key {setting.tls.key} }}" if setting.tls else ""
     config = stage.file("proxy.conf", f"""
-        listen 127.0.0.1:{port}
+        listen 127.0.0.1:{port}{tls}
         workers 1
         connections {setting.connections}
         users {users}

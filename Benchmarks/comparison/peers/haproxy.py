@@ -30,6 +30,8 @@ def plan(stage, setting):
     large = setting.body >= 1 << 20
     splice = "option splice-auto" if large else ""
     buffers = "tune.bufsize 65536" if large else ""
+    # It offers HTTP/2 only where that is said, and tickets by itself.
+    tls = f"ssl crt {setting.tls.both} alpn h2,http/1.1 ssl-min-ver TLSv1.2" if setting.tls else ""
     config = stage.file("haproxy.cfg", f"""
 global
     nbthread 1
@@ -46,12 +48,12 @@ defaults
 userlist bench
 {users}
 frontend front
-    bind 127.0.0.1:{port} backlog 4096
+    bind 127.0.0.1:{port} backlog 4096 {tls}
     http-request auth realm bench unless {{ http_auth(bench) }}
     http-request set-header X-Forwarded-User %[http_auth_user]
     http-request del-header Authorization
     http-request set-header X-Forwarded-For %[src]
-    http-request set-header X-Forwarded-Proto http
+    http-request set-header X-Forwarded-Proto {setting.scheme}
     http-request set-header X-Forwarded-Host %[req.hdr(host)]
     http-request set-header X-Forwarded-Port %[dst_port]
     unique-id-format %[uuid]

@@ -23,6 +23,12 @@ def large(body):
                     client_max_body_size 0; proxy_request_buffering off; client_body_buffer_size {taken};"""
 
 
+def front(setting):
+    """With tickets, which are on by themselves, it keeps no sessions."""
+    if not setting.tls:
+        return "backlog=4096;"
+    return f"ssl http2 backlog=4096; ssl_certificate {setting.tls.certificate}; ssl_certificate_key {setting.tls.key}; ssl_protocols TLSv1.2 TLSv1.3;"
+
 
 def binary():
     return "nginx"
@@ -49,7 +55,7 @@ def plan(stage, setting):
             upstream bench {{ server 127.0.0.1:{setting.upstream}; keepalive 1024; keepalive_requests 1000000000; }}
             server {{
                 # Thousands that connect at once shall not wait for a second try.
-                listen 127.0.0.1:{port} backlog=4096;
+                listen 127.0.0.1:{port} {front(setting)}
                 auth_basic "bench"; auth_basic_user_file {users};
                 location / {{
                     proxy_pass http://bench; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host;
