@@ -40,8 +40,8 @@ let package = Package(
     .target(name: "Auth", dependencies: ["Primitives", "HTTP", "Crypto"], swiftSettings: strict),
     .target(name: "Net", dependencies: ["Primitives", "CLinux", "COpenSSL"], swiftSettings: strict),
     .target(name: "Upstream", dependencies: ["Primitives", "HTTP", "Net", "CCurl", "Auth"], swiftSettings: strict),
-    .target(name: "Proxy", dependencies: ["Primitives", "HTTP", "Auth", "Net", "Upstream"], swiftSettings: strict),
-    .target(name: "Config", dependencies: ["Primitives", "HTTP", "Proxy", "Auth", "Net", "Upstream"], swiftSettings: strict),
+    .target(name: "Proxy", dependencies: ["Primitives", "HTTP", "HTTP2", "Auth", "Net", "Upstream"], swiftSettings: strict),
+    .target(name: "Config", dependencies: ["Primitives", "HTTP", "HTTP2", "Proxy", "Auth", "Net", "Upstream"], swiftSettings: strict),
     .executableTarget(
       name: "gatehouse",
       dependencies: [
@@ -58,7 +58,7 @@ let package = Package(
     .testTarget(name: "NetTests", dependencies: ["Primitives", "Net", "COpenSSL"], swiftSettings: strict),
     .testTarget(name: "UpstreamTests", dependencies: ["Primitives", "HTTP", "Auth", "Net", "Upstream"], swiftSettings: strict),
     .testTarget(
-      name: "ProxyTests", dependencies: ["Primitives", "HTTP", "Auth", "Net", "Upstream", "Proxy"],
+      name: "ProxyTests", dependencies: ["Primitives", "HTTP", "HTTP2", "Auth", "Net", "Upstream", "Proxy"],
       swiftSettings: strict),
     .testTarget(
       name: "ConfigTests", dependencies: ["Primitives", "HTTP", "Auth", "Net", "Upstream", "Proxy", "Config"],

@@ -1,6 +1,7 @@
 // What `check` prints: the config as the proxy understands it, resolved and in order of precedence. No secret is in it.
 
 import Auth
+import HTTP2
 import Net
 import Primitives
 import Proxy
@@ -60,6 +61,7 @@ struct Description {
   private func listener(_ listener: ListenerSettings) -> [String] {
     let socket = listener.socket
     var notes = [socket.address.isUnix ? "HTTP, mode \(String(socket.unixMode, radix: 8))" : "HTTP, no TLS"]
+    if listener.speaksH2C { notes.append("HTTP/2 in clear text too") }
     if let port = listener.redirectPort { notes.append("redirected to https, port \(port)") }
     return [socket.address.text, notes.joined(separator: ", ")]
   }
@@ -209,6 +211,10 @@ struct Description {
       ],
       [
         "connections", "\(limits.connectionsPerWorker) a worker, \(limits.keepAliveRequests) requests each, idle \(idle), drained \(drain)",
+      ],
+      [
+        "http2",
+        "\(settings.http2.maxStreams) requests at once, \(settings.http2.resets) resets, \(Value.text(size: settings.http2.streamWindow)) of a body",
       ],
       [
         "hashing",

@@ -8,7 +8,7 @@ import Proxy
 extension Table {
   static let generalRows: [Row] = [
     Row(
-      "include", in: .top, .listen, .upstream, .upstreamTLS, .route, .jwt, .register, .lockout, .requirement, takes: "FILE|PATTERN", 1...1,
+      "include", in: .top, .listen, .http2, .upstream, .upstreamTLS, .route, .jwt, .register, .lockout, .requirement, takes: "FILE|PATTERN", 1...1,
       isRepeatable: true, elsewhere: ["import"],
       doc: "Reads the files that match, sorted by name, as if their text stood here; a pattern may match none."
     ) { _, _ in

@@ -4,6 +4,7 @@
 public enum Place: String, CaseIterable, Sendable {
   case top
   case listen
+  case http2
   case upstream
   case upstreamTLS
   case route
@@ -18,6 +19,7 @@ public enum Place: String, CaseIterable, Sendable {
     switch self {
     case .top: "at the top level"
     case .listen: "in a 'listen' block"
+    case .http2: "in the 'http2' block"
     case .upstream: "in an 'upstream' block"
     case .upstreamTLS: "in the 'tls' block of an 'upstream'"
     case .route: "in a 'route' block"
@@ -34,6 +36,7 @@ public enum Place: String, CaseIterable, Sendable {
     switch self {
     case .top: "At the top level"
     case .listen: "In `listen … { … }`"
+    case .http2: "In `http2 { … }`"
     case .upstream: "In `upstream NAME { … }`"
     case .upstreamTLS: "In `tls { … }` of an upstream"
     case .route: "In `route … { … }`"

@@ -2,8 +2,8 @@
 
 public import Primitives
 
-/// RFC 9112 section 2.3. The only two versions that this room reads and writes.
-public enum Version: Equatable, Sendable { case http10, http11 }
+/// RFC 9112 section 2.3: the two versions that this room reads and writes; and that of a request which was made into text (`cameByHTTP2`).
+public enum Version: Equatable, Sendable { case http10, http11, http2 }
 
 /// How a request body is delimited (RFC 9112 section 6.3). A request is never delimited by the end of its connection.
 public enum BodyFraming: Equatable, Sendable {
@@ -66,6 +66,9 @@ public struct RequestHead: Sendable {
     swap(&bytes, &other.bytes)
     swap(&fields, &other.fields)
   }
+
+  /// The head was read from text that stands for a request of HTTP/2: that is its version.
+  public mutating func cameByHTTP2() { version = .http2 }
 
   /// Empty again, memory kept.
   public mutating func reset() {

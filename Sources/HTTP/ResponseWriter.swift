@@ -12,6 +12,8 @@ public enum ResponseFraming: Equatable, Sendable {
   case chunked
   /// The end of the connection ends the body: to HTTP/1.0, when the length isn't known.
   case untilClose
+  /// The end of the stream ends the body: to HTTP/2, which has frames of its own (RFC 9113 section 8.1), when the length isn't known.
+  case byStream
 }
 
 /// Writes response heads: a status line, fields, `end`.
@@ -71,7 +73,7 @@ public enum ResponseWriter {
   /// The field that says how the body is delimited, if any does.
   public static func framing(_ framing: ResponseFraming, to out: inout ByteBuffer) {
     switch framing {
-    case .none, .untilClose: break
+    case .none, .untilClose, .byStream: break
     case .length(let n): field("Content-Length", decimal: n, to: &out)
     case .chunked: field("Transfer-Encoding", "chunked", to: &out)
     }
@@ -79,6 +81,7 @@ public enum ResponseWriter {
 
   /// The Connection field where the version's default isn't meant (RFC 9112 section 9.3): `close` to HTTP/1.1, `keep-alive` to HTTP/1.0.
   public static func connection(persistent: Bool, client version: Version, to out: inout ByteBuffer) {
+    if version == .http2 { return }
     if !persistent {
       field("Connection", "close", to: &out)
     } else if version == .http10 {

@@ -59,6 +59,10 @@ public import Primitives
   public internal(set) var requests = 0
   /// Body bytes of answers that wait to be sent, of all streams.
   public internal(set) var waiting = 0
+  /// Streams with an `unwantedSince`.
+  public internal(set) var unwanted = 0
+  /// Whether a frame waits for room in `out`.
+  var isHeldUp = false
   /// Nothing more is read.
   public private(set) var isDeaf = false
 
@@ -199,6 +203,12 @@ public import Primitives
     unsafe nghttp2_session_consume(session, stream.id, n)
   }
 
+  /// `n` bytes of a body came that nobody wants any more: no credit for more on its stream, but for the others.
+  public func discard(_ slot: Int32, _ n: Int) {
+    stream(slot).held -= n
+    unsafe nghttp2_session_consume_connection(session, n)
+  }
+
   /// The body of this request is wanted, and large: more of it may come at once.
   public func widen(_ slot: Int32, to window: Int) {
     let stream = stream(slot)
@@ -223,6 +233,30 @@ public import Primitives
   public func refuseFurther() {
     let last = unsafe nghttp2_session_get_last_proc_stream_id(session)
     unsafe nghttp2_submit_goaway(session, UInt8(NGHTTP2_FLAG_NONE.rawValue), last, HTTP2ErrorCode.noError.rawValue, nil, 0)
+  }
+
+  /// Whether frames could be made now, if there were room for them.
+  public var hasMore: Bool { out.count >= HTTP2Limits.outHigh || isHeldUp }
+
+  /// Since when the first of the streams is answered wholly of which the client still sends the request; nil when there is none.
+  public var unwantedSince: Instant? {
+    if unwanted == 0 { return nil }
+    var oldest: Instant?
+    for stream in slots {
+      guard let since = stream?.unwantedSince else { continue }
+      if oldest.map({ since < $0 }) ?? true { oldest = since }
+    }
+    return oldest
+  }
+
+  /// Since when the stream that waits longest has had nothing of its body taken; nil when none waits.
+  public var stalledSince: Instant? {
+    var oldest: Instant?
+    for stream in slots {
+      guard let since = stream?.stalledSince else { continue }
+      if oldest.map({ since < $0 }) ?? true { oldest = since }
+    }
+    return oldest
   }
 
   /// Whether everything was said, and nothing more can come.

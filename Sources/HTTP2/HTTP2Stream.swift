@@ -39,10 +39,15 @@ public final class HTTP2Stream {
   var isClosed = false
   /// Since when what waits has not been taken in any amount worth mentioning; nil when nothing waits.
   public internal(set) var stalledSince: Instant?
+  /// Since when it is answered wholly, and the client still sends its request; nil before, and when it is not so.
+  public internal(set) var unwantedSince: Instant?
   /// Bytes sent since then.
   var sentSince = 0
 
   init() {}
+
+  /// Whether nothing more is to be done about it.
+  public var isGone: Bool { isReset || isClosed }
 
   /// Body bytes of the answer that wait to be sent.
   public var waiting: Int { pending.count }
@@ -64,6 +69,7 @@ public final class HTTP2Stream {
     isReset = false
     isClosed = false
     stalledSince = nil
+    unwantedSince = nil
     sentSince = 0
   }
 }

@@ -96,6 +96,7 @@ extension HTTP2Session {
 
   /// Makes frames of what there is, as far as windows and `HTTP2Limits.outHigh` allow, at the end of `out`. False when the session is broken.
   public func produce() -> Bool {
+    isHeldUp = false
     while out.count < HTTP2Limits.outHigh {
       var start: UnsafePointer<UInt8>?
       let count = unsafe nghttp2_session_mem_send(session, &start)
@@ -130,7 +131,10 @@ extension HTTP2Session {
 
   /// The frame that was offered goes out.
   func sendData(_ slot: Int32, _ header: UnsafePointer<UInt8>, _ count: Int) -> Int32 {
-    if out.count >= HTTP2Limits.outHigh { return Int32(NGHTTP2_ERR_WOULDBLOCK.rawValue) }
+    if out.count >= HTTP2Limits.outHigh {
+      isHeldUp = true
+      return Int32(NGHTTP2_ERR_WOULDBLOCK.rawValue)
+    }
     let stream = stream(slot)
     unsafe out.append(unsafeBytes: header, count: 9)
     if count > 0 {
@@ -163,8 +167,12 @@ extension HTTP2Session {
     case NGHTTP2_DATA.rawValue, NGHTTP2_HEADERS.rawValue:
       guard flags & NGHTTP2_FLAG_END_STREAM.rawValue != 0, let slot = slot(of: id) else { return 0 }
       scanner.served()
-      // RFC 9113 section 8.1: what is left of the request is not wanted.
-      if !stream(slot).isRequestWhole { reset(slot, .noError) }
+      // What is left of the request is not wanted. The client is not told at once: some drop an answer when they hear of it in mid-upload.
+      let stream = stream(slot)
+      if !stream.isRequestWhole && !stream.isReset {
+        stream.unwantedSince = now
+        unwanted += 1
+      }
     case NGHTTP2_RST_STREAM.rawValue:
       switch HTTP2ErrorCode(rawValue: unsafe frame.rst_stream.error_code) {
       case .protocolError, .flowControlError, .streamClosed, .frameSizeError, .refusedStream:

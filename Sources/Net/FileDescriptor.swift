@@ -13,7 +13,15 @@ internal import Glibc
     self.raw = raw
   }
 
+  private init(none: Void) {
+    raw = -1
+  }
+
+  /// What stands where a descriptor may be and none is: every system call refuses it (EBADF).
+  public static var none: FileDescriptor { FileDescriptor(none: ()) }
+
   deinit {
+    if raw < 0 { return }
     // Never repeated: on Linux the number is free after close(2) even when that answers EINTR, and may be another thread's by then.
     _ = close(raw)
   }

@@ -38,6 +38,9 @@ public enum IOResult: Equatable, Sendable {
     if let tls = unsafe tls { unsafe gh_tls_free(tls) }
   }
 
+  /// No socket at all: what is written or read fails. For what has bytes another way.
+  public static var none: Stream { Stream(FileDescriptor.none) }
+
   /// Begins to connect. A Unix socket is connected when this answers; any other when it becomes writable (connect(2), EINPROGRESS), and a
   /// refusal is what the first read or write then answers. `.any` is this machine.
   public static func connect(to address: SocketAddress) throws(NetError) -> Stream {

@@ -39,7 +39,11 @@ enum AccessLogFormat {
       escape(head.bytes[head.methodRange], json: false, to: &out)
       out.append(0x20)
       appendTarget(head, snapshot, json: false, to: &out)
-      out.append(head.version == .http11 ? " HTTP/1.1" : " HTTP/1.0")
+      switch head.version {
+      case .http11: out.append(" HTTP/1.1")
+      case .http2: out.append(" HTTP/2.0")
+      case .http10: out.append(" HTTP/1.0")
+      }
     } else {
       out.append(0x2D)
     }
@@ -105,7 +109,11 @@ enum AccessLogFormat {
       out.append(0x22)
       out.append(",\"host\":")
       member(head.bytes[head.host], to: &out)
-      out.append(head.version == .http11 ? ",\"protocol\":\"HTTP/1.1\"" : ",\"protocol\":\"HTTP/1.0\"")
+      switch head.version {
+      case .http11: out.append(",\"protocol\":\"HTTP/1.1\"")
+      case .http2: out.append(",\"protocol\":\"HTTP/2.0\"")
+      case .http10: out.append(",\"protocol\":\"HTTP/1.0\"")
+      }
     }
     out.append(",\"status\":")
     out.append(decimal: UInt64(record.status))

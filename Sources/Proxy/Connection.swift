@@ -28,10 +28,12 @@ struct Connection: ~Copyable {
   var peer: Peer
   /// What epoll has for this socket.
   private(set) var interest: Interest = [.read, .peerClosed]
-  private var isDirty = false
+  var isDirty = false
+  /// The stream that it is, instead of a connection of its own; nil for HTTP/1.
+  var carrier: StreamCarrier?
   var isClosed = false
   /// Whether head and output have memory of the worker's: from a request's first byte until the connection idles.
-  private(set) var holdsMemory = false
+  var holdsMemory = false
 
   var input = ByteBuffer()
   var output = ByteBuffer()
@@ -205,6 +207,7 @@ struct Connection: ~Copyable {
   mutating func flush() {
     isDirty = false
     if isClosed { return }
+    if carrier != nil { return flushToStream() }
     while true {
       while !output.isEmpty {
         let result = stream.write(output)
@@ -280,6 +283,7 @@ struct Connection: ~Copyable {
   }
 
   mutating func updateInterest() {
+    if carrier != nil { return }
     var wanted: Interest = []
     if wantsInput() { wanted.formUnion([.read, .peerClosed]) } else if interest.contains(.peerClosed) { wanted.insert(.peerClosed) }
     if !output.isEmpty || blockedSince != nil { wanted.insert(.write) }
@@ -324,6 +328,7 @@ struct Connection: ~Copyable {
     own = nil
     if case .finished = exchange.phase { log(.gone) }
     isClosed = true
+    if let carrier { return leave(carrier) }
     worker.poller.remove(stream.descriptor)
     worker.remove(token)
   }

@@ -39,7 +39,7 @@ extension Connection {
     repliedAt = worker.now
     var details = Replies.Details()
     details.isHead = head.method == .head
-    details.closes = closes
+    details.closes = closes && head.version != .http2
     details.transportSecurity = transportSecurity
     details.saysKeepAlive = !closes && head.version == .http10
     return details
@@ -50,6 +50,7 @@ extension Connection {
   mutating func end(_ ending: Exchange.Ending) {
     log(ending)
     endTransfer()
+    if carrier != nil { return endStream(ending) }
     switch ending {
     case .again:
       reset()

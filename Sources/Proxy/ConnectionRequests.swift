@@ -85,7 +85,7 @@ extension Connection {
 
   mutating func beginExchange() {
     beginRecord()
-    body.begin(head.framing)
+    if carrier == nil { body.begin(head.framing) } else { body.beginTold(head.framing) }
     let request = Exchange.Request(
       framing: head.framing, method: head.method, version: head.version, isPersistent: head.isPersistent,
       expectsContinue: head.expectsContinue)
@@ -127,6 +127,7 @@ extension Connection {
       if exchange.responseHasBody && exchange.responseFraming == .chunked, let transfer {
         transfer.appendLastChunk(to: &output)
       }
+      if carrier != nil { finishStream() }
       endTransfer()
     case .stop(let ending):
       abandonCheck()
@@ -365,7 +366,7 @@ extension Connection {
     worker.lendTarget(&target)
     do {
       let started = try started(request, route)
-      if stream.isClear { started.allowPipes() }
+      if carrier != nil { started.holdLess() } else if stream.isClear { started.allowPipes() }
       if head.framing.hasBody == false { started.endUpload() }
       transfer = started
       lastUpstream = worker.now
@@ -377,7 +378,7 @@ extension Connection {
 
 extension HeadParser {
   /// A span of one field of a struct holds the whole of it, a buffer only itself.
-  fileprivate mutating func parse(_ input: borrowing ByteBuffer, into head: inout RequestHead) -> HeadResult {
+  mutating func parse(_ input: borrowing ByteBuffer, into head: inout RequestHead) -> HeadResult {
     parse(input.span, into: &head)
   }
 }

@@ -42,6 +42,7 @@ extension Connection {
     let wanted = deadline()
     guard wanted != .distantFuture, wanted < armed ?? .distantFuture else { return }
     armed = wanted
+    if let carrier { return carrier.connection.watch(until: wanted) }
     worker.schedule(token, at: wanted)
   }
 

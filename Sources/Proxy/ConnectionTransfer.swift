@@ -10,12 +10,14 @@ extension Connection {
 
   /// Decodes what the input holds of the body, and hands it to the transfer, keeps it for an answer of our own, or drops it.
   mutating func takeBody() {
-    while !isClosed && !exchange.isRequestComplete && !input.isEmpty {
+    reading: while !isClosed && !exchange.isRequestComplete && !input.isEmpty {
       if let transfer, transfer.uploadRoom == 0 { break }
       let piece = body.next(input)
       switch piece {
       case .needMore(let consumed):
         input.consume(consumed)
+        // The last byte of a stream's body waits until the stream has ended.
+        if consumed == 0 { break reading }
       case .data(let start, let count):
         record.bytesIn += UInt64(count)
         let action = exchange.received(body: count)
@@ -40,6 +42,7 @@ extension Connection {
       if body.isComplete && !exchange.isRequestComplete { completeRequest() }
     }
     if let transfer { worker.client.resume(transfer) }
+    if carrier != nil { giveCredit() }
   }
 
   mutating func completeRequest() {
@@ -117,7 +120,7 @@ extension Connection {
 
   /// RFC 9110 section 15.2: interim responses go to a client of HTTP/1.1, and to no other.
   mutating func relayInterim(_ transfer: Transfer) {
-    let isWanted = exchange.phase == .waiting && head.version == .http11 && output.count < Limits.interimBytes
+    let isWanted = exchange.phase == .waiting && head.version != .http10 && output.count < Limits.interimBytes
     transfer.takeInterim(to: &output, isWanted: isWanted)
   }
 
@@ -154,7 +157,7 @@ extension Connection {
     let count = transfer.bodyCount
     if count == 0 { return }
     let isRelayed = exchange.responseHasBody
-    guard !isRelayed || output.count < Limits.outHigh else { return }
+    guard !isRelayed || mayTakeMore() else { return }
     var bytes = ByteBuffer()
     transfer.lendBody(&bytes)
     if isRelayed {
@@ -189,7 +192,7 @@ extension Connection {
   mutating func endTransfer() {
     guard let ended = transfer else { return }
     transfer = nil
-    ended.uploadMark.lower(stream.descriptor)
+    if carrier == nil { ended.uploadMark.lower(stream.descriptor) }
     if snapshot.logsRequests {
       let times = ended.times
       record.upstreamConnect = times.connect

@@ -246,7 +246,8 @@ struct Exchange: Equatable {
   private mutating func reply(_ status: Int, forcingClose: Bool = false) -> Action {
     self.status = status
     var drains = false
-    if !isRequestComplete, case .length(let n) = request.framing, !request.expectsContinue {
+    // A stream is reset for it (RFC 9113 section 8.1), and the others go on.
+    if !isRequestComplete, request.version != .http2, case .length(let n) = request.framing, !request.expectsContinue {
       drains = n - min(n, bodyCount) <= Limits.drainBytes
     }
     closes = forcingClose || !mayPersist || !request.isPersistent || !(isRequestComplete || drains)
@@ -275,7 +276,11 @@ struct Exchange: Equatable {
     if let length {
       responseFraming = .length(length)
     } else {
-      responseFraming = request.version == .http11 ? .chunked : .untilClose
+      switch request.version {
+      case .http11: responseFraming = .chunked
+      case .http10: responseFraming = .untilClose
+      case .http2: responseFraming = .byStream
+      }
     }
   }
 }

@@ -184,7 +184,11 @@ enum Forwarding {
     }
     addOrigin(head, rules, peer, to: &request)
     requestID.add(to: &request)
-    request.add(line: head.version == .http11 ? "Via: 1.1 gatehouse" : "Via: 1.0 gatehouse")
+    switch head.version {
+    case .http11: request.add(line: "Via: 1.1 gatehouse")
+    case .http2: request.add(line: "Via: 2.0 gatehouse")
+    case .http10: request.add(line: "Via: 1.0 gatehouse")
+    }
     request.seal()
     return request
   }

@@ -36,6 +36,12 @@ public struct Limits: Equatable, Sendable {
 
   /// Bytes waiting to be written to a client beyond which the upstream is not read.
   public static let outHigh = 256 << 10
+  /// The same for one stream of HTTP/2, of which a client may have many.
+  static let streamHigh = 32 << 10
+  /// How long a client may still send a request of HTTP/2 that was answered before its stream is reset. No more than its window comes meanwhile.
+  static let streamLinger = Interval.seconds(1)
+  /// Bytes that a client of HTTP/2 may still send after it was told that the connection ends.
+  static let http2LingerBytes: UInt64 = 1 << 20
   /// Bytes read from a client at once.
   public static let readChunk = 64 << 10
   /// The same while a request's body is read that is forwarded.

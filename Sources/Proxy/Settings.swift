@@ -1,6 +1,7 @@
 // What the proxy was told to be, as values. Config fills them; a reload replaces them whole. Nothing here changes after that.
 
 public import Auth
+public import HTTP2
 public import Net
 public import Upstream
 
@@ -158,6 +159,7 @@ public struct Settings: Sendable {
   public var rehashes = false
   /// Nil where nobody registers over HTTP.
   public var registration: RegistrationOptions?
+  public var http2 = HTTP2Options()
   public var limits = Limits()
 
   public init() {}

@@ -3,6 +3,7 @@
 
 import Auth
 import HTTP
+import HTTP2
 import Net
 import Primitives
 import Synchronization
@@ -54,6 +55,7 @@ final class Worker {
     static let drain: UInt8 = 5
     static let look: UInt8 = 6
     static let greeting: UInt8 = 7
+    static let http2: UInt8 = 8
   }
 
   let shared: Shared
@@ -67,6 +69,12 @@ final class Worker {
   var listeners: [OpenListener] = []
   var connections = SlotMap<ConnectionBox>()
   var greetings = SlotMap<Greeting>()
+  var http2 = SlotMap<HTTP2Connection>()
+  let http2Workroom = HTTP2Workroom()
+  var dirtyHTTP2 = PlainList<SlotToken>()
+  var pendingHTTP2 = PlainList<SlotToken>()
+  /// Of requests that came by HTTP/2, for the next.
+  var spareBoxes: [ConnectionBox] = []
   private var timers = TimerQueue()
   /// The clocks of this turn of the loop.
   private(set) var now = Instant.now()
@@ -139,6 +147,7 @@ final class Worker {
   func run() {
     while turn() {}
     for box in connections.all() { box.connection.abandon() }
+    for connection in http2.all() { connection.close() }
     for greeting in greetings.all() { dismiss(greeting) }
     settle()
   }
@@ -167,7 +176,7 @@ final class Worker {
 
   /// Nothing to do: until the next deadline. Something left over: not at all.
   private func sleepLimit() -> Instant? {
-    if !pending.isEmpty || !dirty.isEmpty || client.hasWork { return now }
+    if !pending.isEmpty || !dirty.isEmpty || !pendingHTTP2.isEmpty || !dirtyHTTP2.isEmpty || client.hasWork { return now }
     let first = timers.next ?? .distantFuture
     let earliest = min(first, client.deadline ?? .distantFuture, drainDeadline ?? .distantFuture)
     return earliest == .distantFuture ? nil : earliest
@@ -188,6 +197,8 @@ final class Worker {
     switch token.kind {
     case Kind.connection:
       connections[token.slot]?.connection.ready(readiness)
+    case Kind.http2:
+      http2[token.slot]?.ready(readiness)
     case Kind.greeting:
       greetings[token.slot]?.ready(readiness)
     case Kind.listener:
@@ -204,6 +215,7 @@ final class Worker {
   /// Lets transfers and connections act on each other until all is quiet, then writes what is to be written.
   private func settle() {
     advancePending()
+    advancePendingHTTP2()
     var rounds = 0
     repeat {
       client.run(poller: poller)
@@ -236,6 +248,7 @@ final class Worker {
       i += 1
     }
     dirty.removeFirst(i)
+    flushHTTP2()
   }
 
   private func advancePending() {
@@ -300,13 +313,16 @@ final class Worker {
     swap(&map, &connections)
   }
 
-  func takeOut(_ token: SlotToken) {
+  func takeOut(_ token: SlotToken) { withExtendedLifetime(takenOut(token)) {} }
+
+  /// Nobody finds the connection any more. Not to be looked into: it may be at work.
+  func takenOut(_ token: SlotToken) -> ConnectionBox? {
     var map = SlotMap<ConnectionBox>()
     swap(&map, &connections)
     let gone = map.remove(token)
     swap(&map, &connections)
-    // Not before: its memory goes with it, and whatever hangs from it.
-    withExtendedLifetime(gone) {}
+    // Not before it is out: its memory goes with it, and whatever hangs from it.
+    return gone
   }
 
   /// The handles of an upstream of `other`, which is the snapshot that an exchange began with.
@@ -323,6 +339,11 @@ final class Worker {
   /// An upstream failed a request.
   func complain(about upstream: String, _ words: String) {
     if let line = complaints.say(upstream, words, at: now) { shared.errors.warning("upstream \(upstream): \(line)") }
+  }
+
+  /// Clients do what they should not.
+  func complain(aboutClients words: String) {
+    if let line = complaints.say("clients", words, at: now) { shared.errors.warning(line) }
   }
 
   var connectionLimit: Int { min(snapshot.settings.limits.connectionsPerWorker, shared.connectionLimit) }
@@ -342,6 +363,7 @@ final class Worker {
     switch token.kind {
     case Kind.connection: connections[token.slot]?.connection.timerFired()
     case Kind.greeting: greetings[token.slot]?.timerFired()
+    case Kind.http2: http2[token.slot]?.timerFired()
     case Kind.look: connections[token.slot]?.connection.lookTimerFired()
     case Kind.acceptPause: if isAcceptPaused { resumeAccepting() }
     default: break
@@ -375,6 +397,8 @@ final class Worker {
     for (_, pool) in old where !kept.contains(where: { $0 === pool }) { pool.retire() }
     pools = kept
     snapshot = fresh
+    // They hold the old one.
+    spareBoxes.removeAll()
     // By address, since their order may be another one; a listener that is no more goes on by what it was.
     for listener in listeners {
       let address = listener.traits.settings.socket.address
@@ -394,5 +418,6 @@ final class Worker {
     listeners.removeAll()
     drainDeadline = deadline
     for box in connections.all() { box.connection.drain() }
+    for connection in http2.all() { connection.drain() }
   }
 }

@@ -34,7 +34,10 @@ extension Worker {
   private func shedIdle() -> Bool {
     let idle = connections.all().filter { $0.connection.isIdle(since: now) }.sorted { $0.connection.lastRead < $1.connection.lastRead }
     for box in idle.prefix(Limits.shedAtOnce) { box.connection.abandon() }
-    return !idle.isEmpty
+    if !idle.isEmpty { return true }
+    let others = http2.all().filter { $0.isIdle(since: now) }.sorted { $0.idleSince < $1.idleSince }
+    for connection in others.prefix(Limits.shedAtOnce) { connection.close() }
+    return !others.isEmpty
   }
 
   private func add(_ socket: consuming FileDescriptor, _ address: SocketAddress, _ listener: OpenListener) {
@@ -70,7 +73,7 @@ extension Worker {
   }
 
   /// Clients' connections, whatever is spoken on them.
-  var clientCount: Int { connections.count + greetings.count }
+  var clientCount: Int { connections.count + greetings.count + http2.count }
 
   /// A client has left.
   func roomWasMade() {

@@ -29,10 +29,11 @@ extension Worker {
   func handOver(_ greeting: Greeting) {
     guard let stream = greeting.stream.take() else { return }
     greetings.remove(greeting.token)
-    let token = connections.nextToken
-    let descriptor = stream.descriptor
     var input = ByteBuffer()
     swap(&input, &greeting.input)
+    if greeting.speaksHTTP2 { return addHTTP2(stream, greeting.peer, input) }
+    let token = connections.nextToken
+    let descriptor = stream.descriptor
     let box = ConnectionBox(Connection(token, worker: self, stream: stream, peer: greeting.peer, input: input))
     insert(box)
     do {

@@ -65,7 +65,7 @@ import Primitives
   }
 
   override func resume() -> Bool {
-    let receives = isReceivePaused && body.count < Self.bodyLimit / 2
+    let receives = isReceivePaused && body.count < mostBody / 2
     let sends = isSendPaused && (!upload.isEmpty || isUploadEnded)
     guard receives || sends else { return false }
     if receives { isReceivePaused = false }
@@ -224,7 +224,7 @@ import Primitives
 
   /// A piece of the body; `PAUSE` when the client is behind.
   func received(body bytes: UnsafePointer<CChar>, count: Int) -> Int {
-    if body.count >= Self.bodyLimit {
+    if body.count >= mostBody {
       isReceivePaused = true
       return Int(CURL_WRITEFUNC_PAUSE)
     }

@@ -24,7 +24,7 @@ extension HTTP1Transfer {
       }
       if reading == .body, let direct = withReader({ $0.directLimit }) {
         // Straight into the body. One byte more than is left of it, so that bytes beyond its end show themselves.
-        let limit = max(1, min(direct, Self.bodyLimit - body.count))
+        let limit = max(1, min(direct, mostBody - body.count))
         result = withBody { body in
           makeRoom(&body, for: limit)
           return connection.read(into: &body, atMost: limit)
@@ -182,7 +182,7 @@ extension HTTP1Transfer {
   }
 
   func pauseIfFull() {
-    if body.count >= Self.bodyLimit { isReceivePaused = true }
+    if body.count >= mostBody { isReceivePaused = true }
   }
 
   /// The upstream has hung up, or the connection broke.

@@ -280,7 +280,7 @@ final class HTTP1Transfer: Transfer {
   override func resume() -> Bool {
     guard let connection else { return false }
     if hasUpload || headSent < headCount { flush(connection) }
-    guard self.connection === connection, isReceivePaused, body.count < Self.bodyLimit / 2, pipe?.isEmpty ?? true else { return false }
+    guard self.connection === connection, isReceivePaused, body.count < mostBody / 2, pipe?.isEmpty ?? true else { return false }
     isReceivePaused = false
     connection.watchReading(true)
     if connection.isEncrypted { client.readLater(connection) }

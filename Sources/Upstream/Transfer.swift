@@ -29,6 +29,8 @@ import Primitives
   final var pipe: SplicePipe?
   /// Whether the client takes clear text from its socket, so that bodies may go by way of pipes.
   final var allowsPipes = false
+  /// Body bytes beyond which the upstream is not read. `Transfer.bodyLimit`, or less.
+  final var mostBody = Transfer.bodyLimit
   final var trailers = Trailers()
   /// The end: nil while running.
   final var outcome: Outcome?
@@ -79,6 +81,8 @@ import Primitives
 
   /// Body bytes held for a client that does not read: beyond it the upstream is paused.
   public static let bodyLimit = 128 << 10
+  /// The same for a client that may have many of them at once.
+  static let smallBodyLimit = 32 << 10
   /// Request body bytes held for an upstream that does not read, framed or not: beyond it the client is not read.
   public static let uploadLimit = 128 << 10
   /// Memory that an idle transfer keeps for each of the two: there may be hundreds of them.
@@ -168,6 +172,7 @@ import Primitives
     isSendPaused = false
     attempts = 0
     allowsPipes = false
+    mostBody = Self.bodyLimit
     if let pipe { client.giveBack(pipe) }
     pipe = nil
   }

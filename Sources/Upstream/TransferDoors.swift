@@ -49,6 +49,11 @@ extension Transfer {
   /// The fields after a chunked body: whole when the transfer is.
   public final func appendLastChunk(to out: inout ByteBuffer) { ChunkedEncoder.appendLast(trailers, to: &out) }
 
+  /// The fields after a chunked body, as lines: whole when the transfer is.
+  public final func appendTrailers(to out: inout ByteBuffer) {
+    for field in trailers.fields { ResponseWriter.field(trailers.bytes[field.name], trailers.bytes[field.value], to: &out) }
+  }
+
   /// How it ended; nil while it runs.
   public final var ending: Outcome? { outcome }
 
@@ -62,6 +67,9 @@ extension Transfer {
 
   /// Says that the client takes clear text from its socket, so that bodies may go by way of pipes.
   public final func allowPipes() { allowsPipes = true }
+
+  /// Says that the client has many of them at once, which are to hold less each.
+  public final func holdLess() { mostBody = Self.smallBodyLimit }
 
   /// How many body bytes may still be handed to `send`.
   public final var uploadRoom: Int { uploadPipe.map { !$0.isEmpty } ?? false ? 0 : max(0, Self.uploadLimit - uploadWaiting) }

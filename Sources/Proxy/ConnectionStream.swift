@@ -1,0 +1,234 @@
+// A connection that is a stream of HTTP/2: where its bytes come from and go to, and what its ends are. The part of `Connection` that stands in for
+// the socket.
+
+import HTTP
+import HTTP2
+import Net
+import Primitives
+import Upstream
+
+/// The stream that a request came by.
+struct StreamCarrier {
+  let connection: HTTP2Connection
+  /// In the connection's session.
+  let slot: Int32
+  /// Bytes of the body that wait in the input: the client has credit for the others.
+  var uncredited = 0
+
+  init(_ connection: HTTP2Connection, _ slot: Int32) {
+    self.connection = connection
+    self.slot = slot
+  }
+}
+
+extension Connection {
+  /// A request of HTTP/2.
+  init(_ token: SlotToken, worker: Worker, _ carrier: StreamCarrier, peer: Peer) {
+    self.init(token, worker: worker, stream: Stream.none, peer: peer)
+    self.carrier = carrier
+  }
+
+  // MARK: What comes
+
+  /// The input holds the text of a head, or of its first line if `fault` says what is wrong with the rest.
+  mutating func takeHead(_ fault: FieldFault?) {
+    takeMemory()
+    record.began = worker.now
+    record.beganAt = worker.wallNow
+    let result = parser.parse(input, into: &head)
+    head.cameByHTTP2()
+    if let fault {
+      input.removeAll()
+      beginRecord()
+      record.reason = "\(fault.reason)"
+      perform(exchange.failed(status: fault.status ?? 400))
+    } else {
+      switch result {
+      case .complete(let n) where n == input.count:
+        input.removeAll()
+        beginExchange()
+      case .failed(let failure):
+        input.removeAll()
+        beginRecord()
+        record.reason = "\(failure.reason)"
+        perform(exchange.failed(status: failure.status))
+      case .complete, .needMore:
+        // What was made of fields is one whole head, or something is wrong with us.
+        input.removeAll()
+        beginRecord()
+        record.reason = "the fields make no head"
+        perform(exchange.failed(status: 400))
+      }
+    }
+    advance()
+  }
+
+  /// Bytes of the body.
+  mutating func takeData(_ bytes: Span<UInt8>) {
+    if isClosed { return }
+    lastRead = worker.now
+    carrier?.uncredited += bytes.count
+    guard body.came(bytes.count) else { return breakRequest("more content than its Content-Length") }
+    if exchange.isRequestComplete { return giveCredit(bytes.count) }
+    input.append(bytes)
+    advance()
+  }
+
+  /// The request is whole. `trailers` are a last chunk with fields, or empty.
+  mutating func takeEnd(_ trailers: Span<UInt8>) {
+    if isClosed { return }
+    lastRead = worker.now
+    if let failure = body.end(trailers) {
+      return breakRequest(failure == .invalidContentLength ? "less content than its Content-Length" : "\(failure.reason)")
+    }
+    if !exchange.isRequestComplete {
+      body.completeIfEnded(input.count)
+      if body.isComplete && (exchange.phase == .waiting || exchange.phase == .relaying || exchange.phase == .collecting) {
+        completeRequest()
+        if let transfer { worker.client.resume(transfer) }
+      }
+    }
+    advance()
+  }
+
+  /// RFC 9113 section 8.1.1: a request that is not what it said is malformed. Nobody is told that it was whole.
+  private mutating func breakRequest(_ reason: String) {
+    guard let carrier else { return }
+    record.reason = reason
+    record.status = 400
+    carrier.connection.session.reset(carrier.slot, .protocolError)
+    perform(exchange.clientClosed())
+    close()
+  }
+
+  /// The client has reset the stream, or its connection is gone.
+  mutating func streamClosed() {
+    if isClosed { return }
+    perform(exchange.clientClosed())
+    close()
+  }
+
+  /// The client did not take what waits for it.
+  mutating func streamStalled() {
+    if isClosed { return }
+    record.reason = "the client did not read within send_timeout"
+    perform(exchange.clientClosed())
+    close()
+  }
+
+  /// What was taken from the input is credited to the client.
+  mutating func giveCredit() {
+    guard let held = carrier?.uncredited, held > input.count else { return }
+    giveCredit(held - input.count)
+  }
+
+  private mutating func giveCredit(_ n: Int) {
+    guard let carrier else { return }
+    self.carrier?.uncredited -= n
+    carrier.connection.session.consume(carrier.slot, n)
+    carrier.connection.markDirty()
+  }
+
+  // MARK: What goes
+
+  /// Whether more of the response's body may wait for the client.
+  mutating func mayTakeMore() -> Bool {
+    guard let carrier else { return output.count < Limits.outHigh }
+    let session = carrier.connection.session
+    return output.count + session.stream(carrier.slot).waiting < Limits.streamHigh
+  }
+
+  /// Hands the output to the session, and takes more of the response as far as that may be.
+  mutating func flushToStream() {
+    while true {
+      handOver(isLast: false)
+      guard exchange.phase == .relaying, let transfer, !transfer.isBodyTaken || transfer.ending != nil, mayTakeMore() else { break }
+      pump()
+      if output.isEmpty { break }
+    }
+    if case .finished = exchange.phase { advance() }
+    if !isClosed { arm() }
+  }
+
+  /// Gives what the output holds to the session: heads, then bytes of the body. `isLast`: there will be no more.
+  private mutating func handOver(isLast: Bool) {
+    guard let carrier, !output.isEmpty else { return }
+    let session = carrier.connection.session
+    let stream = session.stream(carrier.slot)
+    while !output.isEmpty && !stream.hasAnswered {
+      guard let end = Self.headEnd(output), Self.answer(session, carrier.slot, output, end, endsHere: isLast && end == output.count) else {
+        output.removeAll()
+        session.reset(carrier.slot, .internalError)
+        break
+      }
+      output.consume(end)
+    }
+    if !output.isEmpty { session.give(carrier.slot, &output) }
+    carrier.connection.markDirty()
+  }
+
+  private static func answer(_ session: HTTP2Session, _ slot: Int32, _ output: borrowing ByteBuffer, _ end: Int, endsHere: Bool) -> Bool {
+    session.answer(slot, output.span.extracting(0..<end), endsHere: endsHere)
+  }
+
+  /// Where the first head in `output` ends.
+  private static func headEnd(_ output: borrowing ByteBuffer) -> Int? {
+    let bytes = output.span
+    var i = 0
+    while let found = ASCII.firstIndex(of: 0x0A, in: bytes, from: i) {
+      if found + 2 < bytes.count && bytes[found + 1] == 0x0D && bytes[found + 2] == 0x0A { return found + 3 }
+      i = found + 1
+    }
+    return nil
+  }
+
+  /// The upstream's response is whole: its trailers follow.
+  mutating func finishStream() {
+    guard let carrier else { return }
+    var trailers = ByteBuffer()
+    if exchange.responseHasBody && exchange.responseFraming == .byStream { transfer?.appendTrailers(to: &trailers) }
+    handOver(isLast: trailers.isEmpty)
+    carrier.connection.session.finish(carrier.slot, trailers: trailers)
+    carrier.connection.markDirty()
+  }
+
+  // MARK: The end
+
+  /// The exchange is over, and with it the stream, when the session has sent what it was given.
+  mutating func endStream(_ ending: Exchange.Ending) {
+    guard let carrier else { return }
+    let session = carrier.connection.session
+    switch ending {
+    case .again, .linger:
+      handOver(isLast: true)
+      session.finish(carrier.slot, trailers: ByteBuffer())
+    case .abort:
+      handOver(isLast: false)
+      session.breakOff(carrier.slot)
+    case .gone:
+      session.reset(carrier.slot, .cancel)
+    }
+    close()
+  }
+
+  /// Closed: the worker may use its place again.
+  mutating func leave(_ carrier: StreamCarrier) {
+    if holdsMemory {
+      holdsMemory = false
+      if head.bytes.count > Limits.keptBuffer { head = RequestHead() } else { head.reset() }
+      output.removeAll()
+      worker.takeMemoryBack(&head, &output)
+    }
+    if input.capacity > 0 {
+      var spare = ByteBuffer()
+      swap(&spare, &input)
+      spare.removeAll()
+      worker.client.giveBuffer(spare)
+    }
+    carrier.connection.left(carrier.slot)
+    // What is not used any more keeps no connection.
+    self.carrier = nil
+    inquiry = nil
+    worker.removeStream(token)
+  }
+}

@@ -1,0 +1,79 @@
+// What a worker does for connections that speak HTTP/2, and for the requests that come by them.
+
+import HTTP2
+import Net
+import Primitives
+
+extension Worker {
+  /// The greeting found that HTTP/2 is spoken; `first` was read already.
+  func addHTTP2(_ stream: consuming Stream, _ peer: Peer, _ first: consuming ByteBuffer) {
+    let descriptor = stream.descriptor
+    let connection = HTTP2Connection(http2.nextToken, worker: self, stream: stream, peer: peer)
+    http2.insert { _ in connection }
+    do {
+      try poller.modify(descriptor, [.read, .peerClosed], EventToken(kind: Kind.http2, slot: connection.token))
+      connection.begin(first)
+    } catch {
+      shared.errors.warning("a connection can't be watched: \(error)")
+      connection.close()
+    }
+  }
+
+  /// A place for a request that came by a stream.
+  func addStream(_ carrier: StreamCarrier, peer: Peer) -> ConnectionBox {
+    let token = connections.nextToken
+    let connection = Connection(token, worker: self, carrier, peer: peer)
+    let box: ConnectionBox
+    if let spare = spareBoxes.popLast() {
+      spare.connection = connection
+      box = spare
+    } else {
+      box = ConnectionBox(connection)
+    }
+    insert(box)
+    return box
+  }
+
+  /// The request is over: its place is free for another, and so is what it was in.
+  func removeStream(_ token: SlotToken) {
+    if let gone = takenOut(token), spareBoxes.count < Limits.keptBuffers { spareBoxes.append(gone) }
+    roomWasMade()
+  }
+
+  func removeHTTP2(_ token: SlotToken) {
+    let gone = http2.remove(token)
+    roomWasMade()
+    withExtendedLifetime(gone) {}
+  }
+
+  /// Has the connection flushed before the loop sleeps, after its requests.
+  func markDirtyHTTP2(_ token: SlotToken) { dirtyHTTP2.append(token) }
+
+  /// Gives the connection another turn after others had theirs.
+  func againHTTP2(_ token: SlotToken) { pendingHTTP2.append(token) }
+
+  func flushHTTP2() {
+    if dirtyHTTP2.isEmpty { return }
+    var taken = PlainList<SlotToken>()
+    swap(&taken, &dirtyHTTP2)
+    for i in 0..<taken.count { http2[taken[i]]?.flush() }
+    if dirtyHTTP2.isEmpty {
+      taken.removeAll()
+      swap(&taken, &dirtyHTTP2)
+    }
+  }
+
+  func advancePendingHTTP2() {
+    if pendingHTTP2.isEmpty { return }
+    var taken = PlainList<SlotToken>()
+    swap(&taken, &pendingHTTP2)
+    for i in 0..<taken.count { http2[taken[i]]?.goOn() }
+  }
+
+  /// One line for a client that had to be told to calm down, and no more of them than an operator can read.
+  func complainOfHTTP2(_ peer: Peer, _ flood: Flood) {
+    var address = ByteBuffer()
+    peer.append(to: &address)
+    complain(aboutClients: "HTTP/2: \(flood.words) (client \(ASCII.string(address.span)))")
+  }
+}
