@@ -22,6 +22,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "selfsigned.h"
+
 // EVP_PKEY_fromdata(3) with parameters that are freed afterwards; NULL when they make no key.
 static inline EVP_PKEY *gh_public_key(const char *type, OSSL_PARAM_BLD *builder) {
   EVP_PKEY *key = NULL;
