@@ -34,37 +34,115 @@ public import Primitives
 @safe public final class HTTP2Session {
   let options: HTTP2Options
   let workroom: HTTP2Workroom
+  /// What is known of it, see `HTTP2Stream.State`.
+  @safe struct State: ~Copyable {
+    var session: OpaquePointer?
+    var fields: RequestFields
+    var scanner: FrameScanner
+    var events = PlainList<HTTP2Event>()
+    var slots: [HTTP2Stream?] = []
+    var freeSlots = PlainList<Int32>()
+    var inputStart: UnsafePointer<UInt8>?
+    var blockSlot: Int32 = -1
+    var out = ByteBuffer()
+    var now: Instant
+    var flood: Flood?
+    var goawayCode: UInt32?
+    var openStreams: Int = 0
+    var requests: Int = 0
+    var waiting: Int = 0
+    var unwanted: Int = 0
+    var isHeldUp: Bool = false
+    var isDeaf: Bool = false
+  }
+
+  private let state: UnsafeMutablePointer<State>
+
   /// Only nil in the initialiser.
-  var session: OpaquePointer?
-  var fields: RequestFields
-  var scanner: FrameScanner
-  var events = PlainList<HTTP2Event>()
-  var slots: [HTTP2Stream?] = []
-  private var freeSlots: [Int32] = []
+  var session: OpaquePointer? {
+    @inline(__always) get { unsafe state.pointee.session }
+    @inline(__always) set { unsafe state.pointee.session = newValue }
+  }
+  var fields: RequestFields {
+    @inline(__always) _read { yield unsafe state.pointee.fields }
+    @inline(__always) _modify { yield unsafe &state.pointee.fields }
+  }
+  var scanner: FrameScanner {
+    @inline(__always) _read { yield unsafe state.pointee.scanner }
+    @inline(__always) _modify { yield unsafe &state.pointee.scanner }
+  }
+  var events: PlainList<HTTP2Event> {
+    @inline(__always) _read { yield unsafe state.pointee.events }
+    @inline(__always) _modify { yield unsafe &state.pointee.events }
+  }
+  var slots: [HTTP2Stream?] {
+    @inline(__always) _read { yield unsafe state.pointee.slots }
+    @inline(__always) _modify { yield unsafe &state.pointee.slots }
+  }
+  private var freeSlots: PlainList<Int32> {
+    @inline(__always) _read { yield unsafe state.pointee.freeSlots }
+    @inline(__always) _modify { yield unsafe &state.pointee.freeSlots }
+  }
   /// Where the bytes begin that the library is reading.
-  var inputStart: UnsafePointer<UInt8>?
+  var inputStart: UnsafePointer<UInt8>? {
+    @inline(__always) get { unsafe state.pointee.inputStart }
+    @inline(__always) set { unsafe state.pointee.inputStart = newValue }
+  }
   /// The slot of the field block that the library is reading.
-  var blockSlot: Int32 = -1
+  var blockSlot: Int32 {
+    @inline(__always) get { unsafe state.pointee.blockSlot }
+    @inline(__always) set { unsafe state.pointee.blockSlot = newValue }
+  }
   /// Frames that are to be written.
-  public var out = ByteBuffer()
+  public var out: ByteBuffer {
+    @inline(__always) _read { yield unsafe state.pointee.out }
+    @inline(__always) _modify { yield unsafe &state.pointee.out }
+  }
   /// The clock of this turn: to be set before anything else is called.
-  public var now: Instant
+  public var now: Instant {
+    @inline(__always) get { unsafe state.pointee.now }
+    @inline(__always) set { unsafe state.pointee.now = newValue }
+  }
   /// What the client does too much of, once it does.
-  public internal(set) var flood: Flood?
+  public internal(set) var flood: Flood? {
+    @inline(__always) get { unsafe state.pointee.flood }
+    @inline(__always) set { unsafe state.pointee.flood = newValue }
+  }
   /// Why the connection ends, as GOAWAY said.
-  public internal(set) var goawayCode: UInt32?
+  public internal(set) var goawayCode: UInt32? {
+    @inline(__always) get { unsafe state.pointee.goawayCode }
+    @inline(__always) set { unsafe state.pointee.goawayCode = newValue }
+  }
   /// Streams that are not closed.
-  public internal(set) var openStreams = 0
+  public internal(set) var openStreams: Int {
+    @inline(__always) get { unsafe state.pointee.openStreams }
+    @inline(__always) set { unsafe state.pointee.openStreams = newValue }
+  }
   /// Requests that were begun.
-  public internal(set) var requests = 0
+  public internal(set) var requests: Int {
+    @inline(__always) get { unsafe state.pointee.requests }
+    @inline(__always) set { unsafe state.pointee.requests = newValue }
+  }
   /// Body bytes of answers that wait to be sent, of all streams.
-  public internal(set) var waiting = 0
+  public internal(set) var waiting: Int {
+    @inline(__always) get { unsafe state.pointee.waiting }
+    @inline(__always) set { unsafe state.pointee.waiting = newValue }
+  }
   /// Streams with an `unwantedSince`.
-  public internal(set) var unwanted = 0
+  public internal(set) var unwanted: Int {
+    @inline(__always) get { unsafe state.pointee.unwanted }
+    @inline(__always) set { unsafe state.pointee.unwanted = newValue }
+  }
   /// Whether a frame waits for room in `out`.
-  var isHeldUp = false
+  var isHeldUp: Bool {
+    @inline(__always) get { unsafe state.pointee.isHeldUp }
+    @inline(__always) set { unsafe state.pointee.isHeldUp = newValue }
+  }
   /// Nothing more is read.
-  public private(set) var isDeaf = false
+  public private(set) var isDeaf: Bool {
+    @inline(__always) get { unsafe state.pointee.isDeaf }
+    @inline(__always) set { unsafe state.pointee.isDeaf = newValue }
+  }
 
   /// - Parameters:
   ///   - limits: of a request's head.
@@ -72,14 +150,15 @@ public import Primitives
   public init(_ options: HTTP2Options, limits: HeadLimits, scheme: RequestFields.Scheme, workroom: HTTP2Workroom, now: Instant) {
     self.options = options
     self.workroom = workroom
-    self.now = now
     let headBytes = limits.fields + limits.requestLine
-    fields = RequestFields(limits: limits, scheme: scheme)
+    unsafe state = .allocate(capacity: 1)
     // Huffman's code makes what is rare up to four times as long (RFC 7541, appendix B); of what anybody sends, twice is more than enough.
-    scanner = FrameScanner(blockLimit: 2 * headBytes, resets: options.resets)
-    unsafe inputStart = nil
+    unsafe state.initialize(
+      to: State(
+        fields: RequestFields(limits: limits, scheme: scheme), scanner: FrameScanner(blockLimit: 2 * headBytes, resets: options.resets),
+        now: now))
     let itself = unsafe Unmanaged.passUnretained(self).toOpaque()
-    let made = unsafe nghttp2_session_server_new2(&session, Library.shared.callbacks, itself, Library.shared.options)
+    let made = unsafe nghttp2_session_server_new2(&state.pointee.session, Library.shared.callbacks, itself, Library.shared.options)
     precondition(made == 0, "out of memory")
     let settings = [
       nghttp2_settings_entry(settings_id: Int32(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS.rawValue), value: UInt32(options.maxStreams)),
@@ -96,6 +175,8 @@ public import Primitives
 
   deinit {
     unsafe nghttp2_session_del(session)
+    unsafe state.deinitialize(count: 1)
+    unsafe state.deallocate()
   }
 
   // MARK: Bytes in

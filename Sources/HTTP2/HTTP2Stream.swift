@@ -3,7 +3,7 @@
 public import Primitives
 
 /// Belongs to a session, which knows it by its slot. Used again for another stream.
-public final class HTTP2Stream {
+@safe public final class HTTP2Stream {
   /// How the answer ends once `pending` was sent.
   enum Ending {
     /// More may come.
@@ -14,37 +14,112 @@ public final class HTTP2Stream {
     case broken
   }
 
-  /// RFC 9113 section 5.1.1.
-  public internal(set) var id: Int32 = 0
-  /// Whoever has the request; nil when nobody has, or no more.
-  public var owner: SlotToken?
-  /// Body bytes of the answer that were not sent yet.
-  var pending = ByteBuffer()
-  var ending = Ending.open
-  /// Whether the final head was handed over.
-  public internal(set) var hasAnswered = false
-  /// Whether the library was told that there is nothing to send for now.
-  var isDeferred = false
-  /// Lines of fields that follow the body.
-  var trailers = ByteBuffer()
-  /// Whether `drained` was recorded since its owner handed something over.
-  var isDrainTold = true
-  /// Bytes of the request's body that were received and of which the client has had no credit back.
-  var held = 0
-  /// Whether the request is whole.
-  var isRequestWhole = false
-  /// Whether RST_STREAM is on its way.
-  var isReset = false
-  /// Whether it is gone and waits to be released.
-  var isClosed = false
-  /// Since when what waits has not been taken in any amount worth mentioning; nil when nothing waits.
-  public internal(set) var stalledSince: Instant?
-  /// Since when it is answered wholly, and the client still sends its request; nil before, and when it is not so.
-  public internal(set) var unwantedSince: Instant?
-  /// Bytes sent since then.
-  var sentSince = 0
+  /// What is known of it. Behind a pointer: a class's own properties are checked for overlapping access at each use, of which a request takes a
+  /// hundred. None can overlap, since nothing that is called while one is in use comes back to the stream.
+  @safe struct State: ~Copyable {
+    var id: Int32 = 0
+    var owner: SlotToken?
+    var pending = ByteBuffer()
+    var ending = Ending.open
+    var hasAnswered = false
+    var isDeferred = false
+    var trailers = ByteBuffer()
+    var isDrainTold = true
+    var held = 0
+    var isRequestWhole = false
+    var isReset = false
+    var isClosed = false
+    var stalledSince: Instant?
+    var unwantedSince: Instant?
+    var sentSince = 0
+  }
 
-  init() {}
+  private let state: UnsafeMutablePointer<State>
+
+  /// RFC 9113 section 5.1.1.
+  public internal(set) var id: Int32 {
+    @inline(__always) get { unsafe state.pointee.id }
+    @inline(__always) set { unsafe state.pointee.id = newValue }
+  }
+  /// Whoever has the request; nil when nobody has, or no more.
+  public var owner: SlotToken? {
+    @inline(__always) get { unsafe state.pointee.owner }
+    @inline(__always) set { unsafe state.pointee.owner = newValue }
+  }
+  /// Body bytes of the answer that were not sent yet.
+  var pending: ByteBuffer {
+    @inline(__always) _read { yield unsafe state.pointee.pending }
+    @inline(__always) _modify { yield unsafe &state.pointee.pending }
+  }
+  var ending: Ending {
+    @inline(__always) get { unsafe state.pointee.ending }
+    @inline(__always) set { unsafe state.pointee.ending = newValue }
+  }
+  /// Whether the final head was handed over.
+  public internal(set) var hasAnswered: Bool {
+    @inline(__always) get { unsafe state.pointee.hasAnswered }
+    @inline(__always) set { unsafe state.pointee.hasAnswered = newValue }
+  }
+  /// Whether the library was told that there is nothing to send for now.
+  var isDeferred: Bool {
+    @inline(__always) get { unsafe state.pointee.isDeferred }
+    @inline(__always) set { unsafe state.pointee.isDeferred = newValue }
+  }
+  /// Lines of fields that follow the body.
+  var trailers: ByteBuffer {
+    @inline(__always) _read { yield unsafe state.pointee.trailers }
+    @inline(__always) _modify { yield unsafe &state.pointee.trailers }
+  }
+  /// Whether `drained` was recorded since its owner handed something over.
+  var isDrainTold: Bool {
+    @inline(__always) get { unsafe state.pointee.isDrainTold }
+    @inline(__always) set { unsafe state.pointee.isDrainTold = newValue }
+  }
+  /// Bytes of the request's body that were received and of which the client has had no credit back.
+  var held: Int {
+    @inline(__always) get { unsafe state.pointee.held }
+    @inline(__always) set { unsafe state.pointee.held = newValue }
+  }
+  /// Whether the request is whole.
+  var isRequestWhole: Bool {
+    @inline(__always) get { unsafe state.pointee.isRequestWhole }
+    @inline(__always) set { unsafe state.pointee.isRequestWhole = newValue }
+  }
+  /// Whether RST_STREAM is on its way.
+  var isReset: Bool {
+    @inline(__always) get { unsafe state.pointee.isReset }
+    @inline(__always) set { unsafe state.pointee.isReset = newValue }
+  }
+  /// Whether it is gone and waits to be released.
+  var isClosed: Bool {
+    @inline(__always) get { unsafe state.pointee.isClosed }
+    @inline(__always) set { unsafe state.pointee.isClosed = newValue }
+  }
+  /// Since when what waits has not been taken in any amount worth mentioning; nil when nothing waits.
+  public internal(set) var stalledSince: Instant? {
+    @inline(__always) get { unsafe state.pointee.stalledSince }
+    @inline(__always) set { unsafe state.pointee.stalledSince = newValue }
+  }
+  /// Since when it is answered wholly, and the client still sends its request; nil before, and when it is not so.
+  public internal(set) var unwantedSince: Instant? {
+    @inline(__always) get { unsafe state.pointee.unwantedSince }
+    @inline(__always) set { unsafe state.pointee.unwantedSince = newValue }
+  }
+  /// Bytes sent since then.
+  var sentSince: Int {
+    @inline(__always) get { unsafe state.pointee.sentSince }
+    @inline(__always) set { unsafe state.pointee.sentSince = newValue }
+  }
+
+  init() {
+    unsafe state = .allocate(capacity: 1)
+    unsafe state.initialize(to: State())
+  }
+
+  deinit {
+    unsafe state.deinitialize(count: 1)
+    unsafe state.deallocate()
+  }
 
   /// Whether nothing more is to be done about it.
   public var isGone: Bool { isReset || isClosed }
