@@ -180,13 +180,19 @@ static inline void gh_tls_begin(void) {
   if (ERR_peek_error() != 0) ERR_clear_error();
 }
 
+// Notes what the connection is broken by. An end comes first: OpenSSL then tries to send an alert, which nobody takes.
+static inline void gh_tls_fail(gh_tls *tls) {
+  if (tls->ended) tls->failure = ECONNRESET;
+  else if (tls->failure == 0) tls->failure = EPROTO;
+}
+
 // What an operation that did nothing came to: 0 for an orderly end, -EAGAIN, -ECONNRESET for an end without close_notify, -EPROTO for what is no TLS,
 // or the socket's error.
 static inline ssize_t gh_tls_outcome(gh_tls *tls, int result) {
   int error = SSL_get_error(tls->ssl, result);
   if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) return -EAGAIN;
   if (error == SSL_ERROR_ZERO_RETURN) return 0;
-  if (tls->failure == 0) tls->failure = tls->ended ? ECONNRESET : EPROTO;
+  gh_tls_fail(tls);
   return -tls->failure;
 }
 
@@ -241,7 +247,8 @@ static inline ssize_t gh_tls_read(gh_tls *tls, void *bytes, size_t count) {
     if (n > 0) {
       filled += (size_t)n;
       tls->pending = SSL_has_pending(tls->ssl) || tls->early_taken < tls->early_count;
-      if (tls->pending) continue;
+      // After a large record more of them are likely.
+      if (tls->pending || n >= GH_TLS_RECORD / 2) continue;
       return (ssize_t)filled;
     }
     int error = SSL_get_error(tls->ssl, n);
@@ -252,7 +259,7 @@ static inline ssize_t gh_tls_read(gh_tls *tls, void *bytes, size_t count) {
       // An end, or an error: told by the next read, for which the socket need not be readable any more.
       tls->pending = 1;
       if (error != SSL_ERROR_WANT_WRITE && error != SSL_ERROR_ZERO_RETURN) {
-        if (tls->failure == 0) tls->failure = tls->ended ? ECONNRESET : EPROTO;
+        gh_tls_fail(tls);
         ERR_clear_error();
       }
     }
@@ -267,6 +274,7 @@ static inline ssize_t gh_tls_write(gh_tls *tls, const void *bytes, size_t count)
   size_t done = 0;
   tls->write_wants_bytes = 0;
   if (tls->failure != 0) return -tls->failure;
+  if (SSL_get_shutdown(tls->ssl) & SSL_SENT_SHUTDOWN) return -EPIPE;
   if (tls->out_count > 0) {
     ssize_t n = gh_tls_flush(tls);
     if (n < 0) return n;
@@ -302,9 +310,7 @@ static inline ssize_t gh_tls_write(gh_tls *tls, const void *bytes, size_t count)
     if (n <= 0) {
       tls->write_wants_bytes = SSL_get_error(tls->ssl, n) == SSL_ERROR_WANT_READ;
       ssize_t outcome = gh_tls_outcome(tls, n);
-      if (done > 0) return (ssize_t)done;
-      // After close_notify of our own nothing can be written.
-      return outcome == 0 ? -EPIPE : outcome;
+      return done > 0 ? (ssize_t)done : outcome;
     }
   }
   return (ssize_t)done;

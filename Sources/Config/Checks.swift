@@ -199,10 +199,10 @@ extension Reading {
   /// Basic sends the password as good as readable with each request (RFC 7617 section 4).
   private func warnOfClearText() {
     guard needsUsers else { return }
-    for (listener, word) in listeners where !listener.socket.address.isLoopback && listener.redirectPort == nil {
+    for (listener, word) in listeners where !listener.socket.address.isLoopback && listener.redirectPort == nil && listener.tls == nil {
       diagnostics.warning(
         word.place, "passwords cross the network in clear text here",
-        hint: "listen on 127.0.0.1 or a Unix socket, behind a server that terminates TLS")
+        hint: "say: listen ADDRESS tls { certificate FILE; key FILE }; or listen on 127.0.0.1 or a Unix socket")
     }
   }
 }

@@ -22,6 +22,8 @@ public struct Configuration: Sendable {
   public let atHand: FilesAtHand
   /// The keys of each `jwt` block of the settings, as they were then.
   let keySets: [ForeignKeySet?]
+  /// What stands in the certificates of listeners, by their address.
+  let certificates: [String: [TLSCertificate]]
   /// What it says about tokens, also where something else is wrong; nil when it says nothing, or not where the keys are.
   public let tokens: TokenOptions?
   /// The keys of tokens as they were then; nil when there is no file that can be used.
@@ -61,6 +63,7 @@ public struct Configuration: Sendable {
     self.users = users
     atHand = reading.atHand
     keySets = reading.issuers.map(\.set)
+    certificates = reading.certificates
     self.tokenKeys = tokenKeys
     self.diagnostics = reading.diagnostics
     admin = reading.settings.admin

@@ -11,7 +11,7 @@ extension Configuration {
   /// The whole picture, then problems and warnings. Lines are parted by "\n".
   public var summary: String {
     var parts: [String] = []
-    if let settings { parts.append(Description(settings, users, tokenKeys, keySets).text) }
+    if let settings { parts.append(Description(settings, users, tokenKeys, keySets, certificates).text) }
     if !diagnostics.all.isEmpty { parts.append(diagnostics.rendered) }
     parts.append("\(name): \(verdict)")
     return parts.joined(separator: "\n\n")
@@ -31,8 +31,12 @@ struct Description {
   let users: UserTable?
   let tokenKeys: TokenKeys?
   let keySets: [ForeignKeySet?]
+  let certificates: [String: [TLSCertificate]]
 
-  init(_ settings: Settings, _ users: UserTable?, _ tokenKeys: TokenKeys?, _ keySets: [ForeignKeySet?]) {
+  init(
+    _ settings: Settings, _ users: UserTable?, _ tokenKeys: TokenKeys?, _ keySets: [ForeignKeySet?], _ certificates: [String: [TLSCertificate]]
+  ) {
+    self.certificates = certificates
     self.settings = settings
     self.users = users
     self.tokenKeys = tokenKeys
@@ -41,7 +45,7 @@ struct Description {
 
   var text: String {
     var lines: [String] = []
-    lines += section("Listeners", settings.listeners.map(listener))
+    lines += section("Listeners", settings.listeners.flatMap(listener))
     lines += section("Routes, most specific first", Router(settings.routes).routes.flatMap(route))
     lines += section("Upstreams", settings.upstreams.map(upstream))
     lines += section("Users", userLines.map { [$0] })
@@ -58,12 +62,29 @@ struct Description {
 
   // MARK: Rows
 
-  private func listener(_ listener: ListenerSettings) -> [String] {
+  private func listener(_ listener: ListenerSettings) -> [[String]] {
     let socket = listener.socket
-    var notes = [socket.address.isUnix ? "HTTP, mode \(String(socket.unixMode, radix: 8))" : "HTTP, no TLS"]
+    var notes = [listener.tls == nil ? "HTTP" : "HTTPS"]
+    if let tls = listener.tls {
+      notes.append("TLS \(tls.lowestVersion.text)\(tls.lowestVersion == .tls13 ? "" : " to 1.3")")
+      if !tls.sessionTickets { notes.append("no resumption") }
+      if tls.keyLogPath != nil { notes.append("every connection's keys are written down") }
+    } else if !socket.address.isUnix {
+      notes.append("no TLS")
+    }
+    if socket.address.isUnix { notes.append("mode \(String(socket.unixMode, radix: 8))") }
     if listener.speaksH2C { notes.append("HTTP/2 in clear text too") }
     if let port = listener.redirectPort { notes.append("redirected to https, port \(port)") }
-    return [socket.address.text, notes.joined(separator: ", ")]
+    return [[socket.address.text, notes.joined(separator: ", ")]] + (certificates[socket.address.text] ?? []).map { ["", certificate($0)] }
+  }
+
+  /// `a.example *.a.example: ECDSA, P-256, 74 days left, by CN=…`
+  private func certificate(_ certificate: TLSCertificate) -> String {
+    let days = certificate.daysLeft(at: .now())
+    let names = certificate.names.prefix(8).joined(separator: " ") + (certificate.names.count > 8 ? " …" : "")
+    var words = "\(names.isEmpty ? "no name" : names): \(certificate.key.text), \(counted(days, "day")) left"
+    words += certificate.isSelfSigned ? ", self-signed" : ", by \(certificate.issuer)"
+    return words + (certificate.isStapled ? ", stapled" : "")
   }
 
   /// A row, and beneath it the lines of a requirement that would make it too wide.

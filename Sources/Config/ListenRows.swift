@@ -7,9 +7,11 @@ import Proxy
 extension Table {
   static let listenRows: [Row] = [
     Row(
-      "listen", in: .top, takes: "ADDRESS [mode OCTAL]", 1...3, block: .optional, isRepeatable: true,
+      "listen", in: .top, takes: "ADDRESS [tls] [mode OCTAL]", 1...4, block: .optional, isRepeatable: true,
       elsewhere: ["bind", "frontend", "server_listen"],
-      doc: "Accepts HTTP on `127.0.0.1:8080`, `[::1]:8080`, `*:8080` (or `8080`: every address) or `unix:/path` (the socket's mode: 660)."
+      doc:
+        "Accepts HTTP on `127.0.0.1:8080`, `[::1]:8080`, `*:8080` (or `8080`: every address) or `unix:/path` (the socket's mode: 660); "
+        + "with `tls` HTTPS, by the certificates that its block names."
     ) { reading, directive in reading.listen(directive) },
     Row(
       "redirect", in: .listen, takes: "https [PORT]", 1...2, elsewhere: ["return", "redir"],
@@ -23,23 +25,23 @@ extension Reading {
     let word = directive.arguments[0]
     // A wrong `listen` is a wrong `listen`, not a missing one.
     hasListen = true
-    if let tls = directive.arguments.dropFirst().first(where: { $0.text == "tls" }) {
-      return diagnostics.error(
-        tls.place, "'listen … tls' is not supported in this version of Gatehouse",
-        hint: "put a TLS-terminating server in front of it for now")
-    }
+    let speaksTLS = directive.arguments.dropFirst().first?.text == "tls"
+    let rest = Array(directive.arguments.dropFirst(speaksTLS ? 2 : 1))
     guard !word.isBroken else { return }
     let isPort = !word.text.isEmpty && word.text.utf8.allSatisfy(ASCII.isDigit)
     do {
       var options = ListenOptions(address: try SocketAddress(parsing: isPort ? ":" + word.text : socketPathResolved(word)))
-      if directive.arguments.count > 1 {
-        guard let mode = socketMode(directive, isUnix: options.address.isUnix) else { return }
+      if !rest.isEmpty {
+        guard let mode = socketMode(rest, isUnix: options.address.isUnix) else { return }
         options.unixMode = mode
       }
       listenerInHand = ListenerSettings(socket: options)
+      tlsInHand = speaksTLS ? TLSDraft() : nil
       if let block = directive.block { read(block, in: .listen) }
-      guard let settings = listenerInHand else { return }
+      guard var settings = listenerInHand else { return }
       listenerInHand = nil
+      let tls = tlsInHand
+      tlsInHand = nil
       if let earlier = listeners.first(where: {
         $0.settings.socket.address == options.address && (options.address.port != 0 || options.address.isUnix)
       }) {
@@ -49,6 +51,10 @@ extension Reading {
         return diagnostics.error(
           word.place, "this address and that of another 'listen' exclude each other: one stands for all",
           hint: "the other is at \(earlier.word.place.shortText)")
+      }
+      if let tls {
+        guard let options = finish(tls, settings, word) else { return }
+        settings.tls = options
       }
       // A folder under /run is made as the service starts (RuntimeDirectory= of its unit), and need not be there before.
       if case .unix(let path) = options.address, !path.hasPrefix("/run/"), let folder = Disk.whyNoFolder(Path.folder(of: path)) {
@@ -62,17 +68,17 @@ extension Reading {
   }
 
   /// What stands after the address: `mode 660`.
-  private func socketMode(_ directive: Directive, isUnix: Bool) -> UInt32? {
-    let keyword = directive.arguments[1]
-    guard keyword.text == "mode", directive.arguments.count == 3 else {
-      diagnostics.error(keyword.place, "after the address, 'listen' takes 'mode OCTAL' or nothing")
+  private func socketMode(_ words: [Word], isUnix: Bool) -> UInt32? {
+    let keyword = words[0]
+    guard keyword.text == "mode", words.count == 2 else {
+      diagnostics.error(keyword.place, "after the address, 'listen' takes 'tls', 'mode OCTAL' or nothing")
       return nil
     }
     guard isUnix else {
       diagnostics.error(keyword.place, "only a Unix socket has a mode")
       return nil
     }
-    let word = directive.arguments[2]
+    let word = words[1]
     guard let mode = UInt32(word.text, radix: 8), mode <= 0o777, word.text.utf8.allSatisfy(ASCII.isDigit) else {
       wrong(word, "is no mode of a file: three octal digits are, such as 660")
       return nil

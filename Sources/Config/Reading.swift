@@ -33,6 +33,10 @@ final class Reading {
 
   /// The block whose directives are being read.
   var listenerInHand: ListenerSettings?
+  /// Nil in a listener without.
+  var tlsInHand: TLSDraft?
+  /// What stands in them, by their listener's address.
+  var certificates: [String: [TLSCertificate]] = [:]
   var upstreamInHand: UpstreamDraft?
   var routeInHand: RouteDraft?
   var issuerInHand: IssuerDraft?

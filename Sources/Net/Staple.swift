@@ -18,7 +18,7 @@ struct Staple {
       return nil
     }
     var answer = gh_ocsp()
-    let issuer = unsafe certificate.chain.count > 1 ? certificate.chain[1] : nil
+    let issuer = unsafe certificate.chain.count > 1 ? certificate.chain[1] : certificate.facts.isSelfSigned ? certificate.chain[0] : nil
     let result = unsafe text.span.withUnsafeBufferPointer {
       unsafe gh_ocsp_read($0.baseAddress, $0.count, certificate.chain[0], issuer, &answer)
     }

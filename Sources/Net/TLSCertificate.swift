@@ -51,6 +51,15 @@ public struct TLSCertificate: Equatable, Sendable {
     return Int(seconds >= 0 ? seconds / 86_400 : -1)
   }
 
+  /// For the log: nil while there is time.
+  public func expiryWarning(at now: Timestamp) -> String? {
+    let days = daysLeft(at: now)
+    guard days < Self.warningDays else { return nil }
+    let subject = "\(path): the certificate for \(names.first ?? "nobody")"
+    return now > notAfter
+      ? "\(subject) has expired: every client refuses it; renew it" : "\(subject) expires in \(days) day\(days == 1 ? "" : "s"): renew it"
+  }
+
   /// When operators begin to be told: renewal is automatic at 30 days nearly everywhere, so something is wrong then.
   public static let warningDays = 21
 }

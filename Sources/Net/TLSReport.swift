@@ -7,6 +7,8 @@ internal import Primitives
 public struct TLSFault: Error, Equatable, CustomStringConvertible {
   public var problems: [String]
 
+  public init(problems: [String]) { self.problems = problems }
+
   public var description: String { problems.joined(separator: "\n") }
 }
 

@@ -25,8 +25,10 @@ public import Primitives
 
   /// Reads and judges every file. Throws all that is wrong.
   ///
-  /// - Parameter tickets: shared by all listeners, workers and reloads.
-  public init(_ options: TLSServerOptions, tickets: TicketKeys, now: Timestamp = .now()) throws(TLSFault) {
+  /// - Parameters:
+  ///   - tickets: shared by all listeners, workers and reloads.
+  ///   - logsKeys: false for who only wants to know what is wrong.
+  public init(_ options: TLSServerOptions, tickets: TicketKeys, now: Timestamp = .now(), logsKeys: Bool = true) throws(TLSFault) {
     var report = TLSReport()
     let loaded = options.certificates.compactMap { LoadedCertificate.load($0, options.profile, at: now, &report) }
     if options.certificates.isEmpty { report.problems.append("there is no certificate: certificate FILE, key FILE") }
@@ -34,7 +36,7 @@ public import Primitives
     guard report.problems.isEmpty else { throw TLSFault(problems: report.problems) }
 
     let names = TLSNames(loaded.map(\.facts), &report)
-    let keyLog = TLSKeyLog.open(options.keyLogPath, &report)
+    let keyLog = logsKeys ? TLSKeyLog.open(options.keyLogPath, &report) : nil
     var contexts: [OpaquePointer] = unsafe []
     for group in names.groups {
       guard let context = unsafe TLSSetting.make(options, group.map { loaded[$0] }, logsKeys: keyLog != nil, &report) else { continue }

@@ -115,6 +115,7 @@ enum AccessLogFormat {
       case .http10: out.append(",\"protocol\":\"HTTP/1.0\"")
       }
     }
+    if !peer.tlsText.isEmpty { out.append(peer.tlsText) }
     out.append(",\"status\":")
     out.append(decimal: UInt64(record.status))
     out.append(",\"bytes_in\":")

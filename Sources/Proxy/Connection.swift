@@ -31,6 +31,8 @@ struct Connection: ~Copyable {
   var isDirty = false
   /// The stream that it is, instead of a connection of its own; nil for HTTP/1.
   var carrier: StreamCarrier?
+  /// Whether the worker comes back for what was read ahead.
+  private var isReadOwed = false
   var isClosed = false
   /// Whether head and output have memory of the worker's: from a request's first byte until the connection idles.
   var holdsMemory = false
@@ -108,7 +110,7 @@ struct Connection: ~Copyable {
   mutating func begin() {
     isDraining = worker.drainDeadline != nil
     drainingSince = isDraining ? worker.now : nil
-    if input.isEmpty { arm() } else { advance() }
+    if input.isEmpty && !stream.hasBufferedInput { arm() } else { goOn() }
   }
 
   // MARK: Memory
@@ -138,6 +140,12 @@ struct Connection: ~Copyable {
       return
     }
     if readiness.contains(.writable) { markDirty() }
+    // One of the two may be what the other waits for.
+    if !stream.isClear {
+      if readiness.contains(.readable) && stream.writeWaitsForBytes { markDirty() }
+      if readiness.contains(.writable) && stream.readWaitsForRoom && wantsInput() { read() }
+      if isClosed { return }
+    }
     if readiness.contains(.readable) && wantsInput() {
       if !pipeBody() { read() }
     } else if readiness.contains(.peerClosed) {
@@ -155,8 +163,9 @@ struct Connection: ~Copyable {
     case .bytes:
       lastRead = worker.now
       if lingerSince != nil { discard() } else { advance() }
+      if !isClosed && stream.hasBufferedInput { readAgain() }
     case .wouldBlock:
-      break
+      if stream.readWaitsForRoom { markDirty() }
     case .closed:
       perform(exchange.clientClosed())
       if output.isEmpty || lingerSince != nil {
@@ -171,6 +180,20 @@ struct Connection: ~Copyable {
       close()
     }
     if borrows { returnReadBuffer() }
+  }
+
+  /// Another turn, after others had theirs: what was read ahead, which epoll does not tell of, and what stands in the input.
+  mutating func goOn() {
+    isReadOwed = false
+    if stream.hasBufferedInput && wantsInput() { read() }
+    advance()
+  }
+
+  /// There is more to be read than the socket says.
+  private mutating func readAgain() {
+    if isReadOwed { return }
+    isReadOwed = true
+    worker.again(token)
   }
 
   /// Gives the worker's buffer back; what could not be used yet moves into one of our own size.
@@ -264,7 +287,11 @@ struct Connection: ~Copyable {
         discard()
         arm()
       }
-    case .abort?, .gone?, .again?:
+    case .gone?:
+      // What ends with the connection is whole only if that is said.
+      if case .finished(.linger) = exchange.phase { stream.sayGoodbye() }
+      close()
+    case .abort?, .again?:
       close()
     }
   }
@@ -287,6 +314,11 @@ struct Connection: ~Copyable {
     var wanted: Interest = []
     if wantsInput() { wanted.formUnion([.read, .peerClosed]) } else if interest.contains(.peerClosed) { wanted.insert(.peerClosed) }
     if !output.isEmpty || blockedSince != nil { wanted.insert(.write) }
+    if !stream.isClear {
+      if stream.hasBufferedInput && wantsInput() { readAgain() }
+      if stream.readWaitsForRoom { wanted = .write }
+      if stream.writeWaitsForBytes { wanted = .read }
+    }
     if wanted != interest { applyInterest(wanted) }
   }
 
@@ -317,7 +349,7 @@ struct Connection: ~Copyable {
   /// The server ends now.
   mutating func abandon() {
     if isClosed { return }
-    if exchange.phase != .idle { perform(exchange.clientClosed()) }
+    if exchange.phase == .idle { stream.sayGoodbye() } else { perform(exchange.clientClosed()) }
     close()
   }
 

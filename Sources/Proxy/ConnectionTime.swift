@@ -85,6 +85,7 @@ extension Connection {
     switch exchange.phase {
     case .idle where !parser.hasStarted && blockedSince == nil:
       // Nothing was asked, so nothing is answered.
+      stream.sayGoodbye()
       close()
       return
     case .judging where blockedSince == nil && heldRefusal != nil:

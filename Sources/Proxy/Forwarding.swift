@@ -80,6 +80,8 @@ final class Peer: Sendable {
   let isTrusted: Bool
   /// nil in clear text.
   let tls: TLSFacts?
+  /// The same as members of a JSON object; empty in clear text.
+  let tlsText: [UInt8]
   /// The listener that it connected to; nil for none that matters.
   let listener: ListenerTraits?
   // As in X-Forwarded-For. In place: an IPv6 address has 39 bytes at most, and a client's Unix socket no path.
@@ -91,6 +93,7 @@ final class Peer: Sendable {
     self.localPort = localPort
     self.listener = listener
     self.tls = tls
+    tlsText = tls.map { Array(",\"tls\":\"\($0.version)\",\"cipher\":\"\($0.cipher)\"".utf8) } ?? []
     var buffer = ByteBuffer()
     if address.isUnix { buffer.append("unix:") } else { address.appendHost(to: &buffer) }
     length = min(buffer.count, 40)

@@ -9,6 +9,8 @@ final class Greeting {
   /// In this order; what a listener does not ask for is passed over.
   enum Stage {
     case proxyHeader, handshake, choice
+    /// Something was answered already, and nothing more comes of it.
+    case farewell
   }
 
   enum Progress: Equatable {
@@ -18,6 +20,8 @@ final class Greeting {
     case wait(Interest)
     /// Another turn of the loop will go on with it.
     case later
+    /// What was to be said was said: let the client read it.
+    case farewell
     /// The connection is no good: close it.
     case over
   }
@@ -35,6 +39,10 @@ final class Greeting {
   private(set) var stage = Stage.proxyHeader
   private var interest: Interest = .read
   let began: Instant
+  /// Whether the handshake may go on now, and whether it waits for that.
+  var hasTurn = false
+  var isQueued = false
+  var farewellCount = 0
 
   init(_ token: SlotToken, worker: Worker, socket: consuming FileDescriptor, peer: Peer, listener: ListenerTraits) {
     self.token = token
@@ -52,7 +60,7 @@ final class Greeting {
   }
 
   /// As a whole: nobody holds a place by dripping.
-  private var deadline: Instant { began.advanced(by: Limits.greetingTimeout) }
+  private var deadline: Instant { began.advanced(by: listener.settings.tls?.handshakeTimeout ?? Limits.greetingTimeout) }
 
   private var eventToken: EventToken { EventToken(kind: Worker.Kind.greeting, slot: token) }
 
@@ -73,23 +81,37 @@ final class Greeting {
       case .proxyHeader: progress = takeProxyHeader()
       case .handshake: progress = handshake()
       case .choice: progress = choose()
+      case .farewell: progress = sayFarewell()
       }
       switch progress {
       case .done:
         switch stage {
         case .proxyHeader: stage = .handshake
         case .handshake: stage = .choice
-        case .choice: return worker.handOver(self)
+        case .choice, .farewell: return worker.handOver(self)
         }
       case .wait(let wanted):
         return expect(wanted)
       case .later:
         return
+      case .farewell:
+        stage = .farewell
       case .over:
         return worker.dismiss(self)
       }
     }
   }
+
+  /// The handshake, which waited for it, may take one step.
+  func takeTurn() {
+    isQueued = false
+    hasTurn = true
+    advance()
+    hasTurn = false
+  }
+
+  /// Until its turn nothing is of interest but its end.
+  func park() { expect([]) }
 
   private func expect(_ wanted: Interest) {
     guard wanted != interest, let descriptor = stream?.descriptor else { return }

@@ -73,6 +73,8 @@ public struct Limits: Equatable, Sendable {
   public static let acceptsPerTurn = 64
   /// How long what comes before HTTP may take in all (the PROXY protocol's header, the TLS handshake), and how much is read of it at once.
   static let greetingTimeout = Interval.seconds(10)
+  /// How long handshakes may hold up everything else in one turn: beyond it they wait for the next one.
+  static let handshakeTime = Interval.milliseconds(1)
   static let greetingBytes = 4 << 10
   /// Bytes of interim responses waiting for a client.
   public static let interimBytes = 64 << 10

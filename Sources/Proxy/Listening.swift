@@ -14,6 +14,8 @@ public enum ProxyProtocolPolicy: Equatable, Sendable {
 /// One `listen` of proxy.conf.
 public struct ListenerSettings: Equatable, Sendable {
   public var socket: ListenOptions
+  /// Nil for clear text.
+  public var tls: TLSServerOptions?
   /// Whether HTTP/2 is offered to clients over TLS (by ALPN).
   public var speaksHTTP2 = true
   /// Whether a connection in clear text may begin with HTTP/2's preface (RFC 9113 section 3.3).
@@ -33,10 +35,13 @@ final class ListenerTraits: Sendable {
   /// Whether something comes before HTTP/1.1, see `Greeting`.
   let needsGreeting: Bool
   let redirectPort: UInt16?
+  /// Nil in clear text.
+  let tls: TLSServerContext?
 
-  init(_ settings: ListenerSettings) {
+  init(_ settings: ListenerSettings, tls: TLSServerContext? = nil) {
     self.settings = settings
-    needsGreeting = settings.proxyProtocol != .off || settings.speaksH2C
+    self.tls = tls
+    needsGreeting = settings.proxyProtocol != .off || settings.speaksH2C || settings.tls != nil
     redirectPort = settings.redirectPort
   }
 }

@@ -44,6 +44,10 @@ public final class Server {
   private let keyUses = KeyUses()
   let keyUseWriter: KeyUseWriter
   var files: AuthFiles
+  /// In force for all listeners, as long as the process lives.
+  let tickets = TicketKeys()
+  /// Nil until they were read.
+  var certificates: ListenerCertificates?
   /// Until the files were read.
   private var atHand: FilesAtHand?
   var snapshot: Snapshot
@@ -111,6 +115,7 @@ public final class Server {
     let reader = try SignalReader(Self.signals)
     try watchFiles()
     try readFilesAtStart()
+    try readCertificatesAtStart()
     adoptLockout()
 
     let count = settings.workers > 0 ? settings.workers : Processors.count
@@ -134,7 +139,7 @@ public final class Server {
       accessLog: accessLog,
       errors: errors, failures: failures, connectionLimit: connectionLimit, pipeLimit: pipeLimit)
     let bound = try bindAll(workers: count)
-    listening = bound[0].map { Self.url($0.address) }
+    listening = bound[0].map { Self.url($0.address, $0.settings) }
     let admin = try openAdminSocket()
     defer { admin?.removeFile() }
     let logThread = try Threads.spawn(name: "access log") { accessLog.run() }
@@ -177,11 +182,12 @@ public final class Server {
 
   // MARK: Starting
 
-  private static func url(_ address: SocketAddress) -> String {
-    switch address {
+  private static func url(_ address: SocketAddress, _ settings: ListenerSettings) -> String {
+    let scheme = settings.tls == nil ? "http" : "https"
+    return switch address {
     case .unix: address.text
-    case .any(let port): "http://*:\(port)"
-    default: "http://\(address.text)"
+    case .any(let port): "\(scheme)://*:\(port)"
+    default: "\(scheme)://\(address.text)"
     }
   }
 
@@ -226,7 +232,7 @@ public final class Server {
     workers.append((mailbox, thread, counters))
   }
 
-  func makeSnapshot() -> Snapshot { Snapshot(settings: settings, passwords: files.passwordRules(settings)) }
+  func makeSnapshot() -> Snapshot { Snapshot(settings: settings, passwords: files.passwordRules(settings), tls: certificates?.contexts ?? []) }
 
   func makeGatekeeper() -> Gatekeeper {
     files.makeGatekeeper(settings, cache: cache, keyUses: keyUses, lockout: lockout)
@@ -244,7 +250,8 @@ public final class Server {
   }
 
   func watchFiles() throws {
-    let paths = files.paths
+    var paths = files.paths
+    for path in settings.listeners.compactMap(\.tlsOptions).flatMap(\.paths) where !paths.contains(path) { paths.append(path) }
     if paths.isEmpty {
       watcher = nil
     } else if let watcher {
@@ -340,7 +347,8 @@ public final class Server {
         lastLockout?.sweep(at: Instant.now())
         // Where there was no descriptor for a visitor a moment ago.
         try? admin?.listen(poller)
-        if lookAgain == nil && files.looksChanged() { lookAgain = Instant.now() }
+        if lookAgain == nil && (files.looksChanged() || certificates?.looksChanged() == true) { lookAgain = Instant.now() }
+        warnOfExpiry()
       }
       admin?.expire(poller, now: Instant.now())
       if let due = lookAgain, Instant.now() >= due { lookAgain = reloadFiles() }

@@ -30,11 +30,15 @@ extension Server {
     let oldLog = settings.accessLog
     let freshFiles = AuthFiles(fresh, revocations: revocations)
     do {
+      let freshCertificates = try ListenerCertificates(fresh, tickets: tickets)
       for notice in try freshFiles.readSettled(atHand) { errors.notice(notice) }
       freshFiles.takeEffect()
       files = freshFiles
       settings = fresh
+      certificates = freshCertificates
       snapshot = makeSnapshot()
+      for warning in freshCertificates.warnings { errors.warning(warning) }
+      warnOfExpiry()
       report(files.users)
       for warning in files.issuerKeys.warnings { errors.warning(warning) }
     } catch {
@@ -107,6 +111,12 @@ extension Server {
 
   /// Takes changed files into use once they hold still. Answers when to look again, or nil when that is done.
   func reloadFiles() -> Instant? {
+    let isChanging = reloadCertificates()
+    let again = reloadAuthFiles()
+    return again ?? (isChanging ? Instant.now().advanced(by: FileSettling.time) : nil)
+  }
+
+  private func reloadAuthFiles() -> Instant? {
     let users = files.users
     switch files.look() {
     case .changing:
@@ -122,5 +132,39 @@ extension Server {
       // Another of them may have been changing meanwhile.
       return Instant.now().advanced(by: FileSettling.time)
     }
+  }
+
+  // MARK: Certificates
+
+  func readCertificatesAtStart() throws {
+    let fresh = try ListenerCertificates(settings, tickets: tickets)
+    certificates = fresh
+    for warning in fresh.warnings { errors.warning(warning) }
+    warnOfExpiry()
+  }
+
+  /// Takes changed certificates into use once they fit together and hold still. True when that may be soon.
+  private func reloadCertificates() -> Bool {
+    guard let certificates else { return false }
+    switch certificates.look() {
+    case .changing: return true
+    case .unchanged: return false
+    case .changed(let notices, let warnings):
+      snapshot = makeSnapshot()
+      adopt()
+      for notice in notices { errors.notice(notice) }
+      for warning in warnings { errors.warning(warning) }
+      warnOfExpiry()
+      return true
+    case .failed(let problems):
+      for problem in problems { errors.error("\(problem); the certificates before stay in force") }
+      return false
+    }
+  }
+
+  /// Once a day; and wipes keys of tickets that nobody can show any more.
+  func warnOfExpiry() {
+    for line in certificates?.expiryWarnings() ?? [] { errors.warning(line) }
+    tickets.sweep(at: Instant.now())
   }
 }

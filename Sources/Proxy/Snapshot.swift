@@ -44,12 +44,12 @@ final class Snapshot: Sendable {
   let silentChallenge: Replies.Challenge
   let silentInvalidTokenChallenge: Replies.Challenge
 
-  init(settings: Settings, passwords: PasswordRules? = nil) {
+  init(settings: Settings, passwords: PasswordRules? = nil, tls: [TLSServerContext?] = []) {
     self.settings = settings
     self.passwords = passwords
     router = Router(settings.routes)
     traits = router.routes.map { RouteTraits($0) }
-    listeners = settings.listeners.map { ListenerTraits($0) }
+    listeners = settings.listeners.indices.map { ListenerTraits(settings.listeners[$0], tls: $0 < tls.count ? tls[$0] : nil) }
     logsRequests = settings.accessLog.target != .off
     headLimits = settings.limits.head
     headerTimeout = settings.limits.headerTimeout

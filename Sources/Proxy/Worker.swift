@@ -75,6 +75,8 @@ final class Worker {
   var pendingHTTP2 = PlainList<SlotToken>()
   /// Of requests that came by HTTP/2, for the next.
   var spareBoxes: [ConnectionBox] = []
+  var handshakes = HandshakeQueue()
+  var failedHandshakes = FailedHandshakes()
   private var timers = TimerQueue()
   /// The clocks of this turn of the loop.
   private(set) var now = Instant.now()
@@ -169,6 +171,7 @@ final class Worker {
     }
     while let first = timers.next, first <= now { expireNext() }
     settle()
+    if workHandshakes() { settle() }
     counters.set(connections: clientCount, requests: serials)
     if let deadline = drainDeadline, clientCount == 0 || now >= deadline { return false }
     return true
@@ -176,7 +179,9 @@ final class Worker {
 
   /// Nothing to do: until the next deadline. Something left over: not at all.
   private func sleepLimit() -> Instant? {
-    if !pending.isEmpty || !dirty.isEmpty || !pendingHTTP2.isEmpty || !dirtyHTTP2.isEmpty || client.hasWork { return now }
+    if !pending.isEmpty || !dirty.isEmpty || !pendingHTTP2.isEmpty || !dirtyHTTP2.isEmpty || client.hasWork || !handshakes.tokens.isEmpty {
+      return now
+    }
     let first = timers.next ?? .distantFuture
     let earliest = min(first, client.deadline ?? .distantFuture, drainDeadline ?? .distantFuture)
     return earliest == .distantFuture ? nil : earliest
@@ -256,7 +261,7 @@ final class Worker {
     var taken = PlainList<SlotToken>()
     swap(&taken, &pending)
     for i in 0..<taken.count {
-      if let box = connections[taken[i]] { box.connection.advance() }
+      if let box = connections[taken[i]] { box.connection.goOn() }
     }
   }
 

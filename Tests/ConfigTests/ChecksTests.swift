@@ -112,7 +112,7 @@ import Testing
       complaints(text) == [
         "1:1: unknown directive 'lisen'",
         "2:8: '127.0.0.1:80800' is no place to listen on: the port is a number of 0 to 65535",
-        "3:18: 'listen … tls' is not supported in this version of Gatehouse",
+        "4:17: 'tls/fullchain.pem' can't be read: there is no such file",
         "7:9: an argument too many for 'realm'",
         "8:1: unknown directive 'worker'",
         "9:1: 'server' can't stand at the top level",
@@ -141,14 +141,6 @@ import Testing
   @Test func unclosedBlockDoesNotDragDownWhatFollows() {
     let text = "upstream u {\nserver http://a\n\nlisten 127.0.0.1:1\nroute / { upstream u; require nobody }\n"
     #expect(complaints(text) == ["1:12: this '{' is not closed"])
-  }
-
-  @Test(arguments: [
-    "listen 127.0.0.1:2 tls {\ncertificate a\n}",
-  ])
-  func whatThisVersionLacksIsNeverAcceptedInSilence(_ text: String) throws {
-    let found = try complaints(adding: text, in: .top)
-    #expect(found.count == 1 && found[0].hasSuffix("is not supported in this version of Gatehouse"))
   }
 
   // MARK: One line

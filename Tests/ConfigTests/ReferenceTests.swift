@@ -33,6 +33,7 @@ import Testing
     try scratch.write("users", "alice:{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=:groups=admin\n")
     try scratch.write("groups", "guests: alice\n")
     for name in ["ca.pem", "client.pem", "client.key"] { try scratch.write("tls/\(name)", "x") }
+    try SampleCertificate.write(to: scratch)
     // RFC 7515 appendix A.3.
     let point = #""x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0""#
     try scratch.write("keys/login.jwks", #"{"keys":[{"kty":"EC","crv":"P-256","kid":"a",\#(point)}]}"#)

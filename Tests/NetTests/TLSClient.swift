@@ -8,7 +8,7 @@ import Testing
 @testable import Net
 
 /// What the client brings.
-@safe struct ClientOptions {
+struct ClientOptions {
   var serverName: String?
   var protocols: [String] = []
   var lowest: Int32 = TLS1_2_VERSION
@@ -17,8 +17,17 @@ import Testing
   var signatures: String?
   /// Asks for an OCSP response.
   var asksStatus = false
-  /// An SSL_SESSION of an earlier connection.
-  var session: OpaquePointer? = nil
+  /// Of an earlier connection.
+  var session: ClientSession?
+}
+
+/// An SSL_SESSION.
+@safe final class ClientSession {
+  fileprivate let session: OpaquePointer?
+
+  fileprivate init(of ssl: OpaquePointer?) { unsafe session = SSL_get1_session(ssl) }
+
+  deinit { unsafe SSL_SESSION_free(session) }
 }
 
 @safe final class TLSClient {
@@ -28,6 +37,7 @@ import Testing
 
   init(_ socket: consuming FileDescriptor, _ options: ClientOptions) {
     self.socket = socket
+    Signals.ignoreBrokenPipe()
     unsafe context = SSL_CTX_new(TLS_client_method())
     // As old as a client may be.
     unsafe SSL_CTX_set_security_level(context, 0)
@@ -37,7 +47,7 @@ import Testing
     if let signatures = options.signatures { set(SSL_CTRL_SET_SIGALGS_LIST, 0, signatures) }
     if let name = options.serverName { set(SSL_CTRL_SET_TLSEXT_HOSTNAME, Int(TLSEXT_NAMETYPE_host_name), name) }
     if options.asksStatus { _ = unsafe SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_STATUS_REQ_TYPE, Int(TLSEXT_STATUSTYPE_ocsp), nil) }
-    if let session = unsafe options.session { #expect(unsafe SSL_set_session(ssl, session) == 1) }
+    if let session = options.session { #expect(unsafe SSL_set_session(ssl, session.session) == 1) }
     let wire = options.protocols.flatMap { [UInt8($0.utf8.count)] + Array($0.utf8) }
     if !wire.isEmpty { _ = unsafe SSL_set_alpn_protos(ssl, wire, UInt32(wire.count)) }
     unsafe SSL_set_fd(ssl, self.socket.raw)
@@ -45,6 +55,8 @@ import Testing
   }
 
   deinit {
+    // A session of a connection that was not ended in order is not resumed (SSL_free(3)).
+    unsafe SSL_set_shutdown(ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN)
     unsafe SSL_free(ssl)
     unsafe SSL_CTX_free(context)
   }
@@ -111,13 +123,13 @@ import Testing
     return count > 0 ? unsafe Array(UnsafeBufferPointer(start: start, count: count)) : nil
   }
 
-  /// Of the connection as it is, to be given to the next. Not freed: a test has a few.
-  var session: OpaquePointer? { unsafe SSL_get1_session(ssl) }
+  /// Of the connection as it is, to be given to the next.
+  var session: ClientSession { unsafe ClientSession(of: ssl) }
   var isResumed: Bool { unsafe gh_tls_is_resumed(ssl) != 0 }
 }
 
 /// A server's stream and a client of it.
-struct TLSPair: ~Copyable {
+final class TLSPair {
   var server: Stream
   let client: TLSClient
   /// How the server's handshake ended.
@@ -141,8 +153,15 @@ struct TLSPair: ~Copyable {
     }
   }
 
+  // `#expect` takes no property of a value that can't be copied.
+  var facts: TLSFacts? { server.facts }
+  var isClear: Bool { server.isClear }
+  var hasMore: Bool { server.hasBufferedInput }
+  var isReadableNow: Bool { isReadable(server.descriptor) }
+  var waitsForRoom: Bool { server.readWaitsForRoom }
+
   /// All that the server can read now.
-  mutating func read() -> [UInt8] {
+  func read() -> [UInt8] {
     var buffer = ByteBuffer()
     while case .bytes = server.read(into: &buffer, atMost: 1 << 16) {}
     return buffer.array()
