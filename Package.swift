@@ -64,7 +64,9 @@ let package = Package(
       name: "ConfigTests", dependencies: ["Primitives", "HTTP", "Auth", "Net", "Upstream", "Proxy", "Config"],
       swiftSettings: strict),
     .testTarget(name: "GatehouseTests", dependencies: ["gatehouse", "Primitives", "Crypto", "Net"], swiftSettings: strict),
-    .testTarget(name: "EndToEndTests", swiftSettings: strict),
+    // What the end-to-end tests speak TLS and HTTP/2 with: apart from what they test.
+    .target(name: "CFront", path: "Tests/CFront", linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto"), .linkedLibrary("nghttp2")]),
+    .testTarget(name: "EndToEndTests", dependencies: ["CFront"], swiftSettings: strict),
     .testTarget(name: "TidyTests", dependencies: ["Config"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]

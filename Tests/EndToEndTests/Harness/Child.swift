@@ -179,7 +179,12 @@ final class Child: Sendable {
     var none = sigset_t()
     unsafe sigemptyset(&none)
     unsafe posix_spawnattr_setsigmask(&attributes, &none)
-    unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
+    // Nor shall they inherit that we don't want to hear of broken pipes.
+    var pipes = sigset_t()
+    unsafe sigemptyset(&pipes)
+    unsafe sigaddset(&pipes, SIGPIPE)
+    unsafe posix_spawnattr_setsigdefault(&attributes, &pipes)
+    unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
 
     var arguments = unsafe words.map { unsafe strdup($0) } + [nil]
     var environment = unsafe variables.map { unsafe strdup($0) } + [nil]

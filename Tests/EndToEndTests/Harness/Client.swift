@@ -1,4 +1,4 @@
-// A client made of a bare socket: sends whatever bytes it is told, well-formed or not, and reads what comes back.
+// A client made of a bare socket, through TLS where that is spoken: sends whatever bytes it is told, well-formed or not, and reads what comes back.
 
 import Foundation
 
@@ -6,7 +6,7 @@ final class Client {
   let wire: Wire
   var socket: Socket { wire.socket }
 
-  init(to port: UInt16) throws { wire = Wire(try Socket.connect(to: port)) }
+  init(to port: UInt16) throws { wire = Wire(try Socket.connect(to: port, offering: "http/1.1")) }
 
   func send(_ text: String) throws { try socket.write([UInt8](text.utf8)) }
   func send(_ bytes: [UInt8]) throws { try socket.write(bytes) }

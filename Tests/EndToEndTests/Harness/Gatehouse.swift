@@ -32,17 +32,23 @@ final class Gatehouse: Sendable {
       Self.binary, ["serve", "--config", scratch["proxy.conf"]], folder: scratch.path, environment: environment, descriptors: descriptors)
     let mark = "gatehouse: listening on http"
     let child = self.child
-    let ports: [UInt16]? = child.errors.wait { text in
+    let listening: [Substring]? = child.errors.wait { text in
       let lines = text.split(separator: "\n")
       guard lines.contains(where: { $0.contains("gatehouse: ready") }) else { return nil }
-      return lines.filter { $0.contains(mark) }.compactMap { $0.split(separator: ":").last.flatMap { UInt16($0) } }
+      return lines.filter { $0.contains(mark) }
     }
-    guard let ports else {
+    guard let listening else {
       child.signal(SIGKILL)
       throw Failure("gatehouse did not start:\n\(child.errors.text)")
     }
-    self.ports = ports
+    ports = listening.compactMap { $0.split(separator: ":").last.flatMap { UInt16($0) } }
+    let front = Front.current.isSecure ? Front.current : .tls
+    for (port, line) in zip(ports, listening) where line.contains("https://") {
+      Front.open(port, Front.Door(front: front, authority: scratch["ca.pem"]))
+    }
   }
+
+  deinit { ports.forEach(Front.close) }
 
   /// Ends it as an operator does, by TERM, if it has not ended yet; another exit code than `code` is a failure.
   func stop(expecting code: Int32 = 0) throws {

@@ -32,7 +32,7 @@ struct Setup: Sendable {
 
   func text(upstreamPort: UInt16) -> String {
     """
-    listen 127.0.0.1:0
+    listen 127.0.0.1:0\(Front.current.listening)
     workers \(workers)
     realm "Authentication Required"
     users users
@@ -59,6 +59,8 @@ final class House {
   let scratch: Scratch
   let upstream: RecordingUpstream
   let gate: Gatehouse
+  /// How its clients come.
+  let front = Front.current
   var port: UInt16 { gate.port }
   /// How Gatehouse is to end; a test that makes it end otherwise says so.
   var exitCode: Int32 = 0
@@ -85,6 +87,7 @@ final class House {
     upstream = try RecordingUpstream(script)
     try scratch.write(setup.users, to: "users")
     for (name, text) in setup.files { try scratch.write(text, to: name) }
+    if front.isSecure { try Certificates.write(to: scratch) }
     try scratch.write(setup.text(upstreamPort: upstream.port), to: "proxy.conf")
     gate = try Gatehouse(in: scratch, descriptors: setup.descriptors, environment: setup.environment)
   }
@@ -96,7 +99,7 @@ final class House {
 
   func client() throws -> Client { try Client(to: port) }
 
-  var url: String { "http://127.0.0.1:\(port)" }
+  var url: String { "\(front.scheme)://127.0.0.1:\(port)" }
 
   /// Runs curl with `arguments`, its last one a path. Whatever files it makes stay in the scratch folder.
   func curl(_ arguments: String..., input: [UInt8] = [], within duration: Duration = .seconds(60)) throws -> CurlAnswer {
@@ -106,12 +109,22 @@ final class House {
   /// Runs a Python program; `base` in it is Gatehouse's URL.
   func python(_ program: String) throws -> Outcome {
     let text = "import sys\nbase = sys.argv[1]\n" + program
-    return try Child.run("/usr/bin/python3", ["-I", "-c", text, url], folder: scratch.path)
+    return try Child.run("/usr/bin/python3", ["-I", "-c", text, url], folder: scratch.path, environment: authorities)
   }
 
-  /// An exchange of one request on a connection of its own. `fields` without their line ends.
+  /// What makes Python's clients trust us. `ssl` reads the one, `requests` the other.
+  var authorities: [String: String] {
+    front.isSecure ? ["SSL_CERT_FILE": scratch["ca.pem"], "REQUESTS_CA_BUNDLE": scratch["ca.pem"]] : [:]
+  }
+
+  /// An exchange of one request on a connection of its own, in HTTP/2 where the house speaks it and it has words for the request. `fields` without
+  /// their line ends.
   func ask(_ method: String = "GET", _ target: String = "/", _ fields: [String] = [], body: String = "") throws -> Message {
-    try client().exchange(request(method, target, fields, body: body))
+    if front == .h2, let fields = HTTP2Client.fields(method, target, fields) {
+      let client = try HTTP2Client(to: port)
+      return try client.response(try client.send(fields, body: body.isEmpty ? nil : [UInt8](body.utf8)))
+    }
+    return try client().exchange(request(method, target, fields, body: body))
   }
 
   /// The bodies of the access log's lines, waiting until there are `count` of them.
@@ -154,8 +167,12 @@ enum Curl {
       "-q", "-sS", "--noproxy", "*", "--max-time", "\(duration.components.seconds)", "-D", heads, "-o", body,
       "-w", "%{http_code} %{num_connects}",
     ]
+    var trust = [String]()
+    if let door = arguments.lazy.compactMap({ Front.door(in: $0) }).first {
+      trust = ["--cacert", door.authority] + (door.front.curlOption.map { [$0] } ?? [])
+    }
     let outcome = try Child.run(
-      "/usr/bin/curl", fixed + arguments, input: input, folder: scratch.path, environment: ["HOME": scratch.path],
+      "/usr/bin/curl", fixed + trust + arguments, input: input, folder: scratch.path, environment: ["HOME": scratch.path],
       within: duration + .seconds(10))
     let numbers = outcome.text.split(separator: " ").compactMap { Int($0) }
     guard numbers.count == 2 else { throw Failure("curl printed “\(outcome.text)” and “\(outcome.errors)”") }

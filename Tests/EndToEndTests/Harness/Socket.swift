@@ -6,10 +6,24 @@ import Glibc
 /// One connection, or one listening socket. May be shut down from another thread; closed when the last reference goes.
 final class Socket: Sendable {
   let descriptor: Int32
+  private let tls: TLSClient?
+  /// Whose descriptor this is, when it is not our own.
+  private let plain: Socket?
 
-  private init(owning descriptor: Int32) { self.descriptor = descriptor }
+  private init(owning descriptor: Int32) {
+    self.descriptor = descriptor
+    (tls, plain) = (nil, nil)
+  }
+
+  /// `plain` is not to be used by itself from now on. It stays as long as this does, and so does its descriptor.
+  private init(over plain: Socket, through tls: TLSClient) {
+    descriptor = plain.descriptor
+    self.tls = tls
+    self.plain = plain
+  }
 
   deinit {
+    if plain != nil { return shutDown() }
     // A program started in the instant between accept and fcntl may hold the socket too: end the connection itself, not only our hold of it.
     shutDown()
     _ = Glibc.close(descriptor)
@@ -43,7 +57,16 @@ final class Socket: Sendable {
     return address
   }
 
-  /// A connection to 127.0.0.1.
+  /// A connection to 127.0.0.1, through TLS when a Gatehouse listens there that speaks it; `name` is the protocol that is offered then.
+  static func connect(to port: UInt16, offering name: String) throws -> Socket {
+    let plain = try connect(to: port)
+    guard let door = Front.door(port) else { return plain }
+    let tls = try TLSClient(plain.descriptor, trusting: door.authority, offering: name)
+    try tls.handshake(.usual)
+    return Socket(over: plain, through: tls)
+  }
+
+  /// A connection to 127.0.0.1, in clear text.
   static func connect(to port: UInt16) throws -> Socket {
     let connection = try make(AF_INET)
     var address = loopback(port)
@@ -99,7 +122,9 @@ final class Socket: Sendable {
   /// A small receive window, so that a reader who does not read is felt by the sender soon.
   func shrinkReceiveBuffer(to bytes: Int32) { set(SOL_SOCKET, SO_RCVBUF, bytes) }
 
-  private func waitFor(_ events: Int32, _ deadline: Deadline) throws {
+  private func waitFor(_ events: Int32, _ deadline: Deadline) throws { try Self.wait(descriptor, events, deadline) }
+
+  static func wait(_ descriptor: Int32, _ events: Int32, _ deadline: Deadline) throws {
     while true {
       var entry = pollfd(fd: descriptor, events: Int16(events), revents: 0)
       let ready = unsafe poll(&entry, 1, deadline.remainingMilliseconds)
@@ -111,6 +136,8 @@ final class Socket: Sendable {
 
   /// What has arrived, at most `limit` bytes; empty when the peer has ended its side.
   func read(atMost limit: Int = 65536, _ deadline: Deadline = .usual) throws -> [UInt8] {
+    // Nobody needs as much at a time as some ask for.
+    if let tls { return try tls.read(atMost: min(limit, 1 << 20), deadline) }
     try waitFor(Int32(POLLIN), deadline)
     var count = 0
     let bytes = unsafe [UInt8](unsafeUninitializedCapacity: limit) { buffer, filled in
@@ -123,12 +150,16 @@ final class Socket: Sendable {
 
   /// Whether something to read, or the end, is there already.
   var hasInput: Bool {
+    if let tls { return tls.hasInput }
     var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
     return unsafe poll(&entry, 1, 0) > 0
   }
 
   /// Waits until there is something to read, at most so long.
-  func wait(milliseconds: Int) throws { try waitFor(Int32(POLLIN), .after(.milliseconds(milliseconds))) }
+  func wait(milliseconds: Int) throws {
+    let deadline = Deadline.after(.milliseconds(milliseconds))
+    if let tls { try tls.waitForInput(deadline) } else { try waitFor(Int32(POLLIN), deadline) }
+  }
 
   /// Sends all of `bytes`, waiting for room as long as the deadline allows.
   func write(_ bytes: [UInt8], _ deadline: Deadline = .usual) throws {
@@ -141,6 +172,7 @@ final class Socket: Sendable {
 
   /// Sends what fits now, without waiting; 0 when nothing fits.
   func writeSome(_ bytes: [UInt8], from start: Int = 0) throws -> Int {
+    if let tls { return try tls.writeSome(bytes, from: start) }
     let count = unsafe bytes.withUnsafeBytes {
       unsafe send(descriptor, $0.baseAddress! + start, bytes.count - start, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
     }
@@ -172,10 +204,16 @@ final class Socket: Sendable {
   }
 
   /// Ends our side: the peer reads an end, and may still answer.
-  func endWriting() { _ = shutdown(descriptor, Int32(SHUT_WR)) }
+  func endWriting() {
+    tls?.endWriting()
+    _ = shutdown(descriptor, Int32(SHUT_WR))
+  }
 
   /// Ends both sides and wakes whoever waits on this socket.
-  func shutDown() { _ = shutdown(descriptor, Int32(SHUT_RDWR)) }
+  func shutDown() {
+    tls?.endWriting()
+    _ = shutdown(descriptor, Int32(SHUT_RDWR))
+  }
 
   /// Resets the connection at once: connect(2) with AF_UNSPEC dissolves it, and the peer is told by RST, not by an orderly end.
   func reset() {
