@@ -104,15 +104,17 @@ public import Primitives
     return unsafe staple.bytes.withUnsafeBufferPointer { unsafe gh_tls_staple(ssl, $0.baseAddress, $0.count) != 0 }
   }
 
-  /// What SSL_CTX_set_tlsext_ticket_key_evp_cb(3) asks for.
+  /// What SSL_CTX_set_tlsext_ticket_key_evp_cb(3) asks for. `renews`: a ticket that was used is replaced (RFC 8446 appendix C.4), since clients
+  /// that keep from being followed by it use none twice.
   func ticket(
-    _ name: UnsafeMutablePointer<UInt8>, _ iv: UnsafeMutablePointer<UInt8>, _ cipher: OpaquePointer, _ mac: OpaquePointer, seals: Bool
+    _ name: UnsafeMutablePointer<UInt8>, _ iv: UnsafeMutablePointer<UInt8>, _ cipher: OpaquePointer, _ mac: OpaquePointer, seals: Bool,
+    renews: Bool
   ) -> Int32 {
     let now = Instant.now()
     if seals { return unsafe tickets.seal(name, iv, cipher, mac, at: now) ? 1 : -1 }
     switch unsafe tickets.open(name, iv, cipher, mac, at: now) {
     case .unknown: return 0
-    case .opened: return 1
+    case .opened: return renews ? 2 : 1
     case .aged: return 2
     }
   }

@@ -116,7 +116,7 @@ enum TLSSetting {
         guard let owner = unsafe TLSServerContext.owner(of: ssl), let name = unsafe name, let iv = unsafe iv, let cipher = unsafe cipher,
           let mac = unsafe mac
         else { return -1 }
-        return unsafe owner.ticket(name, iv, cipher, mac, seals: seals != 0)
+        return unsafe owner.ticket(name, iv, cipher, mac, seals: seals != 0, renews: SSL_version(ssl) == TLS1_3_VERSION)
       }
     }
     if logsKeys {
