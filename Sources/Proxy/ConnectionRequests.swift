@@ -366,7 +366,7 @@ extension Connection {
     worker.lendTarget(&target)
     do {
       let started = try started(request, route)
-      if carrier != nil { started.holdLess() } else if stream.isClear { started.allowPipes() }
+      if isOneOfMany() { started.holdLess() } else if carrier == nil && stream.isClear { started.allowPipes() }
       if head.framing.hasBody == false { started.endUpload() }
       transfer = started
       lastUpstream = worker.now

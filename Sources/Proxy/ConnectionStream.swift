@@ -135,7 +135,13 @@ extension Connection {
   mutating func mayTakeMore() -> Bool {
     guard let carrier else { return output.count < Limits.outHigh }
     let session = carrier.connection.session
-    return output.count + session.stream(carrier.slot).waiting < Limits.streamHigh
+    return output.count + session.stream(carrier.slot).waiting < (isOneOfMany() ? Limits.streamHigh : Limits.bodyChunk)
+  }
+
+  /// Whether the client has so many streams that each may hold only little. One that has few gets its bodies in large pieces, at half the cost.
+  mutating func isOneOfMany() -> Bool {
+    guard let carrier else { return false }
+    return carrier.connection.session.openStreams > Limits.fewStreams
   }
 
   /// Hands the output to the session, and takes more of the response as far as that may be.

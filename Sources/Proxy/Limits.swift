@@ -38,6 +38,8 @@ public struct Limits: Equatable, Sendable {
   public static let outHigh = 256 << 10
   /// The same for one stream of HTTP/2, of which a client may have many.
   static let streamHigh = 32 << 10
+  /// Streams of one client below which each may hold as much as a connection.
+  static let fewStreams = 4
   /// How long a client may still send a request of HTTP/2 that was answered before its stream is reset. No more than its window comes meanwhile.
   static let streamLinger = Interval.seconds(1)
   /// Bytes that a client of HTTP/2 may still send after it was told that the connection ends.
