@@ -61,7 +61,7 @@ let package = Package(
       name: "ProxyTests", dependencies: ["Primitives", "HTTP", "HTTP2", "Auth", "Net", "Upstream", "Proxy"],
       swiftSettings: strict),
     .testTarget(
-      name: "ConfigTests", dependencies: ["Primitives", "HTTP", "Auth", "Net", "Upstream", "Proxy", "Config"],
+      name: "ConfigTests", dependencies: ["Primitives", "HTTP", "HTTP2", "Auth", "Net", "Upstream", "Proxy", "Config"],
       swiftSettings: strict),
     .testTarget(name: "GatehouseTests", dependencies: ["gatehouse", "Primitives", "Crypto", "Net"], swiftSettings: strict),
     // What the end-to-end tests speak TLS and HTTP/2 with: apart from what they test.

@@ -19,6 +19,8 @@ public enum Flood: UInt8, CaseIterable, Sendable {
   case continuation
   /// A frame longer than we said that we take, before its bytes came.
   case frameSize
+  /// A field block that is far larger when it is read than when it was sent (HPACK's table).
+  case fieldSize
 
   /// How many are taken at once, and how many more each second.
   var allowance: (burst: UInt64, perSecond: UInt64) {
@@ -36,7 +38,7 @@ public enum Flood: UInt8, CaseIterable, Sendable {
     case .emptyData: (100, 10)
     case .tinyData: (4000, 1000)
     case .unknown: (250, 25)
-    case .continuation, .frameSize: (1, 1)
+    case .continuation, .frameSize, .fieldSize: (1, 1)
     }
   }
 
@@ -53,6 +55,7 @@ public enum Flood: UInt8, CaseIterable, Sendable {
     case .tinyData: "too many tiny DATA frames"
     case .unknown: "too many frames of unknown types"
     case .continuation: "header block of too many frames or bytes"
+    case .fieldSize: "header block far larger than its limit"
     case .frameSize: "frame larger than SETTINGS_MAX_FRAME_SIZE"
     }
   }
@@ -60,7 +63,7 @@ public enum Flood: UInt8, CaseIterable, Sendable {
 
 /// A leaky bucket for each kind: one number each, the time at which it would be empty.
 struct FloodCounts: Sendable {
-  private var empty = InlineArray<11, UInt64>(repeating: 0)
+  private var empty = InlineArray<12, UInt64>(repeating: 0)
   /// In place of `Flood.reset.allowance.burst`.
   let resets: UInt64
 

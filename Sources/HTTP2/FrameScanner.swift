@@ -132,7 +132,6 @@ public struct FrameScanner: Sendable {
   /// A response went out whole.
   mutating func served() {
     counts.refund(.reset, 1)
-    counts.refund(.provoked, 1)
     counts.refund(.priority, 2)
     counts.refund(.unknown, 1)
     counts.refund(.windowUpdate, 4)

@@ -33,6 +33,8 @@ public import Primitives
 /// A stream is known by its slot from its first frame until its owner releases it, after the event `closed`.
 @safe public final class HTTP2Session {
   let options: HTTP2Options
+  /// Bytes of a field block, once read, beyond which it isn't read to its end.
+  let fieldLimit: Int
   let workroom: HTTP2Workroom
   /// What is known of it, see `HTTP2Stream.State`.
   @safe struct State: ~Copyable {
@@ -151,6 +153,7 @@ public import Primitives
     self.options = options
     self.workroom = workroom
     let headBytes = limits.fields + limits.requestLine
+    fieldLimit = 4 * headBytes
     unsafe state = .allocate(capacity: 1)
     // Huffman's code makes what is rare up to four times as long (RFC 7541, appendix B); of what anybody sends, twice is more than enough.
     unsafe state.initialize(
@@ -201,6 +204,7 @@ public import Primitives
       return count
     }
     // What it found to be wrong it says to the client itself; it is not to be fed any more (CVE-2026-27135).
+    if count == Int(NGHTTP2_ERR_FLOODED.rawValue) { flood = flood ?? .ping }
     guard count >= 0, unsafe nghttp2_session_want_read(session) != 0 else {
       isDeaf = true
       return nil
@@ -289,6 +293,9 @@ public import Primitives
     stream(slot).held -= n
     unsafe nghttp2_session_consume_connection(session, n)
   }
+
+  /// `HTTP2Options.streamWindow`.
+  public var streamWindow: Int { options.streamWindow }
 
   /// The body of this request is wanted, and large: more of it may come at once.
   public func widen(_ slot: Int32, to window: Int) {

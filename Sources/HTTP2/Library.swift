@@ -80,6 +80,11 @@ extension HTTP2Session {
 
   func tookField(_ name: Span<UInt8>, _ value: Span<UInt8>) -> Int32 {
     fields.take(name, value)
+    // The library looks at each byte of a value, also of one that it has in its table: a block of 16 KiB could have it look at 64 MiB.
+    if fields.read > fieldLimit {
+      flood = flood ?? .fieldSize
+      return Int32(NGHTTP2_ERR_PAUSE.rawValue)
+    }
     // What is recorded is worked through before more is: a few bytes can name many fields of the dynamic table.
     return fields.text.count > HTTP2Limits.recordedBytes ? Int32(NGHTTP2_ERR_PAUSE.rawValue) : 0
   }
@@ -112,6 +117,8 @@ extension HTTP2Session {
           reset(slot, .protocolError)
           break
         }
+        // Nor are answers without end given to what can't be served.
+        provoke()
         events.append(
           HTTP2Event(.refused, slot: slot, start: Int(range.start), count: range.count, isLast: isLast, fault: fault))
       case .malformed:

@@ -35,6 +35,8 @@ public struct RequestFields: ~Copyable {
   /// Where its request line ends; `start` before it is there.
   private var lineEnd = 0
   private var fault: FieldFault?
+  /// Bytes of the block, whether they were looked at or not.
+  private(set) var read = 0
   private var size = 0
   private var count = 0
   private var cookieCount = 0
@@ -61,6 +63,7 @@ public struct RequestFields: ~Copyable {
     text.truncate(to: start)
     self.block = block
     fault = nil
+    read = 0
     size = 0
     count = 0
     cookieCount = 0
@@ -115,6 +118,7 @@ public struct RequestFields: ~Copyable {
 
   /// Takes the next field of the block. After a fault they are looked at no more, and cost nothing.
   public mutating func take(_ name: Span<UInt8>, _ value: Span<UInt8>) {
+    read += name.count + value.count
     if fault != nil { return }
     size += name.count + value.count + Self.overhead
     guard size <= limits.fields + limits.requestLine else {

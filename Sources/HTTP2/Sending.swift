@@ -175,9 +175,12 @@ extension HTTP2Session {
       }
     case NGHTTP2_RST_STREAM.rawValue:
       switch HTTP2ErrorCode(rawValue: unsafe frame.rst_stream.error_code) {
-      case .protocolError, .flowControlError, .streamClosed, .frameSizeError, .refusedStream:
+      case .protocolError, .flowControlError, .streamClosed, .frameSizeError:
         // The client made us do it.
-        if scanner.notes(.provoked, at: now) { flood = flood ?? .provoked }
+        provoke()
+      case .refusedStream where slot(of: id) == nil:
+        // The library did, since there were more than are allowed.
+        provoke()
       default:
         break
       }
@@ -187,6 +190,11 @@ extension HTTP2Session {
       break
     }
     return 0
+  }
+
+  /// The client was in the wrong in a way that concerns one stream.
+  func provoke() {
+    if scanner.notes(.provoked, at: now) { flood = flood ?? .provoked }
   }
 
   // MARK: Fields

@@ -367,7 +367,7 @@ extension Connection {
     do {
       let started = try started(request, route)
       if isOneOfMany() { started.holdLess() } else if carrier == nil && stream.isClear { started.allowPipes() }
-      if head.framing.hasBody == false { started.endUpload() }
+      if head.framing.hasBody == false { started.endUpload() } else { widenStream() }
       transfer = started
       lastUpstream = worker.now
     } catch {

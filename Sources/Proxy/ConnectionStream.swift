@@ -129,6 +129,14 @@ extension Connection {
     carrier.connection.markDirty()
   }
 
+  /// The body is wanted: more of it may be on its way at once than from somebody of whom nothing is known yet.
+  mutating func widenStream() {
+    guard let carrier else { return }
+    let session = carrier.connection.session
+    if case .length(let n) = head.framing, n <= UInt64(session.streamWindow) { return }
+    session.widen(carrier.slot, to: max(session.streamWindow, Limits.uploadWindow))
+  }
+
   // MARK: What goes
 
   /// Whether more of the response's body may wait for the client.

@@ -61,7 +61,8 @@ final class HTTP2Connection {
     if isClosed { return }
     if !readiness.isDisjoint(with: [.error, .hangup]) { return close() }
     if readiness.contains(.writable) { markDirty() }
-    if readiness.contains(.readable) && interest.contains(.read) { read() }
+    // What was read before comes before what is read now.
+    if readiness.contains(.readable) && interest.contains(.read) && input.isEmpty { read() }
     if !isClosed && readiness.contains(.peerClosed) && !interest.contains(.read) {
       // The end stands behind bytes that are not wanted yet.
       interest.remove(.peerClosed)
@@ -104,7 +105,11 @@ final class HTTP2Connection {
       let count = session.receive(bytes.span)
       begun += act(on: bytes)
       guard let count else {
-        end(because: nil)
+        end(because: session.flood)
+        break
+      }
+      if let flood = session.flood {
+        end(because: flood)
         break
       }
       bytes.consume(count)
@@ -121,13 +126,11 @@ final class HTTP2Connection {
   func goOn() {
     if isClosed { return }
     session.now = worker.now
-    if input.isEmpty {
-      if interest.contains(.read) { read() }
-      return
-    }
+    if input.isEmpty { return read() }
     var bytes = ByteBuffer()
     swap(&bytes, &input)
     if !isEnding { work(&bytes) }
+    if !isClosed && input.isEmpty && stream.hasBufferedInput { worker.againHTTP2(token) }
   }
 
   /// Works through what the session found in `bytes`. Answers how many requests began.

@@ -40,6 +40,8 @@ public struct Limits: Equatable, Sendable {
   static let streamHigh = 32 << 10
   /// Streams of one client below which each may hold as much as a connection.
   static let fewStreams = 4
+  /// Bytes of a body that may be on their way on one stream once they are forwarded.
+  static let uploadWindow = 256 << 10
   /// How long a client may still send a request of HTTP/2 that was answered before its stream is reset. No more than its window comes meanwhile.
   static let streamLinger = Interval.seconds(1)
   /// Bytes that a client of HTTP/2 may still send after it was told that the connection ends.

@@ -7,12 +7,13 @@ import Testing
   private static let rooms: [String: Set<String>] = [
     "Primitives": [],
     "HTTP": ["Primitives"],
+    "HTTP2": ["Primitives", "HTTP", "CNGHTTP2"],
     "Crypto": ["Primitives", "COpenSSL", "CArgon2", "CLinux"],
     "Auth": ["Primitives", "HTTP", "Crypto"],
     "Net": ["Primitives", "CLinux", "COpenSSL"],
     "Upstream": ["Primitives", "HTTP", "Net", "CCurl", "Auth"],
-    "Proxy": ["Primitives", "HTTP", "Auth", "Net", "Upstream"],
-    "Config": ["Primitives", "HTTP", "Proxy", "Auth", "Net", "Upstream"],
+    "Proxy": ["Primitives", "HTTP", "HTTP2", "Auth", "Net", "Upstream"],
+    "Config": ["Primitives", "HTTP", "HTTP2", "Proxy", "Auth", "Net", "Upstream"],
     "gatehouse": ["Primitives", "HTTP", "Config", "Proxy", "Net", "Auth", "Crypto", "Upstream", "ArgumentParser"],
   ]
 

@@ -1,0 +1,180 @@
+// The session: frames in, events out; answers in, frames out. Frames are made by hand.
+
+import HTTP
+import HTTP2
+import Primitives
+import Testing
+
+@Suite struct SessionTests {
+  private static let preface = Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8)
+
+  private static func frame(_ type: UInt8, _ flags: UInt8 = 0, stream: UInt32 = 0, _ payload: [UInt8] = []) -> [UInt8] {
+    let n = payload.count
+    return [UInt8(n >> 16 & 255), UInt8(n >> 8 & 255), UInt8(n & 255), type, flags] + (0..<4).map { UInt8(stream >> (24 - 8 * $0) & 255) } + payload
+  }
+
+  /// GET / of example.test: indexed but for the authority.
+  private static let get: [UInt8] = [0x82, 0x86, 0x84, 0x01, 12] + "example.test".utf8
+  private static let post: [UInt8] = [0x83] + get.dropFirst()
+
+  private static func session(_ options: HTTP2Options = HTTP2Options()) throws -> HTTP2Session {
+    let session = HTTP2Session(
+      options, limits: HeadLimits(), scheme: .http, workroom: HTTP2Workroom(), now: Instant(nanoseconds: 1_000_000_000_000))
+    #expect(try events(session, preface + frame(4)).isEmpty)
+    return session
+  }
+
+  /// What the session makes of `bytes`, in words.
+  private static func events(_ session: HTTP2Session, _ bytes: [UInt8]) throws -> [String] {
+    guard session.inspect(bytes.span) else { return ["flood \(session.flood!)"] }
+    var left = bytes[...]
+    var found: [String] = []
+    while !left.isEmpty {
+      let count = session.receive(Array(left).span)
+      found += words(session)
+      guard let count else { return found + ["over"] }
+      left = left.dropFirst(count)
+    }
+    return found
+  }
+
+  private static func words(_ session: HTTP2Session) -> [String] {
+    var found: [String] = []
+    for i in 0..<session.eventCount {
+      let event = session.event(i)
+      var text = ByteBuffer()
+      switch event.kind {
+      case .head, .refused, .end: session.appendText(of: event, to: &text)
+      default: break
+      }
+      let id = session.stream(event.slot).id
+      switch event.kind {
+      case .head: found.append("head \(id) \(event.isLast ? "last " : "")\(ASCII.string(text.span).prefix { $0 != "\r\n" })")
+      case .refused: found.append("refused \(id) \(event.fault)")
+      case .data: found.append("data \(id) \(event.count)")
+      case .end: found.append("end \(id)")
+      case .drained: found.append("drained \(id)")
+      case .closed:
+        found.append("closed \(id) \(event.code)")
+        session.release(event.slot)
+      }
+    }
+    session.forgetEvents()
+    return found
+  }
+
+  /// Types, flags and streams of the frames that are to be written.
+  private static func sent(_ session: HTTP2Session) -> [String] {
+    #expect(session.produce())
+    let bytes = session.out.array()
+    session.out.removeAll()
+    var found: [String] = []
+    var i = 0
+    while i + 9 <= bytes.count {
+      let length = Int(bytes[i]) << 16 | Int(bytes[i + 1]) << 8 | Int(bytes[i + 2])
+      found.append("\(bytes[i + 3]) \(bytes[i + 4]) \(bytes[i + 8]) \(length)")
+      i += 9 + length
+    }
+    return found
+  }
+
+  private static func answer(_ session: HTTP2Session, _ head: String) -> Bool { session.answer(0, [UInt8](head.utf8).span, endsHere: false) }
+
+  private static func give(_ session: HTTP2Session, _ slot: Int32, _ count: Int) {
+    var bytes = ByteBuffer()
+    bytes.append(Array(repeating: 1, count: count))
+    session.give(slot, &bytes)
+  }
+
+  @Test func aRequestIsOneEventHoweverItIsCut() throws {
+    let bytes = Self.frame(1, 5, stream: 1, Self.get)
+    for cut in 0...bytes.count {
+      let session = try Self.session()
+      let found = try Self.events(session, Array(bytes[..<cut])) + Self.events(session, Array(bytes[cut...]))
+      #expect(found == ["head 1 last GET / HTTP/1.1"])
+    }
+  }
+
+  @Test func aBodyIsToldAndCreditIsGivenAsItIsUsed() throws {
+    let session = try Self.session()
+    _ = Self.sent(session)
+    #expect(try Self.events(session, Self.frame(1, 4, stream: 1, Self.post)) == ["head 1 POST / HTTP/1.1"])
+    let data = Self.frame(0, 0, stream: 1, Array(repeating: 1, count: 16_000))
+    for _ in 0..<3 { #expect(try Self.events(session, data) == ["data 1 16000"]) }
+    // Nothing was used: nothing is given back.
+    #expect(Self.sent(session).isEmpty)
+    session.consume(0, 48_000)
+    #expect(Self.sent(session) == ["8 0 1 4"])
+    #expect(try Self.events(session, Self.frame(0, 1, stream: 1)) == ["end 1"])
+  }
+
+  @Test func anAnswerIsFramesAndClosesItsStream() throws {
+    let session = try Self.session()
+    _ = Self.sent(session)
+    _ = try Self.events(session, Self.frame(1, 5, stream: 1, Self.get))
+    #expect(Self.answer(session, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\n"))
+    Self.give(session, 0, 5)
+    session.finish(0, trailers: ByteBuffer())
+    #expect(Self.sent(session).map { $0.split(separator: " ").prefix(3).joined(separator: " ") } == ["1 4 1", "0 1 1"])
+    #expect(Self.words(session) == ["closed 1 0"])
+    #expect(session.openStreams == 0 && session.waiting == 0)
+  }
+
+  @Test func anAnswerThatBreaksOffIsSentAsFarAsItCameAndReset() throws {
+    let session = try Self.session()
+    _ = Self.sent(session)
+    _ = try Self.events(session, Self.frame(1, 5, stream: 1, Self.get))
+    #expect(Self.answer(session, "HTTP/1.1 200 OK\r\n\r\n"))
+    Self.give(session, 0, 5)
+    session.breakOff(0)
+    #expect(Self.sent(session).map { $0.split(separator: " ")[0] } == ["1", "0", "3"])
+    #expect(Self.words(session) == ["closed 1 2"])
+  }
+
+  @Test func whatIsNoHeadIsNotSent() throws {
+    let session = try Self.session()
+    _ = try Self.events(session, Self.frame(1, 5, stream: 1, Self.get))
+    #expect(!Self.answer(session, "no head") && !Self.answer(session, "HTTP/1.1 200 OK\r\nno colon\r\n\r\n"))
+  }
+
+  @Test func textsOfHeadsDoNotPileUp() throws {
+    // Each names a field of almost 4 KiB by one byte; what is recorded at once stays small all the same.
+    let session = try Self.session()
+    let large: [UInt8] = Self.get + [0x40, 1, 0x61, 127, 0x9D, 0x1D] + Array(repeating: 0x62, count: 3868)
+    _ = try Self.events(session, Self.frame(1, 5, stream: 1, large))
+    var frames: [UInt8] = []
+    for i in 1...120 { frames += Self.frame(1, 5, stream: UInt32(2 * i + 1), Self.get + Array(repeating: 0xBE, count: 7)) }
+    let isFine = session.inspect(frames.span)
+    #expect(isFine)
+    var left = frames[...]
+    var heads = 0
+    while !left.isEmpty {
+      guard let count = session.receive(Array(left).span) else {
+        Issue.record("over")
+        return
+      }
+      left = left.dropFirst(count)
+      heads += session.eventCount
+      #expect(session.eventCount <= 8)
+      session.forgetEvents()
+    }
+    #expect(heads == 120)
+  }
+
+  @Test func aRequestThatIsMalformedIsResetAndNoEvent() throws {
+    let session = try Self.session()
+    _ = Self.sent(session)
+    let upper: [UInt8] = [0, 1, 0x58, 1, 0x59]
+    #expect(try Self.events(session, Self.frame(1, 5, stream: 1, Self.get + upper)).isEmpty)
+    #expect(Self.sent(session) == ["3 0 1 4"])
+    #expect(Self.words(session) == ["closed 1 1"])
+  }
+
+  @Test func nothingIsReadAfterTheEnd() throws {
+    let session = try Self.session()
+    #expect(try Self.events(session, Self.frame(0, 0, stream: 0, [1])) == ["over"])
+    let count = session.receive(Self.frame(1, 5, stream: 1, Self.get).span)
+    let isFine = session.inspect(Self.frame(6, 0, Array(repeating: 0, count: 8)).span)
+    #expect(session.isDeaf && count == nil && !isFine)
+  }
+}
