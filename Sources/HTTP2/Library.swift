@@ -150,10 +150,7 @@ extension HTTP2Session {
     stream.isClosed = true
     openStreams -= 1
     if blockSlot == slot { blockSlot = -1 }
-    if stream.unwantedSince != nil {
-      stream.unwantedSince = nil
-      unwanted -= 1
-    }
+    isWanted(stream)
     dropPending(stream)
     // What nobody will use any more is no longer held.
     if stream.held > 0 {

@@ -77,7 +77,15 @@ extension HTTP2Session {
     if stream.isReset || stream.isClosed { return }
     stream.isReset = true
     dropPending(stream)
+    isWanted(stream)
     unsafe nghttp2_submit_rst_stream(session, UInt8(NGHTTP2_FLAG_NONE.rawValue), stream.id, code.rawValue)
+  }
+
+  /// Nobody waits any more for the client to end its request.
+  func isWanted(_ stream: HTTP2Stream) {
+    guard stream.unwantedSince != nil else { return }
+    stream.unwantedSince = nil
+    unwanted -= 1
   }
 
   func dropPending(_ stream: HTTP2Stream) {

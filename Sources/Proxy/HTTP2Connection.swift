@@ -315,8 +315,14 @@ final class HTTP2Connection {
         worker.connections[token]?.connection.timerFired()
       }
     }
-    if !isClosed && worker.now >= deadline() { timedOut() }
-    arm()
+    if isClosed { return }
+    if worker.now >= deadline() {
+      // What it does shows when it was flushed, and so does what is waited for then.
+      timedOut()
+      if !isClosed { markDirty() }
+    } else {
+      arm()
+    }
   }
 
   private func stall(_ slot: Int32) {
@@ -335,7 +341,6 @@ final class HTTP2Connection {
     } else if session.openStreams == 0 {
       end(.noError)
     }
-    markDirty()
   }
 
   // MARK: The end

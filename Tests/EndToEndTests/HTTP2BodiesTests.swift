@@ -98,6 +98,7 @@ extension EndToEnd {
           do { try client.read(.after(.milliseconds(25))) { $0.streams[dripped]?.reset != nil } } catch Socket.Trouble.timedOut {}
           turns += 1
         }
+        try client.read { $0.streams[pinned]?.reset != nil }
         #expect(client.streams[dripped]?.reset == 8 && client.streams[pinned]?.reset == 8)
         let small = try client.request(FrameClient.fields("/", "HEAD", [Self.alice]))
         #expect(try client.answer(small).status == 200)
