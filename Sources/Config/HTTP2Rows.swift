@@ -12,7 +12,8 @@ extension Table {
       if let value = reading.onOff(directive.arguments[0]) { reading.listenerInHand?.speaksH2C = value }
     },
     Row(
-      "http2", in: .top, takes: "{ … }", 0...0, block: .required, elsewhere: ["http2_max_concurrent_streams", "tune.h2.max-concurrent-streams"],
+      "http2", in: .top, takes: "", 0...0, block: .required,
+      elsewhere: ["http2_max_concurrent_streams", "tune.h2.max-concurrent-streams"],
       doc: "Bounds of one client's connection that speaks HTTP/2; the others, which nobody needs to turn, stand in docs/THREAT-MODEL.md."
     ) { reading, directive in
       if let block = directive.block { reading.read(block, in: .http2) }

@@ -54,6 +54,7 @@ public import Primitives
     var requests: Int = 0
     var waiting: Int = 0
     var unwanted: Int = 0
+    var malformed: FieldFault?
     var isHeldUp: Bool = false
     var isDeaf: Bool = false
   }
@@ -134,6 +135,11 @@ public import Primitives
   public internal(set) var unwanted: Int {
     @inline(__always) get { unsafe state.pointee.unwanted }
     @inline(__always) set { unsafe state.pointee.unwanted = newValue }
+  }
+  /// What was wrong with a request that was reset for it, since `forgetEvents`.
+  public internal(set) var malformed: FieldFault? {
+    @inline(__always) get { unsafe state.pointee.malformed }
+    @inline(__always) set { unsafe state.pointee.malformed = newValue }
   }
   /// Whether a frame waits for room in `out`.
   var isHeldUp: Bool {
@@ -229,6 +235,7 @@ public import Primitives
   public func forgetEvents() {
     events.removeAll()
     fields.dropConcluded()
+    malformed = nil
   }
 
   /// Nothing is under way: gives back what memory can be.

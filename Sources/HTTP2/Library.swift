@@ -52,6 +52,8 @@ import Primitives
     unsafe nghttp2_option_set_max_settings(options, HTTP2Limits.settings)
     unsafe nghttp2_option_set_max_send_header_block_length(options, HTTP2Limits.responseHeadBytes)
     unsafe nghttp2_option_set_max_deflate_dynamic_table_size(options, 4096)
+    // `FrameScanner` counts these sooner and by the configuration; the library's own bound stands behind it, beyond the most that can be configured.
+    unsafe nghttp2_option_set_stream_reset_rate_limit(options, 110_000, 1000)
     unsafe nghttp2_option_set_max_continuations(options, FrameScanner.continuations)
   }
 }
@@ -121,8 +123,9 @@ extension HTTP2Session {
         provoke()
         events.append(
           HTTP2Event(.refused, slot: slot, start: Int(range.start), count: range.count, isLast: isLast, fault: fault))
-      case .malformed:
+      case .malformed(let fault):
         // RFC 9113 section 8.1.1.
+        malformed = fault
         reset(slot, .protocolError)
       }
     default:

@@ -167,6 +167,7 @@ final class HTTP2Connection {
         lastActive = worker.now
       }
     }
+    if let fault = session.malformed { worker.noteMalformed(peer, fault) }
     if !isClosed { session.forgetEvents() }
     return begun
   }

@@ -70,10 +70,19 @@ extension Worker {
     for i in 0..<taken.count { http2[taken[i]]?.goOn() }
   }
 
-  /// One line for a client that had to be told to calm down, and no more of them than an operator can read.
-  func complainOfHTTP2(_ peer: Peer, _ flood: Flood) {
+  /// For who looks for what is wrong with his client: such a request has no line in the access log, since it is none.
+  func noteMalformed(_ peer: Peer, _ fault: FieldFault) {
+    shared.errors.info("HTTP/2: malformed request: \(fault.reason) (client \(Self.text(peer)))")
+  }
+
+  private static func text(_ peer: Peer) -> String {
     var address = ByteBuffer()
     peer.append(to: &address)
-    complain(aboutClients: "HTTP/2: \(flood.words) (client \(ASCII.string(address.span)))")
+    return ASCII.string(address.span)
+  }
+
+  /// One line for a client that had to be told to calm down, and no more of them than an operator can read.
+  func complainOfHTTP2(_ peer: Peer, _ flood: Flood) {
+    complain(aboutClients: "HTTP/2: \(flood.words) (client \(Self.text(peer)))")
   }
 }

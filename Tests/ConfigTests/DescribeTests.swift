@@ -72,6 +72,7 @@ import Testing
           request      line 8k, header 32k in 100 lines
           waiting      header 10s, body 30s, sending 1m
           connections  16384 a worker, 10000 requests each, idle 75s, drained 30s
+          http2        128 requests at once, 200 resets, 64k of a body
           hashing      half of the processors, 1024 waiting for 20s at most, 2s and 256m each
 
         Workers

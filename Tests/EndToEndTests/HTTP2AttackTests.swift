@@ -22,21 +22,24 @@ extension EndToEnd {
         Self.fields(("transfer-encoding", "chunked")), Self.fields(("connection", "close")), Self.fields(("upgrade", "h2c")),
         Self.fields(("keep-alive", "1")), Self.fields(("proxy-connection", "close")), Self.fields(("te", "gzip")),
         Self.replacing(":path", "/a b"), Self.replacing(":path", "/ HTTP/1.1\r\nhost: evil\r\n\r\nGET /"), Self.replacing(":path", "/#a"),
-        Self.replacing(":path", ""), Self.replacing(":path", "a"), Self.replacing(":path", "*"), Self.replacing(":method", "GET / HTTP/1.1\r\nx:"),
-        Self.replacing(":scheme", "ftp"), Self.replacing(":authority", "legacy.test\r\nx: y"), Self.without(":path"), Self.without(":method"),
+        Self.replacing(":path", ""), Self.replacing(":path", "a"), Self.replacing(":path", "*"),
+        Self.replacing(":method", "GET / HTTP/1.1\r\nx:"),
+        Self.replacing(":scheme", "ftp"), Self.replacing(":authority", "legacy.test\r\nx: y"), Self.without(":path"),
+        Self.without(":method"),
         Self.without(":scheme"), Self.fields((":path", "/b")), Self.fields((":status", "200")), Self.fields((":protocol", "websocket")),
         [(":method", "GET"), (":path", "/"), (":path", "/b"), (":scheme", "http"), (":authority", "legacy.test"), Self.alice],
         [(":method", "GET"), Self.alice, (":path", "/"), (":scheme", "http"), (":authority", "legacy.test")],
         Self.fields(("content-length", "5")), Self.fields(("content-length", "0"), ("content-length", "0")),
         Self.fields(("content-length", "-1")), Self.fields(("content-length", "0x0")),
       ]
-      try HTTP2.house { house, port throws in
+      try HTTP2.house(Setup(top: "error_log info")) { house, port throws in
         let client = try FrameClient(to: port)
         for fields in malformed {
           let answer = try client.exchange(fields)
           #expect(answer.reset == 1 && answer.status == nil, "\(fields)")
         }
         #expect(house.upstream.connections.isEmpty)
+        try house.gate.child.errors.waitForLine(containing: "HTTP/2: malformed request: ")
         // And the connection goes on.
         #expect(try client.exchange(Self.fields()).status == 200)
       }
@@ -48,8 +51,13 @@ extension EndToEnd {
         (Self.fields(("content_length", "5")), 400), (Self.fields(("expect", "a-miracle")), 417), (Self.replacing(":path", "/%00"), 400),
         ([(":method", "CONNECT"), (":authority", "legacy.test:443"), Self.alice], 501),
         (FrameClient.fields("/" + String(repeating: "x", count: 9000), "GET", [Self.alice]), 414),
-        (Self.fields() + Array(repeating: ("a", ""), count: 120), 431), (Self.fields() + Array(repeating: ("cookie", "a"), count: 120), 431),
-        (Self.fields() + Array(repeating: ("a", String(repeating: "x", count: 8000)), count: 4) + [("b", String(repeating: "x", count: 8000))], 431),
+        (Self.fields() + Array(repeating: ("a", ""), count: 120), 431),
+        (Self.fields() + Array(repeating: ("cookie", "a"), count: 120), 431),
+        (
+          Self.fields() + Array(repeating: ("a", String(repeating: "x", count: 8000)), count: 4) + [
+            ("b", String(repeating: "x", count: 8000))
+          ], 431
+        ),
       ]
       try HTTP2.house { house, port throws in
         for (fields, status) in answered {
@@ -107,7 +115,8 @@ extension EndToEnd {
 
     @Test func whatComesInTrailersIsJudgedLikeFields() throws {
       let trailers: [[(String, String)]] = [
-        [(":path", "/")], [("x", "a\r\ny: z")], [("transfer-encoding", "chunked")], [("X", "y")], [("content-length", "1")], [("host", "a")],
+        [(":path", "/")], [("x", "a\r\ny: z")], [("transfer-encoding", "chunked")], [("X", "y")], [("content-length", "1")],
+        [("host", "a")],
         [("authorization", "Basic eA==")],
       ]
       let script: Script = { conversation in

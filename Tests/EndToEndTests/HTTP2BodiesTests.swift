@@ -156,7 +156,8 @@ extension EndToEnd {
         let before = try Self.warmed(house, port)
         try house.scratch.write([UInt8](repeating: 7, count: 64 << 20), to: "upload")
         let answer = try Curl.run(
-          ["--http2-prior-knowledge", "-u", People.alice.pair, "-T", house.scratch["upload"], "http://127.0.0.1:\(port)/up"], in: house.scratch,
+          ["--http2-prior-knowledge", "-u", People.alice.pair, "-T", house.scratch["upload"], "http://127.0.0.1:\(port)/up"],
+          in: house.scratch,
           within: .seconds(120))
         #expect(answer.text == "\(64 << 20)")
         try Self.expectSmall(house, since: before)

@@ -23,7 +23,8 @@ extension EndToEnd {
 
     private func curl(_ house: House, _ port: UInt16, _ arguments: String..., input: [UInt8] = []) throws -> CurlAnswer {
       let last = "http://127.0.0.1:\(port)\(arguments.last ?? "/")"
-      return try Curl.run(["--http2-prior-knowledge", "-u", People.alice.pair] + arguments.dropLast() + [last], input: input, in: house.scratch)
+      return try Curl.run(
+        ["--http2-prior-knowledge", "-u", People.alice.pair] + arguments.dropLast() + [last], input: input, in: house.scratch)
     }
 
     @Test func curlIsServed() throws {
@@ -102,7 +103,8 @@ extension EndToEnd {
       }
       try Self.house(Setup(), script) { _, port throws in
         let client = try FrameClient(to: port)
-        let id = try client.request(FrameClient.fields("/", "POST", [alice, ("expect", "100-continue"), ("content-length", "3")]), ends: false)
+        let id = try client.request(
+          FrameClient.fields("/", "POST", [alice, ("expect", "100-continue"), ("content-length", "3")]), ends: false)
         try client.read { $0.streams[id]?.statuses == [100] }
         try client.send(Frame.make(Frame.data, Frame.endStream, stream: id, [1, 2, 3]))
         #expect(try client.answer(id).statuses == [100, 103, 200])

@@ -10,7 +10,8 @@ import Testing
 
   private static func frame(_ type: UInt8, _ flags: UInt8 = 0, stream: UInt32 = 0, _ payload: [UInt8] = []) -> [UInt8] {
     let n = payload.count
-    return [UInt8(n >> 16 & 255), UInt8(n >> 8 & 255), UInt8(n & 255), type, flags] + (0..<4).map { UInt8(stream >> (24 - 8 * $0) & 255) } + payload
+    return [UInt8(n >> 16 & 255), UInt8(n >> 8 & 255), UInt8(n & 255), type, flags] + (0..<4).map { UInt8(stream >> (24 - 8 * $0) & 255) }
+      + payload
   }
 
   private static func flood(of frame: [UInt8], _ count: Int, at begin: Instant, every interval: Interval = .seconds(0)) -> Flood? {

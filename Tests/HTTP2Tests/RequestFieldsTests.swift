@@ -172,7 +172,9 @@ import Testing
   /// Whatever is made into text is one head to HeadParser, and nothing but that head.
   @Test func whatIsMadeIsOneHeadOrRefusedByTheParser() {
     var random = SystemRandomNumberGenerator()
-    let words = [":method", ":path", ":scheme", ":authority", "host", "content-length", "cookie", "te", "x", "X", "a b", "", "transfer-encoding"]
+    let words = [
+      ":method", ":path", ":scheme", ":authority", "host", "content-length", "cookie", "te", "x", "X", "a b", "", "transfer-encoding",
+    ]
     let values = ["GET", "/", "http", "a.test", "5", "0", "a\r\nb", " x", "", "*", "OPTIONS", "/a b", "trailers", "\u{0}", "a:b", "é"]
     for _ in 0..<20_000 {
       let picked = (0..<Int.random(in: 0...4, using: &random)).map { _ in (words.randomElement()!, values.randomElement()!) }

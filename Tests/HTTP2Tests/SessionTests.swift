@@ -10,7 +10,8 @@ import Testing
 
   private static func frame(_ type: UInt8, _ flags: UInt8 = 0, stream: UInt32 = 0, _ payload: [UInt8] = []) -> [UInt8] {
     let n = payload.count
-    return [UInt8(n >> 16 & 255), UInt8(n >> 8 & 255), UInt8(n & 255), type, flags] + (0..<4).map { UInt8(stream >> (24 - 8 * $0) & 255) } + payload
+    return [UInt8(n >> 16 & 255), UInt8(n >> 8 & 255), UInt8(n & 255), type, flags] + (0..<4).map { UInt8(stream >> (24 - 8 * $0) & 255) }
+      + payload
   }
 
   /// GET / of example.test: indexed but for the authority.
@@ -78,7 +79,9 @@ import Testing
     return found
   }
 
-  private static func answer(_ session: HTTP2Session, _ head: String) -> Bool { session.answer(0, [UInt8](head.utf8).span, endsHere: false) }
+  private static func answer(_ session: HTTP2Session, _ head: String) -> Bool {
+    session.answer(0, [UInt8](head.utf8).span, endsHere: false)
+  }
 
   private static func give(_ session: HTTP2Session, _ slot: Int32, _ count: Int) {
     var bytes = ByteBuffer()
