@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
@@ -86,6 +87,43 @@ int gh_socket_local(int fd, gh_address *address) {
   if (getsockname(fd, &any.plain, &length) < 0) return -errno;
   read_back(&any, address);
   return 0;
+}
+
+int gh_socket_local_path(int fd, char *path, size_t size) {
+  union any any;
+  socklen_t length = sizeof any;
+  memset(&any, 0, sizeof any);
+  if (getsockname(fd, &any.plain, &length) < 0) return -errno;
+  if (any.plain.sa_family != AF_UNIX || length <= offsetof(struct sockaddr_un, sun_path)) return 0;
+  size_t count = length - offsetof(struct sockaddr_un, sun_path);
+  // The kernel counts the NUL behind a file's name; an abstract name begins with one.
+  if (any.local.sun_path[0] != 0) count = strnlen(any.local.sun_path, count);
+  if (count > size) return -ENAMETOOLONG;
+  memcpy(path, any.local.sun_path, count);
+  return (int)count;
+}
+
+int gh_socket_get(int fd, int level, int option) {
+  int value = 0;
+  socklen_t length = sizeof value;
+  return getsockopt(fd, level, option, &value, &length) < 0 ? -errno : value;
+}
+
+int gh_socket_bind_to_interface(int fd, const char *name) {
+  return answer(setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, (socklen_t)strlen(name) + 1));
+}
+
+int gh_tcp_drop_beginnings(int fd) {
+  // What a filter of a TCP socket sees begins with the TCP header, whose byte 13 holds the flags (RFC 9293 section 3.1).
+  struct sock_filter code[] = {
+      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13),
+      BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0x12),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x02, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, 0),
+      BPF_STMT(BPF_RET | BPF_K, 0xFFFFFFFF),
+  };
+  struct sock_fprog program = {sizeof code / sizeof *code, code};
+  return answer(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program));
 }
 
 int gh_socket_accept(int fd, gh_address *peer) {

@@ -208,24 +208,12 @@ extension Reading {
 }
 
 extension SocketAddress {
-  /// Whether one of the two stands for every address of its family (or of both) and the other for one of those, on the same port.
-  func overlaps(_ other: SocketAddress) -> Bool {
-    guard port != 0, port == other.port else { return false }
-    switch (self, other) {
-    case (.any, .ipv4), (.any, .ipv6), (.ipv4, .any), (.ipv6, .any): return true
-    case (.ipv4(let a, _), .ipv4(let b, _)): return a != b && (a == 0 || b == 0)
-    case (.ipv6(let high, let low, _, _), .ipv6(let otherHigh, let otherLow, _, _)):
-      return (high, low) != (otherHigh, otherLow) && (high | low == 0 || otherHigh | otherLow == 0)
-    default: return false
-    }
-  }
-
   /// Whether only this machine can connect.
   var isLoopback: Bool {
     switch self {
     case .ipv4(let address, _): address >> 24 == 127
     case .ipv6(let high, let low, _, _): high == 0 && (low == 1 || low >> 32 == 0xFFFF && (low >> 24) & 0xFF == 127)
-    case .any: false
+    case .any, .passed: false
     case .unix: true
     }
   }

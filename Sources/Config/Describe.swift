@@ -34,7 +34,8 @@ struct Description {
   let certificates: [String: [TLSCertificate]]
 
   init(
-    _ settings: Settings, _ users: UserTable?, _ tokenKeys: TokenKeys?, _ keySets: [ForeignKeySet?], _ certificates: [String: [TLSCertificate]]
+    _ settings: Settings, _ users: UserTable?, _ tokenKeys: TokenKeys?, _ keySets: [ForeignKeySet?],
+    _ certificates: [String: [TLSCertificate]]
   ) {
     self.certificates = certificates
     self.settings = settings
@@ -75,7 +76,8 @@ struct Description {
     if socket.address.isUnix { notes.append("mode \(String(socket.unixMode, radix: 8))") }
     if listener.speaksH2C { notes.append("HTTP/2 in clear text too") }
     if let port = listener.redirectPort { notes.append("redirected to https, port \(port)") }
-    return [[socket.address.text, notes.joined(separator: ", ")]] + (certificates[socket.address.text] ?? []).map { ["", certificate($0)] }
+    return [[socket.address.text, (notes + socketNotes(socket)).joined(separator: ", ")]]
+      + (certificates[socket.address.text] ?? []).map { ["", certificate($0)] }
   }
 
   /// `a.example *.a.example: ECDSA, P-256, 74 days left, by CN=…`
@@ -85,6 +87,19 @@ struct Description {
     var words = "\(names.isEmpty ? "no name" : names): \(certificate.key.text), \(counted(days, "day")) left"
     words += certificate.isSelfSigned ? ", self-signed" : ", by \(certificate.issuer)"
     return words + (certificate.isStapled ? ", stapled" : "")
+  }
+
+  /// What differs from what holds when nothing is said.
+  private func socketNotes(_ socket: ListenOptions) -> [String] {
+    let standard = ListenOptions(address: socket.address)
+    var notes: [String] = []
+    if let interface = socket.interface { notes.append("by way of \(interface)") }
+    if socket.backlog != standard.backlog { notes.append("backlog \(socket.backlog)") }
+    if socket.reusesPort != standard.reusesPort { notes.append("one socket for all workers") }
+    if socket.fastOpen > 0 { notes.append("Fast Open for \(socket.fastOpen)") }
+    if let owner = socket.unixOwner { notes.append("owner \(owner)") }
+    if let group = socket.unixGroup { notes.append("group \(group)") }
+    return notes
   }
 
   /// A row, and beneath it the lines of a requirement that would make it too wide.
@@ -153,7 +168,8 @@ struct Description {
     if let lockout = settings.lockout {
       let exempt = lockout.exempt.isEmpty ? "" : "; \(counted(lockout.exempt.count, "network")) exempt"
       lines.append(
-        "locked out for \(Value.text(lockout.ban)) after \(counted(lockout.failures, "failure")) within \(Value.text(lockout.within))\(exempt)")
+        "locked out for \(Value.text(lockout.ban)) after \(counted(lockout.failures, "failure")) within \(Value.text(lockout.within))\(exempt)"
+      )
     } else {
       lines.append("NOBODY IS LOCKED OUT for failing to log in")
     }

@@ -25,9 +25,12 @@ extension Table {
       "Client connections of one worker; beyond, those idle longest are closed, and if there are none more wait.",
       ["worker_connections", "maxconn"]),
     time(
-      "drain_timeout", \.drainTimeout, "30s", "After SIGTERM: how long running requests may go on.",
+      "drain_timeout", \.drainTimeout, "30s", "After SIGTERM, and after an upgrade in the old process: how long running requests may go on.",
       ["worker_shutdown_timeout", "grace_period"],
       from: .seconds(0)),
+    time(
+      "upgrade_timeout", \.upgradeTimeout, "30s",
+      "How long the new process of an upgrade may take until it serves; beyond, it is ended and the old one goes on."),
     Row(
       "hash_threads", in: .top, takes: "NUMBER|auto", 1...1, standard: "auto",
       doc: "Threads that check costly password hashes: `auto` is half of the processors."

@@ -10,8 +10,8 @@ extension Table {
       "listen", in: .top, takes: "ADDRESS [tls] [mode OCTAL]", 1...4, block: .optional, isRepeatable: true,
       elsewhere: ["bind", "frontend", "server_listen"],
       doc:
-        "Accepts HTTP on `127.0.0.1:8080`, `[::1]:8080`, `*:8080` (or `8080`: every address) or `unix:/path` (the socket's mode: 660); "
-        + "with `tls` HTTPS, by the certificates that its block names."
+        "Accepts HTTP on `127.0.0.1:8080`, `[::1]:8080`, `*:8080` (or `8080`: every address), `unix:/path` (the socket's mode: 660) "
+        + "or `systemd:NAME` (a socket that systemd passes on); with `tls` HTTPS, by the certificates that its block names."
     ) { reading, directive in reading.listen(directive) },
     Row(
       "redirect", in: .listen, takes: "https [PORT]", 1...2, elsewhere: ["return", "redir"],
@@ -42,12 +42,13 @@ extension Reading {
       listenerInHand = nil
       let tls = tlsInHand
       tlsInHand = nil
+      let socket = settings.socket
       if let earlier = listeners.first(where: {
-        $0.settings.socket.address == options.address && (options.address.port != 0 || options.address.isUnix)
+        $0.settings.socket.isSamePlace(as: socket) && (socket.address.port != 0 || !socket.address.isInternet)
       }) {
         return diagnostics.error(word.place, "the same address is listened on twice", hint: "first at \(earlier.word.place.shortText)")
       }
-      if let earlier = listeners.first(where: { $0.settings.socket.address.overlaps(options.address) }) {
+      if let earlier = listeners.first(where: { $0.settings.socket.overlaps(socket) }) {
         return diagnostics.error(
           word.place, "this address and that of another 'listen' exclude each other: one stands for all",
           hint: "the other is at \(earlier.word.place.shortText)")
@@ -78,12 +79,7 @@ extension Reading {
       diagnostics.error(keyword.place, "only a Unix socket has a mode")
       return nil
     }
-    let word = words[1]
-    guard let mode = UInt32(word.text, radix: 8), mode <= 0o777, word.text.utf8.allSatisfy(ASCII.isDigit) else {
-      wrong(word, "is no mode of a file: three octal digits are, such as 660")
-      return nil
-    }
-    return mode
+    return fileMode(words[1])
   }
 
   /// `redirect https 8443`

@@ -53,8 +53,8 @@ public struct Row: Sendable {
 /// All directives.
 public enum Table {
   public static let rows: [Row] =
-    listenRows + tlsRows + http2Rows + generalRows + accessRows + lockoutRows + tokenRows + issuerRows + limitRows + upstreamRows + routeRows
-    + requireRows + registerRows
+    listenRows + socketRows + tlsRows + http2Rows + generalRows + accessRows + lockoutRows + tokenRows + issuerRows + limitRows + upstreamRows
+    + routeRows + requireRows + registerRows
 
   static func row(_ name: String, in place: Place) -> Row? {
     rows.first { $0.name == name && $0.places.contains(place) }

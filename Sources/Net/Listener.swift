@@ -1,21 +1,9 @@
-// Listening sockets: binding them, and accepting from them. Unix sockets' files are `UnixSocketFile`'s.
+// Listening sockets: binding them or taking them over, accepting from them, and closing them without losing who has knocked. Unix sockets' files
+// are `UnixSocketFile`'s.
 
 internal import CLinux
 internal import Glibc
 internal import Primitives
-
-/// What to listen on.
-public struct ListenOptions: Hashable, Sendable {
-  public var address: SocketAddress
-  /// Connections that wait to be accepted; the kernel caps it at net.core.somaxconn (4096).
-  public var backlog: Int32 = 4096
-  /// The permissions of a Unix socket's file: who may write may connect.
-  public var unixMode: UInt32 = 0o660
-
-  public init(address: SocketAddress) {
-    self.address = address
-  }
-}
 
 /// What accepting came to.
 public enum AcceptResult: ~Copyable {
@@ -36,7 +24,7 @@ public enum AcceptResult: ~Copyable {
   /// Where it listens, with the real port when 0 was asked for.
   public let localAddress: SocketAddress
 
-  private let file: UnixSocketFile?
+  let file: UnixSocketFile?
 
   private init(_ socket: consuming FileDescriptor, _ localAddress: SocketAddress, _ file: UnixSocketFile? = nil) {
     self.socket = socket
@@ -50,20 +38,22 @@ public enum AcceptResult: ~Copyable {
   /// Binds and listens.
   ///
   /// With `reusePort` several listeners of one user may be bound to one TCP address, and the kernel spreads connections over them: one a
-  /// worker. It also lets a second Gatehouse in unnoticed; see `ensureFree`. A Unix socket is bound once and then shared by
-  /// `duplicate()`; for it `reusePort` means nothing.
+  /// worker. It also lets a second Gatehouse in unnoticed; see `ensureFree`. A Unix socket is bound once and then shared;
+  /// for it `reusePort` means nothing.
   public static func bind(_ options: ListenOptions, reusePort: Bool = false) throws(NetError) -> Listener {
     switch options.address {
     case .unix(let path):
       var file: UnixSocketFile?
-      let socket = try UnixSocketFile.listen(path, mode: options.unixMode, backlog: options.backlog, file: &file)
+      let socket = try UnixSocketFile.listen(path, options, file: &file)
       return Listener(socket, options.address, file)
     case .any, .ipv4, .ipv6:
-      return try bindInternet(options, reusePort)
+      return try bindInternet(options, reusePort, listening: true)
+    case .passed(let name):
+      throw .notPassed(name: name)
     }
   }
 
-  private static func bindInternet(_ options: ListenOptions, _ reusePort: Bool, listening: Bool = true) throws(NetError) -> Listener {
+  private static func bindInternet(_ options: ListenOptions, _ reusePort: Bool, listening: Bool) throws(NetError) -> Listener {
     do throws(NetError) {
       return try bindInternet(options, options.address, reusePort, listening: listening)
     } catch .system(_, let errno) where errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL {
@@ -74,7 +64,7 @@ public enum AcceptResult: ~Copyable {
   }
 
   private static func bindInternet(
-    _ options: ListenOptions, _ address: SocketAddress, _ reusePort: Bool, listening: Bool = true
+    _ options: ListenOptions, _ address: SocketAddress, _ reusePort: Bool, listening: Bool
   ) throws(NetError) -> Listener {
     var native = address.native
     let doing = "listen on \(address.text)"
@@ -89,11 +79,20 @@ public enum AcceptResult: ~Copyable {
       let both = if case .any = address { true } else { false }
       try NetError.check(gh_socket_set(raw, Int32(IPPROTO_IPV6), IPV6_V6ONLY, both ? 0 : 1), doing)
     }
+    if let interface = options.interface {
+      try NetError.check(unsafe gh_socket_bind_to_interface(raw, interface), "\(doing) by way of \(interface)")
+    }
     // Accepted sockets inherit it on Linux: one system call less for each.
     try NetError.check(gh_socket_set(raw, Int32(IPPROTO_TCP), TCP_NODELAY, 1), doing)
-    try NetError.check(unsafe gh_socket_bind(raw, &native, nil, 0), doing)
+    let bound = unsafe gh_socket_bind(raw, &native, nil, 0)
+    // The kernel's only reason to say so of an address and a port (ip(7)).
+    if bound == -EACCES && address.port != 0 { throw .privilegedPort(doing: doing) }
+    try NetError.check(bound, doing)
     if address.isLoopback { Pacing.end(raw) }
-    if listening { try NetError.check(gh_socket_listen(raw, options.backlog), doing) }
+    if listening {
+      if options.fastOpen > 0 { try NetError.check(gh_socket_set(raw, Int32(IPPROTO_TCP), TCP_FASTOPEN, options.fastOpen), doing) }
+      try NetError.check(gh_socket_listen(raw, options.backlog), doing)
+    }
     try NetError.check(unsafe gh_socket_local(raw, &native), doing)
     return Listener(socket, address.with(port: native.port))
   }
@@ -107,6 +106,52 @@ public enum AcceptResult: ~Copyable {
     _ = try bindInternet(options, false, listening: false)
   }
 
+  /// Takes over a socket that another process has made: it has to be a listening stream socket of TCP or a Unix file's. From here on it does
+  /// not block and is not passed on by accident.
+  ///
+  /// - Parameter file: a Unix socket's, to be removed by `removeFile`; nil where it is not ours to remove.
+  public static func taking(_ socket: consuming FileDescriptor, file: HandedFile? = nil) throws(NetError) -> Listener {
+    let raw = socket.raw
+    func mistaken(_ what: String) -> NetError { .notListening(descriptor: raw, why: what) }
+    var status = stat()
+    guard unsafe fstat(raw, &status) == 0 else { throw mistaken("it is not open") }
+    guard status.st_mode & S_IFMT == S_IFSOCK else { throw mistaken("it is no socket") }
+    guard gh_socket_get(raw, SOL_SOCKET, SO_TYPE) == Int32(SOCK_STREAM.rawValue) else { throw mistaken("it is no stream socket") }
+    guard gh_socket_get(raw, SOL_SOCKET, SO_ACCEPTCONN) == 1 else { throw mistaken("it does not listen (of systemd: with Accept=yes)") }
+    guard fcntl(raw, F_SETFD, FD_CLOEXEC) == 0, fcntl(raw, F_SETFL, fcntl(raw, F_GETFL) | O_NONBLOCK) == 0 else {
+      throw .system(doing: "prepare the passed descriptor \(raw)", errno: errno)
+    }
+    var native = gh_address()
+    try NetError.check(unsafe gh_socket_local(raw, &native), "look at the passed descriptor \(raw)")
+    var address = SocketAddress(native)
+    switch native.family {
+    case AF_INET, AF_INET6:
+      if native.family == AF_INET6 && native.high | native.low == 0 && gh_socket_get(raw, Int32(IPPROTO_IPV6), IPV6_V6ONLY) == 0 {
+        address = .any(port: native.port)
+      }
+      try NetError.check(gh_socket_set(raw, Int32(IPPROTO_TCP), TCP_NODELAY, 1), "prepare the passed descriptor \(raw)")
+    case AF_UNIX:
+      var path = [UInt8](repeating: 0, count: 108)
+      let count = unsafe path.withUnsafeMutableBytes { unsafe gh_socket_local_path(raw, $0.baseAddress, $0.count) }
+      try NetError.check(count, "look at the passed descriptor \(raw)")
+      address = .unix(path: String(decoding: path[..<Int(count)], as: UTF8.self))
+    default:
+      throw mistaken("it is of another family than TCP and Unix sockets")
+    }
+    return Listener(socket, address, file.map { UnixSocketFile($0) })
+  }
+
+  /// Applies what can be changed while it listens: the backlog (only new connections meet it), Fast Open, a file's mode and owner.
+  public func apply(_ options: ListenOptions) throws(NetError) {
+    let doing = "listen on \(localAddress.text)"
+    if let file {
+      try file.give(to: options)
+    } else if !localAddress.isUnix {
+      try NetError.check(gh_socket_set(socket.raw, Int32(IPPROTO_TCP), TCP_FASTOPEN, options.fastOpen), doing)
+    }
+    try NetError.check(gh_socket_listen(socket.raw, options.backlog), doing)
+  }
+
   /// Another handle of the same socket: connections go to whichever accepts first.
   public func duplicate() throws(NetError) -> Listener {
     Listener(try socket.duplicate(), localAddress, file)
@@ -118,16 +163,45 @@ public enum AcceptResult: ~Copyable {
     let raw = unsafe gh_socket_accept(socket.raw, &peer)
     if raw >= 0 { return .accepted(FileDescriptor(owning: raw), SocketAddress(peer)) }
     switch -raw {
-    case EAGAIN: return .wouldBlock
+    // EINVAL: it takes nobody in any more (`refuseNewcomers`), and has given out all who came before.
+    case EAGAIN, EINVAL: return .wouldBlock
     case EMFILE, ENFILE, ENOBUFS, ENOMEM: return .exhausted(-raw)
     // accept(2): on Linux errors that are already pending on the new connection are told here.
     default: return .failed(-raw)
     }
   }
 
+  /// The first step of closing it for good, in every process that has it: no new connection begins, while those that have begun can still be
+  /// accepted. Closing alone would reset those: the kernel completes connections that nobody has accepted yet.
+  ///
+  /// Unix sockets refuse from here on. With TCP a client's first packet goes unanswered, and it tries again a second later; what has
+  /// begun is complete a round trip later.
+  public func refuseNewcomers() {
+    if localAddress.isUnix { _ = shutdown(socket.raw, Int32(SHUT_RD)) } else { _ = gh_tcp_drop_beginnings(socket.raw) }
+  }
+
   /// Removes a Unix socket's file, when it still is the one that this listener (or the one it was duplicated from) bound. For the
   /// end of the process; a file left behind is replaced by the next `bind`.
   public func removeFile() {
     file?.remove()
+  }
+
+  /// The file of a Unix socket that we made, for who takes the socket over.
+  public var handedFile: HandedFile? { file?.handed }
+}
+
+/// The file of a Unix socket, as one process tells another.
+public struct HandedFile: Equatable, Sendable {
+  public var path: String
+  public var device: UInt
+  public var inode: UInt
+
+  /// `Listener.removeFile`.
+  public func remove() { UnixSocketFile(self).remove() }
+
+  public init(path: String, device: UInt, inode: UInt) {
+    self.path = path
+    self.device = device
+    self.inode = inode
   }
 }

@@ -8,7 +8,7 @@ public enum Processors {
   /// a part counted as a whole.
   public static var count: Int {
     let allowed = max(Int(gh_processor_count()), 1)
-    guard let quota = quota(membership: text("/proc/self/cgroup"), read: text) else { return allowed }
+    guard let quota = quota(membership: KernelFile.text("/proc/self/cgroup"), read: KernelFile.text) else { return allowed }
     return max(1, min(allowed, quota))
   }
 
@@ -57,15 +57,5 @@ public enum Processors {
 
   private static func trimmed(_ text: String) -> Substring {
     text.prefix { !$0.isWhitespace }
-  }
-
-  /// The first 4 KiB of a file of the kernel's, or nil.
-  private static func text(_ path: String) -> String? {
-    let raw = unsafe open(path, O_RDONLY | O_CLOEXEC)
-    guard raw >= 0 else { return nil }
-    let file = FileDescriptor(owning: raw)
-    var bytes = [UInt8](repeating: 0, count: 4096)
-    let count = unsafe bytes.withUnsafeMutableBytes { unsafe read(file.raw, $0.baseAddress, $0.count) }
-    return count >= 0 ? String(decoding: bytes[..<count], as: UTF8.self) : nil
   }
 }

@@ -13,12 +13,14 @@ public enum SocketAddress: Hashable, Sendable {
   case any(port: UInt16)
   /// A Unix socket's file, 1 to 107 bytes; "" for a peer, which has none.
   case unix(path: String)
+  /// The sockets that were passed to us under this name (sd_listen_fds(3)), wherever they are bound: only to listen on.
+  case passed(name: String)
 
   /// 0 for a Unix socket.
   public var port: UInt16 {
     switch self {
     case .ipv4(_, let port), .ipv6(_, _, _, let port), .any(let port): port
-    case .unix: 0
+    case .unix, .passed: 0
     }
   }
 
@@ -26,12 +28,20 @@ public enum SocketAddress: Hashable, Sendable {
     if case .unix = self { true } else { false }
   }
 
+  /// Whether it is of TCP, with a port.
+  public var isInternet: Bool {
+    switch self {
+    case .ipv4, .ipv6, .any: true
+    case .unix, .passed: false
+    }
+  }
+
   /// Whether connections to it come from this machine alone, by way of the loopback interface.
   public var isLoopback: Bool {
     switch self {
     case .ipv4(let address, _): address >> 24 == 127
     case .ipv6(let high, let low, _, _): high == 0 && (low == 1 || low >> 24 == 0xFFFF_7F)
-    case .any, .unix: false
+    case .any, .unix, .passed: false
     }
   }
 
@@ -41,16 +51,16 @@ public enum SocketAddress: Hashable, Sendable {
     case .ipv4(let address, _): .ipv4(address: address, port: port)
     case .ipv6(let high, let low, let scope, _): .ipv6(high: high, low: low, scope: scope, port: port)
     case .any: .any(port: port)
-    case .unix: self
+    case .unix, .passed: self
     }
   }
 
-  /// The address alone. A listener's `any`, which no client has, counts as a Unix socket.
+  /// The address alone. A listener's `any` or `passed`, which no client has, counts as a Unix socket.
   public var client: ClientAddress {
     switch self {
     case .ipv4(let address, _): .ipv4(address)
     case .ipv6(let high, let low, _, _): .ipv6(high: high, low: low)
-    case .any, .unix: .unix
+    case .any, .unix, .passed: .unix
     }
   }
 
@@ -61,7 +71,7 @@ public enum SocketAddress: Hashable, Sendable {
 // MARK: - As text
 
 extension SocketAddress {
-  /// Reads `127.0.0.1:80`, `[::1]:443`, `[fe80::1%eth0]:80`, `*:8080` or `:8080` (every address), or `unix:/path`.
+  /// Reads `127.0.0.1:80`, `[::1]:443`, `[fe80::1%eth0]:80`, `*:8080` or `:8080` (every address), `unix:/path`, or `systemd:name`.
   ///
   /// Port 0 lets the kernel choose. Names are not resolved: which address to listen on is the operator's to say.
   public init(parsing text: String) throws(NetError) {
@@ -71,6 +81,14 @@ extension SocketAddress {
       guard !path.isEmpty && path.utf8.count <= 107 else { throw bad("the path of a Unix socket has 1 to 107 bytes") }
       guard !path.utf8.contains(0) else { throw bad("the path holds a NUL") }
       self = .unix(path: path)
+      return
+    }
+    if text.hasPrefix("systemd:") {
+      let name = String(text.dropFirst(8))
+      guard SocketActivation.isName(name) else {
+        throw bad("the name of a passed socket has 1 to 255 characters, none of them a colon or a blank")
+      }
+      self = .passed(name: name)
       return
     }
     guard let colon = text.lastIndex(of: ":") else {
@@ -132,6 +150,9 @@ extension SocketAddress {
     case .unix(let path):
       out.append("unix:")
       out.append(utf8: path)
+    case .passed(let name):
+      out.append("systemd:")
+      out.append(utf8: name)
     }
   }
 
@@ -147,7 +168,7 @@ extension SocketAddress {
     switch self {
     case .ipv4, .any: "\(host):\(port)"
     case .ipv6(_, _, let scope, _): scope == 0 ? "[\(host)]:\(port)" : "[\(host)%\(scope)]:\(port)"
-    case .unix: host
+    case .unix, .passed: host
     }
   }
 }
@@ -168,7 +189,7 @@ extension SocketAddress {
       gh_address(family: AF_INET6, port: port, scope: scope, high: high, low: low)
     case .any(let port):
       gh_address(family: AF_INET6, port: port, scope: 0, high: 0, low: 0)
-    case .unix:
+    case .unix, .passed:
       gh_address(family: AF_UNIX, port: 0, scope: 0, high: 0, low: 0)
     }
   }

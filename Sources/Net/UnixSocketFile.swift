@@ -6,12 +6,31 @@ internal import Glibc
 
 /// Which file it is, so that the one that is removed at the end is the one that was made.
 struct UnixSocketFile: Sendable {
-  private let path: String
-  private let device: UInt
-  private let inode: UInt
+  let handed: HandedFile
+  private var path: String { handed.path }
+
+  init(_ handed: HandedFile) { self.handed = handed }
+
+  /// Whether the file at the path is still this one.
+  private var isThere: Bool {
+    var status = stat()
+    return unsafe lstat(path, &status) == 0 && status.st_dev == handed.device && status.st_ino == handed.inode
+  }
+
+  /// Gives it the mode and the owner that `options` name. Throws also when another file has taken its place.
+  func give(to options: ListenOptions) throws(NetError) {
+    guard isThere else { throw .system(doing: "find unix:\(path) again", errno: ENOENT) }
+    // The mode first: who gives a file away may not change it any more.
+    guard unsafe chmod(path, options.unixMode) == 0 else { throw .system(doing: "set the mode of unix:\(path)", errno: errno) }
+    guard options.unixOwner != nil || options.unixGroup != nil else { return }
+    // All bits set: left as it is (chown(2)).
+    guard unsafe lchown(path, options.unixOwner ?? .max, options.unixGroup ?? .max) == 0 else {
+      throw .system(doing: "give unix:\(path) to its `owner` and `group`", errno: errno)
+    }
+  }
 
   /// Binds and listens at `path`, replacing the file that a dead process left; `file` becomes the one that was made.
-  static func listen(_ path: String, mode: UInt32, backlog: Int32, file: inout UnixSocketFile?) throws(NetError) -> FileDescriptor {
+  static func listen(_ path: String, _ options: ListenOptions, file: inout UnixSocketFile?) throws(NetError) -> FileDescriptor {
     let doing = "listen on unix:\(path)"
     // Two processes that start at once must not both find the file dead, and one remove the other's new one: the folder is locked
     // from the look to the bind. A lock on the folder itself leaves nothing behind.
@@ -23,15 +42,21 @@ struct UnixSocketFile: Sendable {
     try NetError.check(raw, doing)
     let socket = FileDescriptor(owning: raw)
     // The file is made with the socket's own permissions less the umask (unix(7) is silent; net/unix/af_unix.c), so it is never open to
-    // more than was asked. What the umask took is given after.
-    guard fchmod(raw, mode) == 0 else { throw .system(doing: doing, errno: errno) }
+    // more than was asked. What the umask took is given after, and so is the owner; until all is as it is to be, nobody listens.
+    guard fchmod(raw, options.unixMode) == 0 else { throw .system(doing: doing, errno: errno) }
     var native = SocketAddress.unix(path: path).native
     try NetError.check(unsafe gh_socket_bind(raw, &native, path, path.utf8.count), doing)
-    guard unsafe chmod(path, mode) == 0 else { throw .system(doing: doing, errno: errno) }
-    try NetError.check(gh_socket_listen(raw, backlog), doing)
     var status = stat()
     guard unsafe lstat(path, &status) == 0 else { throw .system(doing: doing, errno: errno) }
-    file = UnixSocketFile(path: path, device: status.st_dev, inode: status.st_ino)
+    let made = UnixSocketFile(HandedFile(path: path, device: status.st_dev, inode: status.st_ino))
+    do throws(NetError) {
+      try made.give(to: options)
+      try NetError.check(gh_socket_listen(raw, options.backlog), doing)
+    } catch {
+      _ = unsafe unlink(path)
+      throw error
+    }
+    file = made
     return socket
   }
 
@@ -81,8 +106,7 @@ struct UnixSocketFile: Sendable {
   func remove() {
     guard let folder = try? Self.lockFolder(of: path, "remove unix:\(path)") else { return }
     defer { _ = flock(folder.raw, LOCK_UN) }
-    var status = stat()
-    guard unsafe lstat(path, &status) == 0 && status.st_dev == device && status.st_ino == inode else { return }
+    guard isThere else { return }
     _ = unsafe unlink(path)
   }
 }

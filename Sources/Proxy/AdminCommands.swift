@@ -8,6 +8,7 @@ enum AdminCommand: Equatable {
   case status
   case reload
   case drain
+  case upgrade
   case listBans
   /// Of one client; of all with nil.
   case liftBans(ClientAddress?)
@@ -19,6 +20,7 @@ enum AdminCommand: Equatable {
     case "status" where words.count == 1: self = .status
     case "reload" where words.count == 1: self = .reload
     case "drain" where words.count == 1: self = .drain
+    case "upgrade" where words.count == 1: self = .upgrade
     case "ban" where words.dropFirst().first == "list" && words.count == 2: self = .listBans
     case "ban" where words.dropFirst().first == "lift" && words.count == 3:
       if words[2] == "all" {
@@ -28,7 +30,7 @@ enum AdminCommand: Equatable {
       } else {
         throw AdminAnswer(error: "an address is wanted, such as 203.0.113.7, 2001:db8::7 or unix:, or 'all'")
       }
-    default: throw AdminAnswer(error: "not a command: status, reload, drain, ban list, ban lift ADDRESS and ban lift all are")
+    default: throw AdminAnswer(error: "not a command: status, reload, drain, upgrade, ban list, ban lift ADDRESS and ban lift all are")
     }
   }
 }

@@ -34,23 +34,28 @@ final class AdminSocket {
   }
 
   let path: String
-  private let listener: Listener
+  /// Nil when another process has it.
+  private var listener: Listener?
   private let listenerKind: UInt8
   private let visitorKind: UInt8
   private var visitors = SlotMap<Visitor>()
   private var isListening = false
 
-  /// Listens at `path`, for nobody but root and the user that we run as.
-  ///
-  /// - Parameters:
-  ///   - listenerKind: of the listener's events.
-  ///   - visitorKind: of its connections' events.
-  init(path: String, listenerKind: UInt8, visitorKind: UInt8) throws(NetError) {
+  /// A socket at `path`, for nobody but root and the user that we run as.
+  static func bind(_ path: String) throws(NetError) -> Listener {
     var options = ListenOptions(address: .unix(path: path))
     options.unixMode = 0o600
     options.backlog = 16
+    return try Listener.bind(options)
+  }
+
+  /// - Parameters:
+  ///   - listener: at `path`.
+  ///   - listenerKind: of the listener's events.
+  ///   - visitorKind: of its connections' events.
+  init(path: String, _ listener: consuming Listener, listenerKind: UInt8, visitorKind: UInt8) {
     self.path = path
-    listener = try Listener.bind(options)
+    self.listener = .some(listener)
     self.listenerKind = listenerKind
     self.visitorKind = visitorKind
   }
@@ -59,8 +64,8 @@ final class AdminSocket {
   var deadline: Instant? { visitors.all().map(\.deadline).min() }
 
   func listen(_ poller: borrowing Poller) throws(NetError) {
-    guard !isListening, visitors.count < Limits.adminConnections else { return }
-    try poller.add(listener.descriptor, .read, EventToken(kind: listenerKind))
+    guard !isListening, visitors.count < Limits.adminConnections, let descriptor else { return }
+    try poller.add(descriptor, .read, EventToken(kind: listenerKind))
     isListening = true
   }
 
@@ -93,14 +98,44 @@ final class AdminSocket {
     for visitor in visitors.all() where visitor.deadline <= now { close(visitor, poller) }
   }
 
+  /// The answer takes until then.
+  func postpone(_ question: Question, until deadline: Instant) { visitors[question.visitor]?.deadline = deadline }
+
+  /// The listening socket's, for whoever gets it too.
+  var descriptor: Int32? {
+    switch listener {
+    case .some(let listener): listener.descriptor
+    case nil: nil
+    }
+  }
+  var handedFile: HandedFile? {
+    switch listener {
+    case .some(let listener): listener.handedFile
+    case nil: nil
+    }
+  }
+
+  /// Another process has the listening socket, and answers from here on. Who is here is still answered by us.
+  func handOver(_ poller: borrowing Poller) {
+    stopListening(poller)
+    listener = nil
+  }
+
   /// The end of the process.
-  func removeFile() { listener.removeFile() }
+  func removeFile() { handedFile?.remove() }
 
   // MARK: Visitors
 
+  private func acceptOne() -> AcceptResult {
+    switch listener {
+    case .some(let listener): listener.accept()
+    case nil: .wouldBlock
+    }
+  }
+
   private func accept(_ poller: borrowing Poller, now: Instant) {
     while visitors.count < Limits.adminConnections {
-      switch listener.accept() {
+      switch acceptOne() {
       case .accepted(let socket, _):
         let descriptor = socket.release()
         let visitor = visitors.insert {
@@ -121,8 +156,8 @@ final class AdminSocket {
   }
 
   private func stopListening(_ poller: borrowing Poller) {
-    guard isListening else { return }
-    poller.remove(listener.descriptor)
+    guard isListening, let descriptor else { return }
+    poller.remove(descriptor)
     isListening = false
   }
 

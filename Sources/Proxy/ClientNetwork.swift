@@ -52,7 +52,7 @@ enum ClientNetwork {
     // IPv4 in IPv6's clothes is the same client.
     case .ipv6(0, let low, _, let port) where low >> 32 == 0xFFFF: return .ipv4(address: UInt32(truncatingIfNeeded: low), port: port)
     case .ipv4, .ipv6: return address
-    case .any, .unix: return nil
+    case .any, .unix, .passed: return nil
     }
   }
 }

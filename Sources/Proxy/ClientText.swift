@@ -32,7 +32,7 @@ extension ClientAddress {
     // Mapped, it is the IPv4 client that it is when he connects.
     case .ipv6(0, let low, _, _) where low >> 32 == 0xFFFF: self = .ipv4(UInt32(truncatingIfNeeded: low))
     case .ipv4, .ipv6: self = address.client
-    case .any, .unix: return nil
+    case .any, .unix, .passed: return nil
     }
   }
 }

@@ -32,6 +32,9 @@ public struct Limits: Equatable, Sendable {
   /// After TERM: how long running requests may go on.
   public var drainTimeout = Interval.seconds(30)
 
+  /// How long a process that is to take our place may take until it serves.
+  public var upgradeTimeout = Interval.seconds(30)
+
   // Fixed: what no operator has asked to turn, here so that they are seen together.
 
   /// Bytes waiting to be written to a client beyond which the upstream is not read.

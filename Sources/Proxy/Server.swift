@@ -2,7 +2,7 @@
 
 import Auth
 import Glibc
-import Net
+public import Net
 import Primitives
 import Upstream
 
@@ -33,7 +33,17 @@ public final class Server {
   /// For `status`.
   let version: String
   let startedAt = Instant.now()
-  private(set) var listening: [String] = []
+  /// What the process whose place we take has handed over, if there is one, and which numbers of that we have no use for.
+  let arrival: Handover?
+  var unwanted: [Int] = []
+  /// What systemd has passed.
+  let activated: [SocketActivation.Passed]
+  var places = ListeningPlaces(workers: 1)
+  /// How to start a process that takes our place, and the one that is about to.
+  let program: OwnProgram
+  var upgrade: Upgrade?
+  /// Nothing is opened any more.
+  private(set) var isDraining = false
   var reloads = (accepted: 0, refused: 0)
   private let cache: VerifiedCache
   /// In force in all workers; reloads only change what it says.
@@ -72,6 +82,7 @@ public final class Server {
     static let clerk: UInt8 = 3
     static let adminListener: UInt8 = 4
     static let adminVisitor: UInt8 = 5
+    static let upgrade: UInt8 = 6
   }
 
   /// Between two looks at the user file where nothing was told: the kernel does not tell what happens on another machine.
@@ -80,14 +91,21 @@ public final class Server {
   private static let logPatience = Interval.seconds(5)
 
   /// Signals that `run` answers to. Blocked before any thread starts.
-  private static let signals: [Signal] = [.terminate, .interrupt, .hangup, .user1]
+  private static let signals: [Signal] = [.terminate, .interrupt, .hangup, .user1, .user2]
 
   /// - Parameters:
   ///   - atHand: what the settings were judged by.
+  ///   - arrival: what a process has handed over whose place this one takes.
+  ///   - activated: what systemd has passed.
+  ///   - program: how this process was started, for one that takes its place.
   ///   - load: called for a reload.
   public init(
-    _ settings: Settings, _ atHand: FilesAtHand = FilesAtHand(), version: String = "", errors: ErrorLog, load: @escaping Load
+    _ settings: Settings, _ atHand: FilesAtHand = FilesAtHand(), version: String = "", errors: ErrorLog, arrival: Handover? = nil,
+    activated: [SocketActivation.Passed] = [], program: OwnProgram = OwnProgram(), load: @escaping Load
   ) throws {
+    self.arrival = arrival
+    self.activated = activated
+    self.program = program
     self.atHand = atHand
     self.version = version
     self.settings = settings
@@ -138,8 +156,7 @@ public final class Server {
       pool: pool, maker: maker, clerk: clerk, rehasher: Rehasher(maker: maker, clerk: clerk), registrations: RateTable(),
       accessLog: accessLog,
       errors: errors, failures: failures, connectionLimit: connectionLimit, pipeLimit: pipeLimit)
-    let bound = try bindAll(workers: count)
-    listening = bound[0].map { Self.url($0.address, $0.settings) }
+    try openPlaces(workers: count)
     let admin = try openAdminSocket()
     defer { admin?.removeFile() }
     let logThread = try Threads.spawn(name: "access log") { accessLog.run() }
@@ -155,13 +172,15 @@ public final class Server {
     try poller.add(reader.descriptor, .read, EventToken(kind: Source.signals))
     try poller.add(ended.descriptor, .read, EventToken(kind: Source.workers))
     try poller.add(written.descriptor, .read, EventToken(kind: Source.clerk))
-    try admin?.listen(poller)
-    for i in 0..<count { try startWorker(i, shared, bound[i]) }
+    for i in 0..<count { try startWorker(i, shared) }
 
     for place in listening { errors.notice("listening on \(place)") }
     errors.notice("\(count) workers, \(settings.routes.count) routes, \(files.users.users.count) users")
     errors.notice("ready")
-    _ = ServiceManager.notify("READY=1\nSTATUS=serving")
+    // From here on nothing can fail. Whose place we take stops accepting when he hears of it, and tells the service manager.
+    if let arrival { arrival.tell(.ready(left: unwanted)) } else { _ = ServiceManager.notify("READY=1\nSTATUS=serving") }
+    do { try admin?.listen(poller) } catch { errors.error("the admin socket can't be listened on: \(error)") }
+    tellListeners()
     let code = control(reader, admin, shared, &poller)
     clerk.finish()
     maker.finish()
@@ -182,38 +201,7 @@ public final class Server {
 
   // MARK: Starting
 
-  private static func url(_ address: SocketAddress, _ settings: ListenerSettings) -> String {
-    let scheme = settings.tls == nil ? "http" : "https"
-    return switch address {
-    case .unix: address.text
-    case .any(let port): "\(scheme)://*:\(port)"
-    default: "\(scheme)://\(address.text)"
-    }
-  }
-
-  /// For each worker its own sockets; all are bound before the first worker starts, so that a taken port stops the start.
-  private func bindAll(workers count: Int) throws -> [[BoundListener]] {
-    var bound = [[BoundListener]](repeating: [], count: count)
-    for listener in settings.listeners {
-      var options = listener.socket
-      if options.address.isUnix {
-        let first = try Listener.bind(options)
-        for i in 1..<max(count, 1) { bound[i].append(BoundListener(try first.duplicate(), listener)) }
-        bound[0].append(BoundListener(first, listener))
-        continue
-      }
-      try Listener.ensureFree(options)
-      for i in 0..<count {
-        let socket = try Listener.bind(options, reusePort: true)
-        // Port 0: the kernel chose for the first, the others follow.
-        options.address = socket.localAddress
-        bound[i].append(BoundListener(socket, listener))
-      }
-    }
-    return bound
-  }
-
-  private func startWorker(_ index: Int, _ shared: Shared, _ listeners: [BoundListener]) throws {
+  private func startWorker(_ index: Int, _ shared: Shared) throws {
     let (snapshot, gatekeeper) = (snapshot, gatekeeper)
     let mailbox = try Mailbox<WorkerMessage>()
     let counters = WorkerCounters()
@@ -222,8 +210,7 @@ public final class Server {
       name: "worker \(index)",
       prepare: { () throws in
         WorkerBox(
-          try Worker(
-            shared, snapshot: snapshot, gatekeeper: gatekeeper, mailbox: mailbox, counters: counters, listeners: listeners))
+          try Worker(shared, snapshot: snapshot, gatekeeper: gatekeeper, mailbox: mailbox, counters: counters))
       },
       run: { (box: consuming WorkerBox) in
         box.worker.run()
@@ -232,7 +219,9 @@ public final class Server {
     workers.append((mailbox, thread, counters))
   }
 
-  func makeSnapshot() -> Snapshot { Snapshot(settings: settings, passwords: files.passwordRules(settings), tls: certificates?.contexts ?? []) }
+  func makeSnapshot() -> Snapshot {
+    Snapshot(settings: settings, passwords: files.passwordRules(settings), tls: certificates?.contexts ?? [])
+  }
 
   func makeGatekeeper() -> Gatekeeper {
     files.makeGatekeeper(settings, cache: cache, keyUses: keyUses, lockout: lockout)
@@ -295,22 +284,26 @@ public final class Server {
     var running = workers.count
     var deadline: Instant?
     while running > 0 {
-      let count = poller.wait(until: min(lookAgain ?? glance, glance, admin?.deadline ?? glance), now: Instant.now())
+      let next = min(lookAgain ?? glance, glance, admin?.deadline ?? glance, upgrade?.deadline ?? glance)
+      let count = poller.wait(until: next, now: Instant.now())
       for i in 0..<count {
         switch poller.event(i).token.kind {
         case Source.signals:
           while let signal = reader.next() {
             switch signal {
             case .terminate, .interrupt:
+              giveUpgradeUp(admin, poller)
               if deadline == nil { deadline = startDraining() } else { errors.notice("already draining") }
+            case .user2:
+              if let refusal = startUpgrade(admin, poller) { errors.error("upgrade: \(refusal)") }
+            case .hangup where upgrade != nil:
+              upgrade?.owesReload = true
             case .hangup:
               _ = reload(shared, poller, &watched)
               // A change that was told a moment ago may not have been read, or may fall between the reading and the new watch.
               lookAgain = Instant.now().advanced(by: FileSettling.time)
             case .user1:
               shared.accessLog.reopen()
-            default:
-              break
             }
           }
         case Source.files:
@@ -324,17 +317,26 @@ public final class Server {
           for question in admin?.ready(token, readiness, poller, now: Instant.now()) ?? [] {
             let answer: AdminAnswer
             switch question.command {
+            case .upgrade:
+              // If it is not refused, the answer comes when it is known.
+              guard let refusal = startUpgrade(admin, poller, for: question) else { continue }
+              answer = AdminAnswer(error: refusal)
+            case .reload where upgrade != nil:
+              answer = AdminAnswer(error: "an upgrade is under way: the new process has read the configuration, or is about to")
             case .reload:
               answer = reload(shared, poller, &watched)
               lookAgain = Instant.now().advanced(by: FileSettling.time)
             case .drain:
+              giveUpgradeUp(admin, poller)
               answer = AdminAnswer(deadline == nil ? "draining" : "already draining")
               if deadline == nil { deadline = startDraining() }
             default:
-              answer = self.answer(question.command, shared, isDraining: deadline != nil)
+              answer = self.answer(question.command, shared)
             }
             admin?.answer(question, answer, poller, now: Instant.now())
           }
+        case Source.upgrade:
+          hearUpgrade(shared, admin, poller, &watched, &deadline)
         default:
           for index in ended.drain() {
             running -= 1
@@ -350,6 +352,7 @@ public final class Server {
         if lookAgain == nil && (files.looksChanged() || certificates?.looksChanged() == true) { lookAgain = Instant.now() }
         warnOfExpiry()
       }
+      expireUpgrade(shared, admin, poller, &watched)
       admin?.expire(poller, now: Instant.now())
       if let due = lookAgain, Instant.now() >= due { lookAgain = reloadFiles() }
       releaseRetired()
@@ -376,11 +379,15 @@ public final class Server {
     return descriptor
   }
 
-  private func startDraining() -> Instant {
+  /// - Parameter left: where another process has taken our place, the indices of the listening places that it did not take.
+  func startDraining(replacedBut left: [Int]? = nil) -> Instant {
+    isDraining = true
     errors.notice("draining: no new connections, \(settings.limits.drainTimeout.wholeMilliseconds) ms for what runs")
-    _ = ServiceManager.notify("STOPPING=1\nSTATUS=draining")
+    // The service goes on where another process does.
+    if left == nil { _ = ServiceManager.notify("STOPPING=1\nSTATUS=draining") }
     let deadline = Instant.now().advanced(by: settings.limits.drainTimeout)
-    for worker in workers { worker.mailbox.post(.drain(until: deadline)) }
+    leavePlaces(left: left)
+    for worker in workers { worker.mailbox.post(.drain(until: deadline, isReplaced: left != nil)) }
     return deadline
   }
 }

@@ -9,6 +9,15 @@ import Upstream
 extension Server {
   /// The configured socket has to be had; the standard one is there where it can be.
   func openAdminSocket() throws -> AdminSocket? {
+    let handed = arrival?.sockets.first { $0.role == .admin }
+    let socket = try openAdminSocket(handed)
+    if let handed, socket?.path != handed.place { unwanted.append(handed.index) }
+    return socket
+  }
+
+  private func openAdminSocket(_ handed: Handover.Socket?) throws -> AdminSocket? {
+    // Closed again when it is of no use here.
+    let inherited = try handed.map { handed in try Listener.taking(FileDescriptor(owning: handed.descriptor), file: handed.file) }
     let path: String
     switch settings.admin {
     case .off: return nil
@@ -19,7 +28,8 @@ extension Server {
       guard unsafe access(folder, W_OK | X_OK) == 0 else { return nil }
     }
     do {
-      return try AdminSocket(path: path, listenerKind: Source.adminListener, visitorKind: Source.adminVisitor)
+      let listener = if let inherited, handed?.place == path { inherited } else { try AdminSocket.bind(path) }
+      return AdminSocket(path: path, listener, listenerKind: Source.adminListener, visitorKind: Source.adminVisitor)
     } catch {
       if settings.admin != .standard { throw ServerFailure("the admin socket: \(error)") }
       errors.warning("no admin socket: \(error); `admin` names another place for it, or none")
@@ -28,9 +38,9 @@ extension Server {
   }
 
   /// What a command comes to, but for reloading and draining, which are the loop's.
-  func answer(_ command: AdminCommand, _ shared: Shared, isDraining: Bool) -> AdminAnswer {
+  func answer(_ command: AdminCommand, _ shared: Shared) -> AdminAnswer {
     switch command {
-    case .status: return AdminAnswer(lines: status(shared, isDraining: isDraining))
+    case .status: return AdminAnswer(lines: status(shared))
     case .listBans:
       guard let lockout else { return Self.noLockout }
       return .list(lockout.bans(at: .now()), now: .now())
@@ -40,7 +50,7 @@ extension Server {
       let whose = client.map { " of \($0.networkText)" } ?? ""
       if count > 0 { errors.notice("lockout: \(count) bans\(whose) lifted by command") }
       return AdminAnswer("\(count) ban\(count == 1 ? "" : "s")\(whose) lifted")
-    case .reload, .drain:
+    case .reload, .drain, .upgrade:
       preconditionFailure("not asked here")
     }
   }
@@ -48,7 +58,7 @@ extension Server {
   private static let noLockout = AdminAnswer(error: "nobody is banned: the configuration says 'lockout off'")
 
   /// `key: value`, in an order that stays.
-  private func status(_ shared: Shared, isDraining: Bool) -> [String] {
+  private func status(_ shared: Shared) -> [String] {
     let counters = workers.map(\.counters)
     return [
       "version: \(version)",

@@ -15,6 +15,12 @@ extension Server {
 
   /// A new configuration takes effect whole or not at all.
   private func reload(_ shared: Shared) -> AdminAnswer {
+    if isDraining {
+      // What it listens on would be opened again.
+      let words = "this process is draining"
+      errors.warning("reload: \(words)")
+      return AdminAnswer(error: words)
+    }
     _ = ServiceManager.notifyReloading()
     defer { _ = ServiceManager.notify("READY=1") }
     let fresh: Settings
@@ -27,11 +33,13 @@ extension Server {
       errors.error("reload: \(words)")
       return AdminAnswer(error: words, lines: error.lines)
     }
-    let oldLog = settings.accessLog
+    let old = settings
     let freshFiles = AuthFiles(fresh, revocations: revocations)
+    let plan: ListeningPlaces.Plan
     do {
       let freshCertificates = try ListenerCertificates(fresh, tickets: tickets)
       for notice in try freshFiles.readSettled(atHand) { errors.notice(notice) }
+      plan = try places.plan(fresh.listeners, now: Instant.now())
       freshFiles.takeEffect()
       files = freshFiles
       settings = fresh
@@ -47,8 +55,8 @@ extension Server {
       return AdminAnswer(error: words)
     }
     adoptLockout()
-    if started.listeners.map(\.socket) != fresh.listeners.map(\.socket) || started.workers != fresh.workers || started.admin != fresh.admin {
-      errors.warning("reload: changes of `listen`, `workers` and `admin` take effect at the next start")
+    if started.workers != fresh.workers || started.admin != fresh.admin {
+      errors.warning("reload: changes of `workers` and `admin` take effect at the next start, or by an upgrade")
     }
     if started.limits.hashThreads != fresh.limits.hashThreads || started.limits.hashQueue != fresh.limits.hashQueue
       || started.limits.hashWait != fresh.limits.hashWait || started.gatekeeper.cacheEntries != fresh.gatekeeper.cacheEntries
@@ -57,8 +65,9 @@ extension Server {
         "reload: changes of `hash_threads`, `hash_queue`, `hash_wait` and the number of cache entries take effect at the next start")
     }
     errors.setLevel(fresh.logLevel)
-    if oldLog != fresh.accessLog { shared.accessLog.reopen(fresh.accessLog) }
+    if old.accessLog != fresh.accessLog { shared.accessLog.reopen(fresh.accessLog) }
     do { try watchFiles() } catch { errors.warning("the files of users and keys can't be watched: \(error)") }
+    adopt(plan, old)
     adopt()
     let words = "reloaded: \(settings.routes.count) routes, \(files.users.users.count) users"
     errors.notice(words)
@@ -69,6 +78,7 @@ extension Server {
     retired.append(gatekeeper)
     gatekeeper = makeGatekeeper()
     for worker in workers { worker.mailbox.post(.adopt(snapshot, gatekeeper)) }
+    tellListeners()
     keyUseWriter.adopt(settings.usersPath, files.users)
     settleOwed()
   }

@@ -107,6 +107,8 @@ enum WorkerMessage: Sendable {
   case adopt(Snapshot, Gatekeeper)
   /// Say that everything that was told before has been done.
   case sign(Adoption)
-  /// Accept no more, finish what runs until then.
-  case drain(until: Instant)
+  /// Accept by these from now on, and by no others.
+  case listen([WorkerListener])
+  /// Accept no more, finish what runs until then. With `isReplaced` another process has the listening sockets.
+  case drain(until: Instant, isReplaced: Bool)
 }

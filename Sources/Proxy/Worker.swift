@@ -6,7 +6,6 @@ import HTTP
 import HTTP2
 import Net
 import Primitives
-import Synchronization
 import Upstream
 
 /// What all workers have in common: each part is safe to use from any thread.
@@ -25,24 +24,6 @@ struct Shared: Sendable {
   let pipeLimit: Int
 }
 
-/// A listening socket on its way to the worker that will own it, and close it: nobody else may hold it by then.
-final class BoundListener: Sendable {
-  let address: SocketAddress
-  let settings: ListenerSettings
-  private let listener: Mutex<Listener?>
-
-  init(_ listener: consuming Listener, _ settings: ListenerSettings) {
-    address = listener.localAddress
-    self.settings = settings
-    self.listener = Mutex(listener)
-  }
-
-  /// Hands the socket over; nil when that was done before.
-  func take() -> Listener? {
-    listener.withLock { $0.take() }
-  }
-}
-
 /// Created and used on one thread alone.
 final class Worker {
   /// Whose an epoll event or a timer is.
@@ -52,7 +33,8 @@ final class Worker {
     static let listener: UInt8 = 2
     static let mailbox: UInt8 = 3
     static let acceptPause: UInt8 = 4
-    static let drain: UInt8 = 5
+    /// A listener that was left is to be closed.
+    static let farewell: UInt8 = 5
     static let look: UInt8 = 6
     static let greeting: UInt8 = 7
     static let http2: UInt8 = 8
@@ -66,7 +48,7 @@ final class Worker {
   let poller: Poller
   let client: UpstreamClient
   private(set) var pools: [UpstreamPool] = []
-  var listeners: [OpenListener] = []
+  var listeners = SlotMap<OpenListener>()
   var connections = SlotMap<ConnectionBox>()
   var greetings = SlotMap<Greeting>()
   var http2 = SlotMap<HTTP2Connection>()
@@ -107,21 +89,9 @@ final class Worker {
   private var complaints = Complaints()
   private let counters: WorkerCounters
 
-  final class OpenListener {
-    let listener: Listener
-    /// By the configuration of now.
-    var traits: ListenerTraits
-    var isWatched = false
-
-    init(_ listener: consuming Listener, _ traits: ListenerTraits) {
-      self.listener = listener
-      self.traits = traits
-    }
-  }
-
   init(
     _ shared: Shared, snapshot: Snapshot, gatekeeper: Gatekeeper, mailbox: Mailbox<WorkerMessage>, counters: WorkerCounters,
-    listeners: [BoundListener]
+    listeners: [WorkerListener] = []
   ) throws {
     self.counters = counters
     self.shared = shared
@@ -133,14 +103,9 @@ final class Worker {
       eventKind: Kind.upstream, headLimits: snapshot.settings.limits.responseHead, idleConnections: Limits.idleUpstreamConnections,
       pipes: shared.pipeLimit, poller: poller)
     identifiers = RequestIdentifiers()
-    for bound in listeners {
-      guard let listener = bound.take() else { continue }
-      let traits = snapshot.listeners.first { $0.settings == bound.settings } ?? ListenerTraits(bound.settings)
-      self.listeners.append(OpenListener(listener, traits))
-    }
     pools = snapshot.settings.upstreams.map { client.makePool($0) }
     try poller.add(mailbox.descriptor, .read, EventToken(kind: Kind.mailbox))
-    try watchListeners()
+    listen(listeners)
   }
 
   // MARK: The loop
@@ -173,7 +138,7 @@ final class Worker {
     settle()
     if workHandshakes() { settle() }
     counters.set(connections: clientCount, requests: serials)
-    if let deadline = drainDeadline, clientCount == 0 || now >= deadline { return false }
+    if let deadline = drainDeadline, clientCount == 0 && listeners.count == 0 || now >= deadline { return false }
     return true
   }
 
@@ -207,7 +172,7 @@ final class Worker {
     case Kind.greeting:
       greetings[token.slot]?.ready(readiness)
     case Kind.listener:
-      accept(Int(token.slot.slot))
+      if let listener = listeners[token.slot] { accept(listener) }
     case Kind.mailbox:
       mailbox.drain(into: &messages)
       for message in messages { received(message) }
@@ -370,6 +335,7 @@ final class Worker {
     case Kind.greeting: greetings[token.slot]?.timerFired()
     case Kind.http2: http2[token.slot]?.timerFired()
     case Kind.look: connections[token.slot]?.connection.lookTimerFired()
+    case Kind.farewell: if let listener = listeners[token.slot] { close(listener) }
     case Kind.acceptPause: if isAcceptPaused { resumeAccepting() }
     default: break
     }
@@ -390,8 +356,10 @@ final class Worker {
       if fresh !== snapshot { adopt(fresh) }
     case .sign(let adoption):
       adoption.sign()
-    case .drain(let deadline):
-      drain(until: deadline)
+    case .listen(let listeners):
+      listen(listeners)
+    case .drain(let deadline, let isReplaced):
+      drain(until: deadline, isReplaced: isReplaced)
     }
   }
 
@@ -404,23 +372,12 @@ final class Worker {
     snapshot = fresh
     // They hold the old one.
     spareBoxes.removeAll()
-    // By address, since their order may be another one; a listener that is no more goes on by what it was.
-    for listener in listeners {
-      let address = listener.traits.settings.socket.address
-      if let traits = fresh.listeners.first(where: { $0.settings.socket.address == address }) { listener.traits = traits }
-    }
     if isAcceptPaused && drainDeadline == nil { resumeAccepting() }
   }
 
-  private func drain(until deadline: Instant) {
+  private func drain(until deadline: Instant, isReplaced: Bool) {
     guard drainDeadline == nil else { return }
-    // What has already knocked is still let in: a connection that the kernel completed is a promise.
-    for i in listeners.indices where listeners[i].isWatched {
-      while accept(i) {}
-      poller.remove(listeners[i].listener.descriptor)
-      listeners[i].listener.removeFile()
-    }
-    listeners.removeAll()
+    leaveAll(isReplaced: isReplaced)
     drainDeadline = deadline
     for box in connections.all() { box.connection.drain() }
     for connection in http2.all() { connection.drain() }

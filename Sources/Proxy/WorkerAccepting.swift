@@ -4,19 +4,36 @@ import HTTP
 import Net
 import Primitives
 
+/// A socket that a worker accepts from.
+final class OpenListener {
+  let token: SlotToken
+  let socket: SharedListener
+  /// By the configuration of now; of one that was left, by the last that had it.
+  var traits: ListenerTraits
+  var isWatched = false
+  /// When it was left; it is open for a moment longer.
+  var leftAt: Instant?
+
+  init(_ token: SlotToken, _ listener: WorkerListener) {
+    self.token = token
+    socket = listener.socket
+    traits = listener.traits
+  }
+}
+
 extension Worker {
   /// True when more may be waiting.
   @discardableResult
-  func accept(_ index: Int) -> Bool {
-    guard index < listeners.count, listeners[index].isWatched else { return false }
+  func accept(_ listener: OpenListener) -> Bool {
+    guard listener.isWatched else { return false }
     for _ in 0..<Limits.acceptsPerTurn {
       guard clientCount < connectionLimit || shedIdle() else {
         pauseAccepting(because: "\(clientCount) connections are open, the limit of one worker")
         return false
       }
-      switch listeners[index].listener.accept() {
+      switch listener.socket.listener.accept() {
       case .accepted(let socket, let address):
-        add(socket, address, listeners[index])
+        add(socket, address, listener)
       case .wouldBlock:
         return false
       case .exhausted(let code):
@@ -41,7 +58,7 @@ extension Worker {
   }
 
   private func add(_ socket: consuming FileDescriptor, _ address: SocketAddress, _ listener: OpenListener) {
-    let peer = Peer(address, localPort: listener.listener.localAddress.port, trusted: snapshot.trustedProxies, listener: listener.traits)
+    let peer = Peer(address, localPort: listener.socket.address.port, trusted: snapshot.trustedProxies, listener: listener.traits)
     if listener.traits.needsGreeting { return greet(socket, peer, listener.traits) }
     let token = connections.nextToken
     let box = ConnectionBox(Connection(token, worker: self, stream: Stream(socket), peer: peer))
@@ -65,10 +82,7 @@ extension Worker {
       exhaustionLoggedAt = now
     }
     isAcceptPaused = true
-    for i in listeners.indices where listeners[i].isWatched {
-      poller.remove(listeners[i].listener.descriptor)
-      listeners[i].isWatched = false
-    }
+    for listener in listeners.all() { unwatch(listener) }
     schedule(EventToken(kind: Kind.acceptPause), at: now.advanced(by: Self.acceptPause))
   }
 
@@ -86,16 +100,75 @@ extension Worker {
       return
     }
     isAcceptPaused = false
-    do { try watchListeners() } catch { shared.errors.error("listening can't go on: \(error)") }
+    watchListeners()
   }
 
-  func watchListeners() throws(NetError) {
-    for i in listeners.indices where !listeners[i].isWatched {
-      // A Unix socket is one for all workers: wake one, not all.
-      let interest: Interest = listeners[i].listener.localAddress.isUnix ? [.read, .exclusive] : .read
-      try poller.add(
-        listeners[i].listener.descriptor, interest, EventToken(kind: Kind.listener, slot: SlotToken(slot: UInt32(i), generation: 0)))
-      listeners[i].isWatched = true
+  private func watchListeners() {
+    for listener in listeners.all() where !listener.isWatched {
+      // One that all workers share: wake one of them, not all.
+      let interest: Interest = listener.socket.isShared ? [.read, .exclusive] : .read
+      do {
+        try poller.add(listener.socket.listener.descriptor, interest, EventToken(kind: Kind.listener, slot: listener.token))
+        listener.isWatched = true
+      } catch {
+        shared.errors.error("\(listener.socket.address.text) can't be listened on by one worker: \(error)")
+      }
+    }
+  }
+
+  private func unwatch(_ listener: OpenListener) {
+    guard listener.isWatched else { return }
+    poller.remove(listener.socket.listener.descriptor)
+    listener.isWatched = false
+  }
+
+  // MARK: Coming and going
+
+  /// From now on these. One that is there goes on, by its new traits; one that is not among them is left.
+  func listen(_ fresh: [WorkerListener]) {
+    for listener in listeners.all() where listener.leftAt == nil {
+      if let same = fresh.first(where: { $0.socket === listener.socket }) { listener.traits = same.traits } else { leave(listener) }
+    }
+    for listener in fresh where !listeners.all().contains(where: { $0.socket === listener.socket }) {
+      listeners.insert { OpenListener($0, listener) }
+    }
+    if !isAcceptPaused { watchListeners() }
+  }
+
+  /// How long a handshake that has begun may take to be complete: a client far away is let in too.
+  private static let farewell = Interval.seconds(1)
+  /// The same where no connection can be taken in for the moment.
+  private static let longestFarewell = Interval.seconds(5)
+
+  /// Nobody knocks there any more (`SharedListener.refuseNewcomers`). Who has knocked is let in: a connection that the kernel completed is a
+  /// promise.
+  private func leave(_ listener: OpenListener) {
+    listener.leftAt = now
+    // systemd has it too, and keeps who waits there for the next that accepts; a Unix socket's handshake takes no time.
+    if listener.socket.passedName != nil { return drop(listener) }
+    if listener.socket.address.isUnix { return close(listener) }
+    schedule(EventToken(kind: Kind.farewell, slot: listener.token), at: now.advanced(by: Self.farewell))
+  }
+
+  func close(_ listener: OpenListener) {
+    while accept(listener) {}
+    if isAcceptPaused, let leftAt = listener.leftAt, now < leftAt.advanced(by: Self.longestFarewell) {
+      return schedule(EventToken(kind: Kind.farewell, slot: listener.token), at: now.advanced(by: Self.acceptPause))
+    }
+    drop(listener)
+  }
+
+  private func drop(_ listener: OpenListener) {
+    unwatch(listener)
+    listeners.remove(listener.token)
+  }
+
+  /// The process ends, or another one has taken its place and all that it listened on.
+  func leaveAll(isReplaced: Bool) {
+    for listener in listeners.all() {
+      if !isReplaced { while accept(listener) {} }
+      // What was left before is nobody's after us: it keeps its time.
+      if !isReplaced || listener.leftAt == nil { drop(listener) }
     }
   }
 }

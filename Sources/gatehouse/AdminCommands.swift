@@ -45,6 +45,19 @@ struct DrainCommand: ParsableCommand {
   func run() throws { Output.line(try admin.ask("drain").headline) }
 }
 
+struct UpgradeCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "upgrade",
+    abstract: "Have the running server start the program that is installed now in its place, and finish what runs.",
+    discussion: """
+      No connection is refused and no request is lost: the new process gets the listening sockets, and the old one ends when what it has begun is \
+      done (drain_timeout). Exit code 1, and why, if the new process does not serve within upgrade_timeout; the old one then goes on. SIGUSR2 does the same.
+      """)
+  @OptionGroup var admin: AdminOption
+
+  func run() throws { Output.line(try admin.ask("upgrade", within: .seconds(90_000)).headline) }
+}
+
 struct BanCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "ban", abstract: "List and lift the bans of clients who failed to log in too often.",

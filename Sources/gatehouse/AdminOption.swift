@@ -44,11 +44,11 @@ struct AdminOption: ParsableArguments {
   }
 
   /// Sends a command and gives back its answer: what stands behind `ok`, and the lines after it. Throws what the server answers else.
-  func ask(_ command: String) throws -> (headline: String, lines: [String]) {
+  func ask(_ command: String, within patience: Interval = AdminOption.patience) throws -> (headline: String, lines: [String]) {
     let path = try resolve()
     let text: String
     do {
-      text = try Self.exchange(command + "\n", path)
+      text = try Self.exchange(command + "\n", path, within: patience)
     } catch let error as NetError {
       guard case .system(_, let number) = error else { throw Failure("\(error)") }
       switch number {
@@ -68,11 +68,11 @@ struct AdminOption: ParsableArguments {
   }
 
   /// A reload of a large user file takes its time.
-  private static let patience = Interval.seconds(120)
+  static let patience = Interval.seconds(120)
   /// More than the longest answer.
   private static let mostBytes = 16 << 20
 
-  private static func exchange(_ command: String, _ path: String) throws -> String {
+  private static func exchange(_ command: String, _ path: String, within patience: Interval) throws -> String {
     var stream = try Stream.connect(to: .unix(path: path))
     var poller = try Poller(capacity: 1)
     try poller.add(stream.descriptor, .read, EventToken(kind: 0))

@@ -12,7 +12,7 @@ struct Gatehouse: ParsableCommand {
     version: "0.1.0",
     subcommands: [
       ServeCommand.self, CheckCommand.self, UserCommand.self, TokenCommand.self, StatusCommand.self, ReloadCommand.self,
-      DrainCommand.self, BanCommand.self, DemoCommand.self, EchoCommand.self,
+      DrainCommand.self, UpgradeCommand.self, BanCommand.self, DemoCommand.self, EchoCommand.self,
     ])
 
   /// Exit codes: 0 well; 1 what was asked about is wrong, or can't be done; 2 usage. Errors go to standard error as

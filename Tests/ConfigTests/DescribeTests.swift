@@ -13,8 +13,8 @@ import Testing
       summary == """
         Listeners
           127.0.0.1:8080                 HTTP, no TLS
-          unix:/run/gatehouse/http.sock  HTTP, mode 660
-          127.0.0.1:8081                 HTTP, no TLS, redirected to https, port 8443
+          unix:/run/gatehouse/http.sock  HTTP, mode 660, owner 0, group 0
+          [::]:8081                      HTTP, no TLS, redirected to https, port 8443, by way of lo
           127.0.0.1:8443                 HTTPS, TLS 1.2 to 1.3
                                          www.example.com *.example.com: ECDSA, P-256, many days left, self-signed, stapled
 

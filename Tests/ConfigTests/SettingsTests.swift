@@ -38,7 +38,7 @@ import Upstream
   @Test func exampleArrivesWhole() throws {
     let (configuration, scratch) = try ReferenceTests.loadExample()
     let settings = try #require(configuration.settings)
-    #expect(settings.listeners.map(\.socket.address.text) == ["127.0.0.1:8080", "unix:/run/gatehouse/http.sock", "127.0.0.1:8081", "127.0.0.1:8443"])
+    #expect(settings.listeners.map(\.socket.address.text) == ["127.0.0.1:8080", "unix:/run/gatehouse/http.sock", "[::]:8081", "127.0.0.1:8443"])
     #expect(settings.listeners.map(\.redirectPort) == [nil, nil, 8443, nil])
     #expect(settings.listeners[1].socket.unixMode == 0o660)
     #expect(settings.usersPath == scratch.path + "/users")

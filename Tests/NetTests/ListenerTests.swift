@@ -149,6 +149,124 @@ import Testing
     _ = consume client
   }
 
+  /// A connection that the kernel has completed, and nobody has accepted.
+  private func knock(_ address: SocketAddress) throws -> Stream {
+    let client = try Stream.connect(to: address)
+    #expect(becomes(client.descriptor, POLLOUT))
+    return client
+  }
+
+  @Test func whoHasKnockedIsLetInAndNobodyElse() throws {
+    let listener = try Listener.bind(options("127.0.0.1:0"), reusePort: true)
+    let early = try knock(listener.localAddress)
+    listener.refuseNewcomers()
+    let late = try Stream.connect(to: listener.localAddress)
+    let peer = acceptOne(listener)
+    #expect(peer != nil)
+    expectIdle(listener)
+    // Neither let in nor refused: it would try again.
+    var one = pollfd(fd: late.descriptor, events: Int16(POLLOUT), revents: 0)
+    #expect(unsafe poll(&one, 1, 200) == 0)
+    _ = consume early
+  }
+
+  @Test func aUnixSocketLetsInWhoHasKnockedAndRefusesOthers() throws {
+    let scratch = Scratch()
+    let listener = try Listener.bind(options("unix:\(scratch.file("s"))"))
+    let early = try knock(listener.localAddress)
+    listener.refuseNewcomers()
+    #expect(throws: NetError.system(doing: "connect to \(listener.localAddress.text)", errno: ECONNREFUSED)) {
+      _ = try Stream.connect(to: listener.localAddress)
+    }
+    let peer = acceptOne(listener)
+    #expect(peer != nil)
+    expectIdle(listener)
+    _ = consume early
+  }
+
+  @Test func aPassedSocketIsTakenAsItIs() throws {
+    let scratch = Scratch()
+    for text in ["127.0.0.1:0", "*:0", "[::1]:0", "unix:\(scratch.file("p"))"] {
+      guard let made = try? Listener.bind(options(text)) else { continue }
+      let raw = dup(made.descriptor)
+      _ = fcntl(raw, F_SETFL, 0)
+      let taken = try Listener.taking(FileDescriptor(owning: raw))
+      #expect(taken.localAddress == made.localAddress)
+      #expect(fcntl(raw, F_GETFD) & FD_CLOEXEC != 0 && fcntl(raw, F_GETFL) & O_NONBLOCK != 0)
+      expectIdle(taken)
+      let client = try knock(made.localAddress)
+      let peer = acceptOne(taken)
+      #expect(peer != nil)
+      // Not ours to remove.
+      taken.removeFile()
+      _ = consume client
+      _ = consume made
+    }
+    #expect(unsafe access(scratch.file("p"), F_OK) == 0)
+  }
+
+  @Test func whatIsNoListenerIsNotTaken() throws {
+    let pair = SocketPair()
+    let kinds: [(String, Int32)] = [
+      ("a connection", dup(pair.a.raw)), ("a file", unsafe open("/dev/null", O_RDONLY)), ("nothing", 999),
+      ("a datagram socket", socket(AF_INET, Int32(SOCK_DGRAM.rawValue), 0)),
+      ("a bare socket", socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)),
+    ]
+    for (name, raw) in kinds {
+      do {
+        _ = try Listener.taking(FileDescriptor(owning: raw))
+        Issue.record("\(name) was taken")
+      } catch {
+        guard case .notListening = error else { throw error }
+      }
+    }
+  }
+
+  @Test func optionsChangeWhereItStands() throws {
+    var options = try options("127.0.0.1:0")
+    let listener = try Listener.bind(options)
+    options.backlog = 0
+    options.fastOpen = 5
+    try listener.apply(options)
+    // A backlog of 0 lets one wait.
+    let first = try knock(listener.localAddress)
+    let second = try Stream.connect(to: listener.localAddress)
+    var one = pollfd(fd: second.descriptor, events: Int16(POLLOUT), revents: 0)
+    #expect(unsafe poll(&one, 1, 100) == 0)
+    var value: Int32 = 0
+    var size = socklen_t(4)
+    #expect(unsafe getsockopt(listener.descriptor, Int32(IPPROTO_TCP), TCP_FASTOPEN, &value, &size) == 0 && value == 5)
+    options.backlog = 16
+    try listener.apply(options)
+    #expect(becomes(second.descriptor, POLLOUT), "it tries again a second later")
+    _ = consume first
+  }
+
+  @Test func anInterfaceThatIsNotThereIsSaid() throws {
+    var options = try options("127.0.0.1:0")
+    options.interface = "nosuch0"
+    #expect(throws: NetError.system(doing: "listen on 127.0.0.1:0 by way of nosuch0", errno: ENODEV)) { _ = try Listener.bind(options) }
+  }
+
+  @Test func placesThatCoverEachOther() throws {
+    let covering = [
+      ("*:80", "127.0.0.1:80"), ("*:80", "[::1]:80"), ("0.0.0.0:80", "127.0.0.1:80"), ("[::]:80", "[::1]:80"), ("*:80", "*:80"),
+      ("127.0.0.1:80", "127.0.0.1:80"),
+    ]
+    let apart = [
+      ("127.0.0.1:80", "127.0.0.2:80"), ("0.0.0.0:80", "[::]:80"), ("*:80", "*:81"), ("*:0", "*:0"), ("unix:/a", "unix:/a"),
+      ("systemd:a", "systemd:a"), ("[::1]:80", "[::2]:80"),
+    ]
+    for (a, b) in covering { #expect(try options(a).overlaps(options(b)) && options(b).overlaps(options(a)), "\(a) \(b)") }
+    for (a, b) in apart { #expect(try !options(a).overlaps(options(b)) && !options(b).overlaps(options(a)), "\(a) \(b)") }
+    var one = try options("*:80")
+    var other = one
+    (one.interface, other.interface) = ("eth0", "eth1")
+    #expect(!one.overlaps(other) && !one.isSamePlace(as: other) && one.place == "*:80%eth0")
+    other.interface = nil
+    #expect(one.overlaps(other))
+  }
+
   @Test func runningOutOfDescriptorsIsSaidAndSurvived() async {
     // In a process of its own, whose limit can be lowered without harm to others.
     await #expect(processExitsWith: .success) {

@@ -92,6 +92,33 @@ import Testing
     _ = consume listener
   }
 
+  @Test(.enabled(if: geteuid() == 0, "only root may give a file away"))
+  func fileBelongsToWhomItIsGivenTo() throws {
+    let path = scratch.file("o")
+    var options = ListenOptions(address: .unix(path: path))
+    (options.unixMode, options.unixOwner, options.unixGroup) = (0o640, 65534, 65533)
+    let listener = try Listener.bind(options)
+    var status = stat()
+    #expect(unsafe lstat(path, &status) == 0 && status.st_uid == 65534 && status.st_gid == 65533 && status.st_mode & 0o7777 == 0o640)
+    (options.unixMode, options.unixOwner, options.unixGroup) = (0o600, nil, 0)
+    try listener.apply(options)
+    #expect(unsafe lstat(path, &status) == 0 && status.st_uid == 65534 && status.st_gid == 0 && status.st_mode & 0o7777 == 0o600)
+    // Another file in its place is left alone.
+    #expect(unsafe unlink(path) == 0)
+    write("data", to: path)
+    #expect(throws: NetError.self) { try listener.apply(options) }
+    #expect(unsafe lstat(path, &status) == 0 && status.st_uid == geteuid())
+  }
+
+  @Test(.enabled(if: geteuid() != 0, "root may give to anybody"))
+  func whatMayNotBeGivenLeavesNoFile() throws {
+    let path = scratch.file("n")
+    var options = ListenOptions(address: .unix(path: path))
+    options.unixOwner = 0
+    #expect(throws: NetError.self) { _ = try Listener.bind(options) }
+    #expect(inode(path) == nil)
+  }
+
   @Test func removeTakesOurOwnFileOnly() throws {
     let path = scratch.file("s")
     let first = try bind(path)

@@ -22,6 +22,7 @@ import Testing
     #expect(try AdminCommand("status") == .status)
     #expect(try AdminCommand("reload") == .reload)
     #expect(try AdminCommand("drain") == .drain)
+    #expect(try AdminCommand("upgrade") == .upgrade)
     #expect(try AdminCommand("ban list") == .listBans)
     #expect(try AdminCommand("ban lift all") == .liftBans(nil))
     #expect(try AdminCommand("ban lift 203.0.113.7") == .liftBans(.ipv4(0xCB00_7107)))
@@ -33,7 +34,7 @@ import Testing
 
   private static let noCommands = [
     "", " ", "stop", "status now", "STATUS", "ban", "ban lift", "ban list all", "ban lift a b", "ban lift alice", "ban lift *",
-    "ban lift 203.0.113.0/24", "reload\r",
+    "ban lift 203.0.113.0/24", "reload\r", "upgrade now",
   ]
 
   @Test(arguments: noCommands)
@@ -66,7 +67,7 @@ import Testing
 
     init() throws {
       poller = try Poller(capacity: 16)
-      socket = try AdminSocket(path: scratch.file("a.sock"), listenerKind: 1, visitorKind: 2)
+      socket = AdminSocket(path: scratch.file("a.sock"), try AdminSocket.bind(scratch.file("a.sock")), listenerKind: 1, visitorKind: 2)
       try socket.listen(poller)
     }
 

@@ -36,9 +36,9 @@ import Testing
       var settings = Settings()
       settings.accessLog.target = .off
       let loopback = ListenOptions(address: .ipv4(address: 0x7F00_0001, port: 0))
-      let listener = BoundListener(
-        try Listener.bind(loopback), ListenerSettings(socket: loopback))
-      address = listener.address
+      let listener = WorkerListener(
+        socket: SharedListener(try Listener.bind(loopback), isShared: false), traits: ListenerTraits(ListenerSettings(socket: loopback)))
+      address = listener.socket.address
       worker = try Worker(
         shared, snapshot: Snapshot(settings: settings), gatekeeper: try People.gatekeeper(), mailbox: try Mailbox(),
         counters: WorkerCounters(),

@@ -37,11 +37,12 @@ import Testing
       options.idleTimeout = Self.idleTimeout
       settings.upstreams = [options]
       settings.routes = [Route(path: bytes("/"), requirement: .nobody, upstream: 0, label: "/")]
-      let listener = BoundListener(try Listener.bind(loopback), ListenerSettings(socket: loopback))
+      let listener = WorkerListener(
+        socket: SharedListener(try Listener.bind(loopback), isShared: false), traits: ListenerTraits(ListenerSettings(socket: loopback)))
       worker = try Worker(
         shared, snapshot: Snapshot(settings: settings), gatekeeper: try People.gatekeeper(), mailbox: try Mailbox(),
         counters: WorkerCounters(), listeners: [listener])
-      client = try Stream.connect(to: listener.address)
+      client = try Stream.connect(to: listener.socket.address)
     }
 
     /// Turns the worker until `isDone`, for some seconds at most.

@@ -17,6 +17,16 @@ int gh_thread_set_niceness(int niceness);
 int gh_semaphore_wait_until(sem_t *semaphore, uint64_t nanoseconds);
 // Raises the soft RLIMIT_NOFILE to the hard one; *limit is what is in force afterwards.
 int gh_raise_descriptor_limit(uint64_t *limit);
+// Starts the program `path` with these arguments and environment (both end with NULL), no signal blocked, none ignored, and no descriptors but 0,
+// 1, 2 and those of `passed`, which become 3, 4, 5 … in their order. Answers its process id, or why it did not start. posix_spawn(3).
+int gh_program_start(const char *path, char *const arguments[], char *const environment[], const int *passed, size_t count);
+// waitpid(2) for that very process: its status as the shell has it (an exit code, or 128 and the signal's number). With `waits` 0 answers
+// -EAGAIN while it runs.
+int gh_program_end(int pid, int waits);
+// Memory as a file that holds these bytes and can't be changed any more (memfd_create(2), sealed), at its beginning; close-on-exec.
+int gh_sealed_create(const char *name, const void *bytes, size_t count);
+// Whether `fd` is such a file.
+int gh_sealed_check(int fd);
 // No core files, and no ptrace or /proc/PID/mem by other processes of the user (PR_SET_DUMPABLE of prctl(2)).
 int gh_forbid_dumps(void);
 

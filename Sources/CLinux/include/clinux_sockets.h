@@ -25,6 +25,15 @@ int gh_socket_connect(int fd, const gh_address *address, const char *path, size_
 int gh_socket_listen(int fd, int backlog);
 // The address that `fd` is bound to (getsockname(2)); of a Unix socket only the family.
 int gh_socket_local(int fd, gh_address *address);
+// The path that the Unix socket `fd` is bound to, without a NUL at its end, at most 108 bytes: how many it has; 0 for none.
+int gh_socket_local_path(int fd, char *path, size_t size);
+// getsockopt(2) of an int, which is answered.
+int gh_socket_get(int fd, int level, int option);
+// SO_BINDTODEVICE of socket(7): only what comes by way of the interface `name` (NUL-terminated).
+int gh_socket_bind_to_interface(int fd, const char *name);
+// Has the listening TCP socket `fd` drop what would begin a connection, while those that have begun are completed: a filter of classic BPF
+// (SO_ATTACH_FILTER of socket(7)) that lets everything pass but SYN without ACK.
+int gh_tcp_drop_beginnings(int fd);
 // accept4(2), non-blocking and close-on-exec; the peer's address in `peer`.
 int gh_socket_accept(int fd, gh_address *peer);
 // setsockopt(2) of an int.

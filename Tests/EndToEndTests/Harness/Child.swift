@@ -129,6 +129,12 @@ final class Child: Sendable {
     return Outcome(code: code, output: output, errors: String(decoding: try errors.waitForEnd(.usual), as: UTF8.self))
   }
 
+  /// The exit code alone: its outputs may be another process's by now.
+  func status(within duration: Duration = Deadline.patience) throws -> Int32 {
+    guard let code = status.wait(until: .after(duration), { $0 }) else { throw Failure("process \(pid) did not end in time:\n\(errors.text)") }
+    return code
+  }
+
   /// Runs a program to its end.
   static func run(
     _ program: String, _ arguments: [String], input: [UInt8] = [], folder: String? = nil, environment: [String: String] = [:],

@@ -26,10 +26,11 @@ final class Gatehouse: Sendable {
   var port: UInt16 { ports[0] }
 
   /// Starts `serve` with the proxy.conf that is in `scratch`, and waits until it is ready.
-  init(in scratch: Scratch, descriptors: Int? = nil, environment: [String: String] = [:]) throws {
+  init(in scratch: Scratch, descriptors: Int? = nil, environment: [String: String] = [:], launcher: [String] = []) throws {
     self.scratch = scratch
+    let words = launcher + [Self.binary, "serve", "--config", scratch["proxy.conf"]]
     child = try Child(
-      Self.binary, ["serve", "--config", scratch["proxy.conf"]], folder: scratch.path, environment: environment, descriptors: descriptors)
+      words[0], Array(words.dropFirst()), folder: scratch.path, environment: environment, descriptors: descriptors)
     let mark = "gatehouse: listening on http"
     let child = self.child
     let listening: [Substring]? = child.errors.wait { text in

@@ -27,6 +27,8 @@ struct Setup: Sendable {
   var workers = 1
   var descriptors: Int?
   var environment: [String: String] = [:]
+  /// A command that starts Gatehouse's, which stands behind its arguments; empty for none.
+  var launcher: [String] = []
   /// What the upstream's address is; the recording upstream's when nil.
   var server: String?
 
@@ -89,7 +91,7 @@ final class House {
     for (name, text) in setup.files { try scratch.write(text, to: name) }
     if front.isSecure { try Certificates.write(to: scratch) }
     try scratch.write(setup.text(upstreamPort: upstream.port), to: "proxy.conf")
-    gate = try Gatehouse(in: scratch, descriptors: setup.descriptors, environment: setup.environment)
+    gate = try Gatehouse(in: scratch, descriptors: setup.descriptors, environment: setup.environment, launcher: setup.launcher)
   }
 
   func expectNoLeak() {
