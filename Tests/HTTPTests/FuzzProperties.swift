@@ -10,6 +10,7 @@ func violation(_ input: [UInt8]) -> String? {
   if let found = pathViolation(input) { return "path: " + found }
   if let found = responseViolation(input) { return "response: " + found }
   if let found = relayViolation(input) { return "relayed response: " + found }
+  if let found = proxyHeaderViolation(input) { return "PROXY header: " + found }
   return nil
 }
 
@@ -318,4 +319,38 @@ private func relayViolation(_ input: [UInt8]) -> String? {
     }
   }
   return nil
+}
+
+// MARK: PROXY headers
+
+func proxyHeaderViolation(_ input: [UInt8]) -> String? {
+  let whole = ProxyHeader.parse(input.span)
+  for n in 0..<input.count {
+    let early = ProxyHeader.parse(input.span.extracting(0..<n))
+    switch (early, whole) {
+    case (.needMore, .complete(_, let length)) where n >= length: return "complete, and once not"
+    case (.needMore, _): continue
+    case (_, _) where early != whole: return "another answer after \(n) bytes"
+    default: break
+    }
+  }
+  switch whole {
+  case .complete(let header, let length):
+    if length > input.count || length > ProxyHeader.longest { return "longer than may be" }
+    return written(header).flatMap { ProxyHeader.parse($0.span) == .complete(header, length: $0.count) ? nil : "another one when written again" }
+  case .needMore: return input.count >= ProxyHeader.longest ? "no end to it" : nil
+  case .absent, .failed: return nil
+  }
+}
+
+/// As version 1 writes it; nil for what that has no form for.
+private func written(_ header: ProxyHeader) -> [UInt8]? {
+  switch header.origin {
+  case .local: return nil
+  case .unknown: return Array("PROXY UNKNOWN\r\n".utf8)
+  case .client(let from, let to):
+    guard !from.address.isUnix, from.address.isIPv4 == to.address.isIPv4 else { return nil }
+    return Array((from.address.isIPv4 ? "PROXY TCP4 " : "PROXY TCP6 ").utf8) + from.address.text + [0x20] + to.address.text
+      + Array(" \(from.port) \(to.port)\r\n".utf8)
+  }
 }
