@@ -24,6 +24,7 @@ extension Reading {
     checkLimits(name)
     checkHeaders()
     checkForwardAuth()
+    checkProxyProtocol()
     checkPublicNetworks()
     finishIssuers()
     let groups = readGroups()

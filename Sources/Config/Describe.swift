@@ -75,6 +75,11 @@ struct Description {
     }
     if socket.address.isUnix { notes.append("mode \(String(socket.unixMode, radix: 8))") }
     if listener.speaksH2C { notes.append("HTTP/2 in clear text too") }
+    switch listener.proxyProtocol {
+    case .off: break
+    case .optional: notes.append("PROXY header from trusted proxies")
+    case .required: notes.append("PROXY header required, from trusted proxies")
+    }
     if let port = listener.redirectPort { notes.append("redirected to https, port \(port)") }
     return [[socket.address.text, (notes + socketNotes(socket)).joined(separator: ", ")]]
       + (certificates[socket.address.text] ?? []).map { ["", certificate($0)] }
@@ -230,6 +235,7 @@ struct Description {
     if let security = settings.transportSecurity { rows.append(["browsers", "https alone for \(security.seconds / 86_400) days"]) }
     let trusted = options.trustedProxies
     rows.append(["trusted", trusted.isEmpty ? "no proxy in front" : trusted.map(\.description).joined(separator: " ")])
+    if options.originField == .forwarded { rows.append(["clients", "as trusted proxies write in Forwarded"]) }
     return rows
   }
 

@@ -91,11 +91,6 @@ extension Table {
       "hsts", in: .top, takes: "DURATION [subdomains] [preload]|off", 1...3, standard: "off", elsewhere: ["Strict-Transport-Security"],
       doc: "Tells browsers, over TLS, not to come in clear text for so long (`365d`; 0 takes it back), unless the service says so itself."
     ) { reading, directive in reading.transportSecurity(directive) },
-    Row(
-      "trusted_proxies", in: .top, takes: "NETWORK…", 1...1024, isRepeatable: true,
-      elsewhere: ["set_real_ip_from", "RemoteIPTrustedProxy"],
-      doc: "Proxies in front (`10.0.0.0/8`, `::1`, `unix:`) whose `X-Forwarded-*` and `X-Request-Id` are believed."
-    ) { reading, directive in reading.trust(directive) },
   ]
 }
 
@@ -153,16 +148,5 @@ extension Reading {
       options.format = format
     }
     settings.accessLog = options
-  }
-
-  func trust(_ directive: Directive) {
-    for word in directive.arguments where !word.isBroken {
-      do {
-        settings.forwarding.trustedProxies.append(try Network(parsing: word.text))
-      } catch {
-        guard case .badAddress(_, let why) = error else { continue }
-        wrong(word, "is no network: \(why)")
-      }
-    }
   }
 }

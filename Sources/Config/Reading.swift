@@ -16,6 +16,7 @@ final class Reading {
   // What has to be kept with its place until everything was read.
   var listeners: [(settings: ListenerSettings, word: Word)] = []
   var hasListen = false
+  var proxyProtocolWords: [Word] = []
   var usersWord: Word?
   var groupsWord: Word?
   var forwardAuthWord: Word?

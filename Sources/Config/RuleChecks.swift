@@ -12,7 +12,7 @@ extension Reading {
       guard let proxy = settings.forwarding.trustedProxies.first(where: { $0.range.overlaps(range) }) else { continue }
       diagnostics.warning(
         place, "a trusted proxy (\(proxy)) is in a network from which somebody may pass without a password",
-        hint: "what it forwards without X-Forwarded-For comes from there")
+        hint: "what it forwards without \(settings.forwarding.originField == .forwarded ? "Forwarded" : "X-Forwarded-For") comes from there")
     }
   }
 

@@ -1,5 +1,5 @@
-// RFC 7239: one element of a Forwarded field, which one proxy wrote. Found from the right end, since only what the nearest proxy wrote is known to be
-// well-formed: whatever a client put to the left of it must not change where it begins.
+// RFC 7239: one element of a Forwarded field, which one proxy wrote. Found from the right end, since only what the nearest proxy wrote is
+// known to be well-formed: whatever a client put to the left of it must not change where it begins.
 
 internal import Primitives
 
@@ -27,10 +27,11 @@ public struct ForwardedElement: Equatable, Sendable {
     }
   }
 
-  /// Where the element begins that ends at `end`: behind the last comma that is in no quoted string, or at 0. Nil when a quotation is not closed.
+  /// Where the element begins that ends at `end`: behind the last comma that is in no quoted string, or at 0. Nil when a quotation is not
+  /// closed.
   ///
-  /// Quotes are paired from the right. A quoted string that a proxy wrote has each quote in it escaped, so that its beginning is the first one to the
-  /// left that is not.
+  /// Quotes are paired from the right. A quoted string that a proxy wrote has each quote in it escaped, so that its beginning is the first
+  /// one to the left that is not.
   public static func start(in value: Span<UInt8>, endingAt end: Int) -> Int? {
     var at = end
     while at > 0 {
@@ -53,8 +54,8 @@ public struct ForwardedElement: Equatable, Sendable {
     return (at - start) & 1 == 1
   }
 
-  /// Nil for what is no element: a pair without `=`, a parameter twice (section 4), a value that is neither token nor quoted string. White space is
-  /// allowed around pairs. Values with escapes are taken for absent: no address and no scheme has any.
+  /// Nil for what is no element: a pair without `=`, a parameter twice (section 4), a value that is neither token nor quoted string. White
+  /// space is allowed around pairs. Values with escapes are taken for absent: no address and no scheme has any.
   public init?(_ text: Span<UInt8>) {
     var seen: UInt8 = 0
     var at = 0

@@ -1,5 +1,5 @@
-// What a load balancer writes before a connection's first byte: the PROXY protocol, versions 1 and 2, as a receiver reads it. Pure: whether the one who
-// wrote it may be believed is asked elsewhere, and before.
+// What a load balancer writes before a connection's first byte: the PROXY protocol, versions 1 and 2, as a receiver reads it. Pure: whether
+// the one who wrote it may be believed is asked elsewhere, and before.
 
 public import Primitives
 
@@ -75,7 +75,8 @@ public struct ProxyHeader: Equatable, Sendable {
   private static let signature: [UInt8] = [0x0D, 0x0A, 0x0D, 0x0A, 0x00, 0x0D, 0x0A, 0x51, 0x55, 0x49, 0x54, 0x0A]
   private static let word: StaticString = "PROXY "
 
-  /// Looks at all that has come of a connection so far. Gives the same answer however the bytes were cut: an incomplete header is never read.
+  /// Looks at all that has come of a connection so far. Gives the same answer however the bytes were cut: an incomplete header is never
+  /// read.
   public static func parse(_ bytes: Span<UInt8>) -> Result {
     if bytes.isEmpty { return .needMore }
     if bytes[0] == signature[0] {
@@ -211,8 +212,8 @@ public struct ProxyHeader: Equatable, Sendable {
     return .complete(ProxyHeader(origin), length: length)
   }
 
-  /// Whether the values behind the addresses are well-formed, and a checksum among them right (section 2.2.3). What else they say, of TLS and of names,
-  /// is not used.
+  /// Whether the values behind the addresses are well-formed, and a checksum among them right (section 2.2.3). What else they say, of TLS
+  /// and of names, is not used.
   private static func check(_ header: Span<UInt8>, valuesFrom start: Int) -> Failure? {
     var at = start
     var checksum: Int?

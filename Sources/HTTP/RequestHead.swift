@@ -91,4 +91,9 @@ public struct RequestHead: Sendable {
   public func firstIndex(of name: FieldName) -> Int? {
     fields.firstIndex { $0.known == name }
   }
+
+  /// The index of the last one.
+  public func lastIndex(of name: FieldName) -> Int? {
+    fields.lastIndex { $0.known == name }
+  }
 }

@@ -177,6 +177,19 @@ extension SocketAddress: CustomStringConvertible {
   public var description: String { text }
 }
 
+extension SocketAddress {
+  /// The place of a client that something else than a socket told of.
+  public init(_ client: ClientAddress, port: UInt16) {
+    if client.isUnix {
+      self = .unix(path: "")
+    } else if client.isIPv4 {
+      self = .ipv4(address: UInt32(truncatingIfNeeded: client.low), port: port)
+    } else {
+      self = .ipv6(high: client.high, low: client.low, scope: 0, port: port)
+    }
+  }
+}
+
 // MARK: - For the kernel
 
 extension SocketAddress {

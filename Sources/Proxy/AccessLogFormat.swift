@@ -3,28 +3,29 @@
 
 import Auth
 import HTTP
+import Net
 import Primitives
 import Upstream
 
 enum AccessLogFormat {
   static func append(
-    _ record: borrowing ExchangeRecord, head: borrowing RequestHead, peer: Peer, requestID: borrowing RequestIdentifier, snapshot: Snapshot,
-    duration: UInt64, times: inout LogTimes, to out: inout ByteBuffer
+    _ record: borrowing ExchangeRecord, head: borrowing RequestHead, peer: Peer, client: ClientAddress,
+    requestID: borrowing RequestIdentifier, snapshot: Snapshot, duration: UInt64, times: inout LogTimes, to out: inout ByteBuffer
   ) {
     if !snapshot.logsRequests { return }
     switch snapshot.settings.accessLog.format {
-    case .combined: combined(record, head, peer, requestID, snapshot, duration, &times, to: &out)
-    case .json: json(record, head, peer, requestID, snapshot, duration, &times, to: &out)
+    case .combined: combined(record, head, peer, client, requestID, snapshot, duration, &times, to: &out)
+    case .json: json(record, head, peer, client, requestID, snapshot, duration, &times, to: &out)
     }
   }
 
   /// `address - user [time] "request line" status bytes "referer" "agent"` and then `name=value` pairs, times in milliseconds.
   private static func combined(
-    _ record: borrowing ExchangeRecord, _ head: borrowing RequestHead, _ peer: Peer, _ requestID: borrowing RequestIdentifier,
-    _ snapshot: Snapshot,
+    _ record: borrowing ExchangeRecord, _ head: borrowing RequestHead, _ peer: Peer, _ client: ClientAddress,
+    _ requestID: borrowing RequestIdentifier, _ snapshot: Snapshot,
     _ duration: UInt64, _ times: inout LogTimes, to out: inout ByteBuffer
   ) {
-    peer.append(to: &out)
+    append(client, peer, to: &out)
     out.append(" - ")
     let user = record.user?.name ?? record.claimedUser
     if user.isEmpty || record.user == nil {
@@ -81,16 +82,26 @@ enum AccessLogFormat {
     out.append(0x0A)
   }
 
+  /// Who asked: the peer, or whom a trusted proxy named.
+  private static func append(_ client: ClientAddress, _ peer: Peer, to out: inout ByteBuffer) {
+    if client == peer.address.client { return peer.append(to: &out) }
+    SocketAddress(client, port: 0).appendHost(to: &out)
+  }
+
   /// One object a line: names as in docs/OPERATIONS.md, times in milliseconds.
   private static func json(
-    _ record: borrowing ExchangeRecord, _ head: borrowing RequestHead, _ peer: Peer, _ requestID: borrowing RequestIdentifier,
-    _ snapshot: Snapshot,
+    _ record: borrowing ExchangeRecord, _ head: borrowing RequestHead, _ peer: Peer, _ client: ClientAddress,
+    _ requestID: borrowing RequestIdentifier, _ snapshot: Snapshot,
     _ duration: UInt64, _ times: inout LogTimes, to out: inout ByteBuffer
   ) {
     out.append("{\"time\":\"")
     times.appendInternet(record.beganAt, to: &out)
     out.append("\",\"remote_address\":\"")
-    peer.append(to: &out)
+    append(client, peer, to: &out)
+    if client != peer.address.client {
+      out.append("\",\"proxy_address\":\"")
+      peer.append(to: &out)
+    }
     out.append("\",\"request_id\":\"")
     requestID.append(to: &out)
     out.append("\",\"user\":")

@@ -4,15 +4,6 @@ import HTTP
 import Net
 import Primitives
 
-/// The field in which trusted proxies write for whom they ask. One, named by the configuration: a proxy writes one of them and passes the other
-/// on as its client sent it, so that whoever believed both would let clients choose.
-public enum OriginField: Equatable, Sendable {
-  /// `X-Forwarded-For`, and with it -Proto, -Host and -Port.
-  case xForwardedFor
-  /// `Forwarded` (RFC 7239), and nothing of X-Forwarded-*.
-  case forwarded
-}
-
 enum ClientNetwork {
   /// Addresses that are looked at, from the right: more proxies than anybody has in a row.
   private static let mostElements = 16
@@ -23,7 +14,7 @@ enum ClientNetwork {
   ///
   /// What a trusted proxy did not write is left of what it wrote, and is not reached. The peer's own where no address can be read.
   static func address(
-    of head: borrowing RequestHead, _ peer: Peer, by field: OriginField = .xForwardedFor, trusted: [Network]
+    of head: borrowing RequestHead, _ peer: Peer, by field: OriginField, trusted: [Network]
   ) -> ClientAddress {
     guard peer.isTrusted else { return peer.address.client }
     var looked = 0
@@ -45,9 +36,9 @@ enum ClientNetwork {
 
   /// Whether the client's side is encrypted: the connection's own, or, behind a trusted proxy, that one's as it says itself. Of several values the
   /// last, which is the nearest proxy's.
-  static func isSecure(_ head: borrowing RequestHead, _ peer: Peer, by field: OriginField = .xForwardedFor) -> Bool {
-    guard peer.isTrusted else { return false }
-    guard let proto = proto(of: head, by: field) else { return false }
+  static func isSecure(_ head: borrowing RequestHead, _ peer: Peer, by field: OriginField) -> Bool {
+    if peer.tls != nil { return true }
+    guard peer.isTrusted, let proto = proto(of: head, by: field) else { return false }
     return ASCII.equals(head.bytes[proto], ignoringCaseOf: "https")
   }
 

@@ -75,9 +75,9 @@ extension Connection {
     let duration = worker.now.since(record.began)
     // Of a request about another, the other is of interest.
     if record.isInquiry, let inquiry {
-      worker.log(record, inquiry.head, peer, requestID, snapshot, duration)
+      worker.log(record, inquiry.head, peer, client, requestID, snapshot, duration)
     } else {
-      worker.log(record, head, peer, requestID, snapshot, duration)
+      worker.log(record, head, peer, client, requestID, snapshot, duration)
     }
   }
 

@@ -80,11 +80,14 @@ extension Connection {
     requests += 1
     serial = worker.nextSerial()
     wasChecked = false
+    // Until the head is understood; one of a request before is another's, behind a proxy.
+    client = peer.address.client
     identifyRequest()
   }
 
   mutating func beginExchange() {
     beginRecord()
+    client = clientAddress()
     if carrier == nil { body.begin(head.framing) } else { body.beginTold(head.framing) }
     let request = Exchange.Request(
       framing: head.framing, method: head.method, version: head.version, isPersistent: head.isPersistent,
@@ -173,7 +176,7 @@ extension Connection {
   }
 
   @inline(__always) private func clientAddress() -> ClientAddress {
-    ClientNetwork.address(of: head, peer, trusted: snapshot.trustedProxies)
+    ClientNetwork.address(of: head, peer, by: snapshot.originField, trusted: snapshot.trustedProxies)
   }
 
   @inline(__always) private func composed(_ grant: consuming Grant, _ route: Int, _ target: borrowing ByteBuffer) -> UpstreamRequest {

@@ -5,8 +5,8 @@ import Net
 import Primitives
 
 extension Connection {
-  /// Whether nobody between the client and us can read along.
-  var isSecure: Bool { peer.tls != nil }
+  /// Whether nobody between the client and us can read along: by TLS, or, behind a trusted proxy, by what that one says of its own client.
+  var isSecure: Bool { ClientNetwork.isSecure(head, peer, by: snapshot.originField) }
 
   /// What browsers are told by every answer that came by `https`, and by no other (RFC 6797 section 7.2); empty for nothing.
   var transportSecurity: [UInt8] { isSecure ? snapshot.transportSecurity : [] }

@@ -15,6 +15,8 @@ final class ForwardingRules: Sendable {
   /// Bit n is set when a name of n bytes is among them: most fields are let through by this test alone.
   private let lengths: UInt64
   private let ticketParameter: [UInt8]
+  let setsForwarded: Bool
+  let originField: OriginField
   let userField: [UInt8]
   let groupsField: [UInt8]
 
@@ -24,6 +26,8 @@ final class ForwardingRules: Sendable {
   init(_ options: ForwardingOptions, apiKeyField: [UInt8] = [], ticketParameter: [UInt8] = []) {
     self.ticketParameter = ticketParameter
     self.options = options
+    setsForwarded = options.setsForwarded
+    originField = options.originField
     userField = Array(options.userField.utf8)
     groupsField = Array(options.groupsField.utf8)
     var names = [
@@ -70,52 +74,6 @@ final class ForwardingRules: Sendable {
     }
     return ASCII.equals(name.extracting(2..<(length - 1)), ignoringCaseOf: "forwarded")
   }
-}
-
-/// Who is at the other end of the connection, in the forms in which it is written again and again.
-final class Peer: Sendable {
-  let address: SocketAddress
-  /// The port that it connected to; 0 where there is none.
-  let localPort: UInt16
-  let isTrusted: Bool
-  /// nil in clear text.
-  let tls: TLSFacts?
-  /// The same as members of a JSON object; empty in clear text.
-  let tlsText: [UInt8]
-  /// The listener that it connected to; nil for none that matters.
-  let listener: ListenerTraits?
-  // As in X-Forwarded-For. In place: an IPv6 address has 39 bytes at most, and a client's Unix socket no path.
-  private let text: InlineArray<40, UInt8>
-  private let length: Int
-
-  init(_ address: SocketAddress, localPort: UInt16 = 0, trusted: [Network], listener: ListenerTraits? = nil, tls: TLSFacts? = nil) {
-    self.address = address
-    self.localPort = localPort
-    self.listener = listener
-    self.tls = tls
-    tlsText = tls.map { Array(",\"tls\":\"\($0.version)\",\"cipher\":\"\($0.cipher)\"".utf8) } ?? []
-    var buffer = ByteBuffer()
-    if address.isUnix { buffer.append("unix:") } else { address.appendHost(to: &buffer) }
-    length = min(buffer.count, 40)
-    var text = InlineArray<40, UInt8>(repeating: 0)
-    for i in 0..<length { text[i] = buffer[i] }
-    self.text = text
-    isTrusted = trusted.contains { $0.contains(address) }
-  }
-
-  /// The same peer, trusted or not by another list.
-  convenience init(_ other: Peer, trusted: [Network]) {
-    self.init(other.address, localPort: other.localPort, trusted: trusted, listener: other.listener, tls: other.tls)
-  }
-
-  /// The same peer after a handshake.
-  convenience init(_ other: Peer, trusted: [Network], tls: TLSFacts) {
-    self.init(other.address, localPort: other.localPort, trusted: trusted, listener: other.listener, tls: tls)
-  }
-
-  func append(to out: inout ByteBuffer) { out.append(text.span.extracting(0..<length)) }
-
-  func append(to request: inout UpstreamRequest) { request.append(text.span.extracting(0..<length)) }
 }
 
 enum Forwarding {
@@ -185,7 +143,7 @@ enum Forwarding {
       request.add(rules.userField, user.name)
       if user.joinedGroups.count > 0 { request.add(rules.groupsField, user.joinedGroups) }
     }
-    addOrigin(head, rules, peer, to: &request)
+    ForwardedOrigin.add(head, rules, peer, to: &request)
     requestID.add(to: &request)
     switch head.version {
     case .http11: request.add(line: "Via: 1.1 gatehouse")
@@ -202,78 +160,5 @@ enum Forwarding {
     let scheme = value.extracting(0..<end)
     return ASCII.equals(scheme, ignoringCaseOf: "basic") || ASCII.equals(scheme, ignoringCaseOf: "bearer")
       || ASCII.equals(scheme, ignoringCaseOf: "digest")
-  }
-
-  /// X-Forwarded-For, -Proto, -Host, -Port and, on request, Forwarded (RFC 7239): set anew, or continued when the peer is a trusted proxy.
-  private static func addOrigin(
-    _ head: borrowing RequestHead, _ rules: ForwardingRules, _ peer: Peer, to request: inout UpstreamRequest
-  ) {
-    let trusted = peer.isTrusted
-    request.begin("X-Forwarded-For")
-    if trusted { appendValues(of: .xForwardedFor, head, to: &request) }
-    if !request.isValueEmpty { request.append(", ") }
-    peer.append(to: &request)
-    request.end()
-
-    let proto = trusted ? value(of: .xForwardedProto, head) : nil
-    if let proto {
-      request.add("X-Forwarded-Proto", head.bytes[proto])
-    } else if peer.tls != nil {
-      request.add(line: "X-Forwarded-Proto: https")
-    } else {
-      request.add(line: "X-Forwarded-Proto: http")
-    }
-
-    let host = (trusted ? value(of: .xForwardedHost, head) : nil) ?? head.host
-    if !host.isEmpty { request.add("X-Forwarded-Host", head.bytes[host]) }
-
-    let port = trusted ? value(of: .xForwardedPort, head) : nil
-    if let port {
-      request.add("X-Forwarded-Port", head.bytes[port])
-    } else if peer.localPort != 0 {
-      request.begin("X-Forwarded-Port")
-      request.append(decimal: UInt64(peer.localPort))
-      request.end()
-    }
-
-    guard rules.options.setsForwarded else { return }
-    request.begin("Forwarded")
-    if trusted { appendValues(of: .forwarded, head, to: &request) }
-    if !request.isValueEmpty { request.append(", ") }
-    appendForwarded(head, peer, to: &request)
-    request.end()
-  }
-
-  /// RFC 7239 section 4: an IPv6 address is quoted and in brackets; a Unix socket's peer is "unknown" (section 6.2).
-  private static func appendForwarded(_ head: borrowing RequestHead, _ peer: Peer, to request: inout UpstreamRequest) {
-    switch peer.address {
-    case .ipv6:
-      request.append("for=\"[")
-      peer.append(to: &request)
-      request.append("]\"")
-    case .unix:
-      request.append("for=unknown")
-    default:
-      request.append("for=")
-      peer.append(to: &request)
-    }
-    if !head.host.isEmpty {
-      request.append(";host=\"")
-      request.append(head.bytes[head.host])
-      request.append("\"")
-    }
-    if peer.tls != nil { request.append(";proto=https") } else { request.append(";proto=http") }
-  }
-
-  private static func appendValues(of name: FieldName, _ head: borrowing RequestHead, to request: inout UpstreamRequest) {
-    for field in head.fields where field.known == name && !field.value.isEmpty {
-      if !request.isValueEmpty { request.append(", ") }
-      request.append(head.bytes[field.value])
-    }
-  }
-
-  private static func value(of name: FieldName, _ head: borrowing RequestHead) -> ByteRange? {
-    for field in head.fields where field.known == name && !field.value.isEmpty { return field.value }
-    return nil
   }
 }

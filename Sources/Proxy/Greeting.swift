@@ -59,8 +59,11 @@ final class Greeting {
     advance()
   }
 
-  /// As a whole: nobody holds a place by dripping.
-  private var deadline: Instant { began.advanced(by: listener.settings.tls?.handshakeTimeout ?? Limits.greetingTimeout) }
+  /// As a whole: nobody holds a place by dripping. A PROXY header is sent at once, before anything is asked.
+  private var deadline: Instant {
+    let most = listener.settings.tls?.handshakeTimeout ?? Limits.greetingTimeout
+    return began.advanced(by: stage == .proxyHeader && listener.settings.proxyProtocol != .off ? min(worker.snapshot.headerTimeout, most) : most)
+  }
 
   private var eventToken: EventToken { EventToken(kind: Worker.Kind.greeting, slot: token) }
 
@@ -70,7 +73,7 @@ final class Greeting {
   }
 
   func timerFired() {
-    if worker.now >= deadline { worker.dismiss(self) }
+    if worker.now >= deadline { worker.dismiss(self) } else { worker.schedule(eventToken, at: deadline) }
   }
 
   /// Goes on as far as the bytes that are there allow.

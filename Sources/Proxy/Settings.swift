@@ -76,6 +76,15 @@ public struct TransportSecurity: Equatable, Sendable {
   var line: [UInt8] { Array("Strict-Transport-Security: \(value)\r\n".utf8) }
 }
 
+/// The field in which trusted proxies write for whom they ask. One, since a proxy writes one of them and passes the other on as its client sent it: whoever
+/// believed both would let clients choose.
+public enum OriginField: Equatable, Sendable {
+  /// `X-Forwarded-For`, and with it -Proto, -Host and -Port.
+  case xForwardedFor
+  /// `Forwarded` (RFC 7239), and nothing of X-Forwarded-*.
+  case forwarded
+}
+
 /// Which fields tell the upstream who and from where.
 public struct ForwardingOptions: Equatable, Sendable {
   /// Field names for the user and for the groups (joined by commas).
@@ -85,6 +94,8 @@ public struct ForwardingOptions: Equatable, Sendable {
   public var setsForwarded = false
   /// Peers whose `X-Forwarded-*` and `X-Request-Id` are appended to and kept.
   public var trustedProxies: [Network] = []
+  /// In which field they say so.
+  public var originField = OriginField.xForwardedFor
 
   public init() {}
 }

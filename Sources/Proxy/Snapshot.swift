@@ -27,6 +27,7 @@ final class Snapshot: Sendable {
   let bodyTimeout: Interval
   let keepAliveRequests: Int
   let trustedProxies: [Network]
+  let originField: OriginField
   let rehashes: Bool
   let endpoints: Endpoints
   /// What is asked of passwords that are set over HTTP.
@@ -58,6 +59,7 @@ final class Snapshot: Sendable {
     bodyTimeout = settings.limits.bodyTimeout
     keepAliveRequests = settings.limits.keepAliveRequests
     trustedProxies = settings.forwarding.trustedProxies
+    originField = settings.forwarding.originField
     rehashes = settings.rehashes
     endpoints = Endpoints(settings)
     let ticketParameter = settings.tokens?.ticketParameter ?? []

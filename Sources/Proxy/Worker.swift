@@ -316,6 +316,11 @@ final class Worker {
     if let line = complaints.say("clients", words, at: now) { shared.errors.warning(line) }
   }
 
+  /// Something else than an upstream is not as it should be.
+  func complain(of subject: String, _ words: String) {
+    if let line = complaints.say(subject, words, at: now) { shared.errors.warning(line) }
+  }
+
   var connectionLimit: Int { min(snapshot.settings.limits.connectionsPerWorker, shared.connectionLimit) }
 
   func nextSerial() -> UInt64 {
@@ -372,6 +377,7 @@ final class Worker {
     snapshot = fresh
     // They hold the old one.
     spareBoxes.removeAll()
+    for greeting in greetings.all() { greeting.peer = Peer(greeting.peer, trusted: fresh.trustedProxies) }
     if isAcceptPaused && drainDeadline == nil { resumeAccepting() }
   }
 

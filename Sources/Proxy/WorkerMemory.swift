@@ -56,14 +56,14 @@ extension Worker {
 
   /// Has a line written to the access log.
   func log(
-    _ record: borrowing ExchangeRecord, _ head: borrowing RequestHead, _ peer: Peer, _ requestID: borrowing RequestIdentifier,
-    _ snapshot: Snapshot, _ duration: UInt64
+    _ record: borrowing ExchangeRecord, _ head: borrowing RequestHead, _ peer: Peer, _ client: ClientAddress,
+    _ requestID: borrowing RequestIdentifier, _ snapshot: Snapshot, _ duration: UInt64
   ) {
     var lines = ByteBuffer()
     swap(&lines, &logLines)
     var times = logTimes
     AccessLogFormat.append(
-      record, head: head, peer: peer, requestID: requestID, snapshot: snapshot, duration: duration, times: &times, to: &lines)
+      record, head: head, peer: peer, client: client, requestID: requestID, snapshot: snapshot, duration: duration, times: &times, to: &lines)
     swap(&lines, &logLines)
     logTimes = times
   }

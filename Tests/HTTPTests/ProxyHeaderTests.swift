@@ -28,7 +28,9 @@ import Testing
   }
 
   /// A value of a header of version 2.
-  private static func value(_ type: UInt8, _ bytes: [UInt8]) -> [UInt8] { [type, UInt8(bytes.count >> 8), UInt8(bytes.count & 0xFF)] + bytes }
+  private static func value(_ type: UInt8, _ bytes: [UInt8]) -> [UInt8] {
+    [type, UInt8(bytes.count >> 8), UInt8(bytes.count & 0xFF)] + bytes
+  }
 
   private static func parse(_ input: [UInt8]) -> ProxyHeader.Result { ProxyHeader.parse(input.span) }
 
@@ -57,7 +59,10 @@ import Testing
     (v2(ipv4Body), client("203.0.113.9", 56671, to: "192.0.2.1", 443)),
     (v2(0x21, 0x12, ipv4Body), client("203.0.113.9", 56671, to: "192.0.2.1", 443)),
     (v2(0x21, 0x21, ipv6Body), client("2001:db8::7", 80, to: "2001:db8::8", 256)),
-    (v2(0x21, 0x31, [UInt8](repeating: 0x2F, count: 216)), .client(.init(address: .unix, port: 0), connectedTo: .init(address: .unix, port: 0))),
+    (
+      v2(0x21, 0x31, [UInt8](repeating: 0x2F, count: 216)),
+      .client(.init(address: .unix, port: 0), connectedTo: .init(address: .unix, port: 0))
+    ),
     (v2(0x21, 0x00, []), .unknown),
     (v2(0x21, 0x00, [1, 2, 3]), .unknown),
     (v2(0x21, 0x10, ipv4Body), .unknown),
@@ -65,8 +70,14 @@ import Testing
     // Of LOCAL the rest is skipped, whatever it is.
     (v2(0x20, 0xFF, [9, 9]), .local),
     (v2(0x20, 0x11, ipv4Body), .local),
-    (v2(ipv4Body + value(0x04, [0, 0]) + value(0x20, [UInt8](repeating: 1, count: 200)) + value(0xEE, [])), client("203.0.113.9", 56671, to: "192.0.2.1", 443)),
-    (v2(ipv4Body + value(0x04, [UInt8](repeating: 0, count: ProxyHeader.longest - 16 - 12 - 3))), client("203.0.113.9", 56671, to: "192.0.2.1", 443)),
+    (
+      v2(ipv4Body + value(0x04, [0, 0]) + value(0x20, [UInt8](repeating: 1, count: 200)) + value(0xEE, [])),
+      client("203.0.113.9", 56671, to: "192.0.2.1", 443)
+    ),
+    (
+      v2(ipv4Body + value(0x04, [UInt8](repeating: 0, count: ProxyHeader.longest - 16 - 12 - 3))),
+      client("203.0.113.9", 56671, to: "192.0.2.1", 443)
+    ),
     (withChecksum, client("203.0.113.9", 56671, to: "192.0.2.1", 443)),
   ]
 
@@ -109,14 +120,18 @@ import Testing
     (bytes("PROXY TCP4 203.0.113.9 192.0.2.1 +1 443\r\n"), .text), (bytes("PROXY TCP4 203.0.113.9 192.0.2.1 1x 443\r\n"), .text),
     (bytes("PROXY TCP4 203.0.113.9 192.0.2.1 18446744073709551617 1\r\n"), .text),
     (bytes("PROXY TCP4 203.0.113.9\u{0} 192.0.2.1 1 443\r\n"), .text),
-    (v2(0x11, 0x11, ipv4Body), .kind), (v2(0x31, 0x11, ipv4Body), .kind), (v2(0x22, 0x11, ipv4Body), .kind), (v2(0x2F, 0x11, ipv4Body), .kind),
+    (v2(0x11, 0x11, ipv4Body), .kind), (v2(0x31, 0x11, ipv4Body), .kind), (v2(0x22, 0x11, ipv4Body), .kind),
+    (v2(0x2F, 0x11, ipv4Body), .kind),
     (v2(0x21, 0x41, ipv4Body), .kind), (v2(0x21, 0x13, ipv4Body), .kind), (v2(0x21, 0xF0, ipv4Body), .kind),
-    (v2(0x21, 0x11, Array(ipv4Body.dropLast())), .length), (v2(0x21, 0x21, Array(ipv6Body.dropLast())), .length), (v2(0x21, 0x21, ipv4Body), .length),
+    (v2(0x21, 0x11, Array(ipv4Body.dropLast())), .length), (v2(0x21, 0x21, Array(ipv6Body.dropLast())), .length),
+    (v2(0x21, 0x21, ipv4Body), .length),
     (v2(0x21, 0x31, [UInt8](repeating: 0, count: 215)), .length), (v2(0x21, 0x11, [], length: 0xFFFF), .length),
     (v2(0x20, 0x00, [], length: ProxyHeader.longest - 15), .length),
-    (v2(ipv4Body + [4]), .values), (v2(ipv4Body + [4, 0]), .values), (v2(ipv4Body + [4, 0, 1]), .values), (v2(ipv4Body + [4, 0xFF, 0xFF, 0]), .values),
+    (v2(ipv4Body + [4]), .values), (v2(ipv4Body + [4, 0]), .values), (v2(ipv4Body + [4, 0, 1]), .values),
+    (v2(ipv4Body + [4, 0xFF, 0xFF, 0]), .values),
     (v2(ipv4Body + value(4, [0]) + [0x20]), .values),
-    (v2(ipv4Body + value(3, [0, 0, 0, 0])), .checksum), (v2(ipv4Body + value(3, [0, 0, 0])), .checksum), (v2(ipv4Body + value(3, [])), .checksum),
+    (v2(ipv4Body + value(3, [0, 0, 0, 0])), .checksum), (v2(ipv4Body + value(3, [0, 0, 0])), .checksum),
+    (v2(ipv4Body + value(3, [])), .checksum),
     (v2(ipv4Body + value(3, [0, 0, 0, 0]) + value(3, [0, 0, 0, 0])), .checksum),
   ]
 
@@ -134,7 +149,8 @@ import Testing
   }
 
   @Test(arguments: [
-    "GET / HTTP/1.1\r\n", "POST /", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "PROXX", "proxy TCP4 1.1.1.1 1.1.1.1 1 1\r\n", " PROXY UNKNOWN\r\n", "PROXY\r\n",
+    "GET / HTTP/1.1\r\n", "POST /", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "PROXX", "proxy TCP4 1.1.1.1 1.1.1.1 1 1\r\n", " PROXY UNKNOWN\r\n",
+    "PROXY\r\n",
     "PROXY\tUNKNOWN\r\n", "\r\nPROXY UNKNOWN\r\n", "\r\nGET /", "\n", "\u{16}\u{3}\u{1}", "\u{0}",
   ])
   func whatBeginsOtherwiseIsNoHeader(_ input: String) {

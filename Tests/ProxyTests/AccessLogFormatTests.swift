@@ -22,13 +22,14 @@ import Upstream
 
   private func line(
     _ format: AccessLogOptions.Format, _ head: RequestHead, _ record: ExchangeRecord,
-    address: SocketAddress = .ipv4(address: 0xC000_0207, port: 4711),
+    address: SocketAddress = .ipv4(address: 0xC000_0207, port: 4711), client: ClientAddress? = nil,
     target: AccessLogOptions.Target = .standardOutput
   ) throws -> [UInt8] {
     var out = ByteBuffer()
     var times = LogTimes()
     AccessLogFormat.append(
-      record, head: head, peer: Peer(address, trusted: []), requestID: try #require(RequestIdentifier(given: bytes("00ff"))),
+      record, head: head, peer: Peer(address, trusted: []), client: client ?? address.client,
+      requestID: try #require(RequestIdentifier(given: bytes("00ff"))),
       snapshot: try snapshot(format, target),
       duration: 12_345_678, times: &times, to: &out)
     return out.array()

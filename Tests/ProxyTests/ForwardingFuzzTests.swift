@@ -152,11 +152,15 @@ import Testing
       scene.isTrusted ? scene.lines.filter { $0.name.lowercased() == name && !$0.value.isEmpty }.map(\.value) : []
     }
     result.append("X-Forwarded-For: " + (said("x-forwarded-for") + ["192.0.2.7"]).joined(separator: ", "))
-    result.append("X-Forwarded-Proto: " + (said("x-forwarded-proto").first ?? "http"))
+    // The last element of the last line, if there is one.
+    let protos = scene.isTrusted ? scene.lines.filter { $0.name.lowercased() == "x-forwarded-proto" }.map(\.value) : []
+    let proto = protos.last.map { $0.split(separator: ",", omittingEmptySubsequences: false).last.map { String($0).trimmed } ?? "" } ?? ""
+    result.append("X-Forwarded-Proto: " + (proto.isEmpty ? "http" : proto))
     result.append("X-Forwarded-Host: " + (said("x-forwarded-host").first ?? host))
     result.append("X-Forwarded-Port: " + (said("x-forwarded-port").first ?? "8080"))
     if scene.setsForwarded {
-      result.append("Forwarded: " + (said("forwarded") + ["for=192.0.2.7;host=\"\(host)\";proto=http"]).joined(separator: ", "))
+      // None of what was said before is an address: nobody but the peer is known.
+      result.append("Forwarded: for=192.0.2.7;host=\"\(host)\";proto=http")
     }
     return result + [
       "X-Request-Id: 0123456789abcdef0123456789abcdef", "Via: \(scene.version.dropFirst(5)) gatehouse", "\(accepts) \(isIsolated)",

@@ -278,10 +278,42 @@ struct Composed: Equatable {
     #expect(
       composed["X-Forwarded-Proto"] == ["https"] && composed["X-Forwarded-Host"] == ["public.example"]
         && composed["X-Forwarded-Port"] == ["443"])
-    #expect(composed["Forwarded"] == ["for=10.0.0.1, for=192.0.2.7;host=\"a.example\";proto=http"])
+    // What came in Forwarded the proxy passed on, and did not write: it is made again.
+    #expect(composed["Forwarded"] == ["for=10.0.0.2;proto=https, for=192.0.2.7;host=\"a.example\";proto=http"])
     // Identity is never the proxy's to say.
     #expect(composed["X-Forwarded-User"] == ["alice"])
     #expect(composed.lines.filter { $0.contains("evil") }.isEmpty)
+  }
+
+  @Test func trustedProxysForwardedIsContinued() throws {
+    var scene = Scene()
+    scene.trusted = ["192.0.2.0/24"]
+    scene.options.originField = .forwarded
+    scene.options.setsForwarded = true
+    let request = try head(
+      "GET / HTTP/1.1", "Host: a.example", "Forwarded: for=\"[2001:db8::1]:80\";proto=https;host=\"public.example\"", "X-Forwarded-For: 6.6.6.6",
+      "X-Forwarded-Proto: evil", "X-Forwarded-Host: evil", "X-Forwarded-Port: 666")
+    let composed = try compose(request, scene)
+    #expect(composed["X-Forwarded-For"] == ["2001:db8::1, 192.0.2.7"])
+    #expect(composed["X-Forwarded-Proto"] == ["https"] && composed["X-Forwarded-Host"] == ["public.example"] && !composed.has("X-Forwarded-Port"))
+    #expect(
+      composed["Forwarded"]
+        == ["for=\"[2001:db8::1]:80\";proto=https;host=\"public.example\", for=192.0.2.7;host=\"a.example\";proto=http"])
+    #expect(composed.lines.filter { $0.contains("6.6.6") || $0.contains("evil") || $0.contains("666") }.isEmpty)
+    scene.options.setsForwarded = false
+    #expect(try !compose(request, scene).has("Forwarded"))
+    // Of a stranger neither is.
+    scene.trusted = []
+    #expect(try compose(request, scene).lines == ["Host: a.example"] + ours)
+  }
+
+  @Test func onlyWhatTheNearestProxySaysOfTheSchemeIsToldOn() throws {
+    var scene = Scene()
+    scene.trusted = ["192.0.2.0/24"]
+    for fields in [["X-Forwarded-Proto: https, http"], ["X-Forwarded-Proto: https", "X-Forwarded-Proto: http"]] {
+      #expect(try compose(
+          head(bytes: bytes((["GET / HTTP/1.1", "Host: a.example"] + fields).map { $0 + "\r\n" }.joined() + "\r\n")), scene)["X-Forwarded-Proto"] == ["http"])
+    }
   }
 
   @Test func trustedProxyThatSaysNothingIsTheOrigin() throws {

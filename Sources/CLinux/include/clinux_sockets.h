@@ -44,6 +44,8 @@ int gh_socket_reset_on_close(int fd);
 int gh_socket_peer_user(int fd, uint32_t *user);
 // recv(2).
 ssize_t gh_socket_receive(int fd, void *bytes, size_t count);
+// The same without taking the bytes away (recv(2), MSG_PEEK).
+ssize_t gh_socket_peek(int fd, void *bytes, size_t count);
 // send(2) with MSG_NOSIGNAL.
 ssize_t gh_socket_send(int fd, const void *bytes, size_t count);
 // Both runs of bytes in one call (sendmsg(2) with MSG_NOSIGNAL).

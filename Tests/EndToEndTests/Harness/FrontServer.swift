@@ -1,4 +1,4 @@
-// nginx or Caddy from Debian's packages, as a server in front that asks Gatehouse about each request.
+// nginx, Caddy or HAProxy from Debian's packages, as a server in front.
 
 import Foundation
 
@@ -55,6 +55,26 @@ final class FrontServer {
       let home = ["HOME": scratch.path, "XDG_DATA_HOME": scratch.path, "XDG_CONFIG_HOME": scratch.path]
       return try Child(
         "/usr/bin/caddy", ["run", "--config", scratch["Caddyfile"], "--adapter", "caddyfile"], folder: scratch.path, environment: home)
+    }
+  }
+
+  /// HAProxy with `proxy` as the contents of its only proxy but for `bind`.
+  static func haproxy(_ proxy: String) throws -> FrontServer {
+    try FrontServer { port, scratch in
+      try scratch.write(
+        """
+        global
+            maxconn 64
+        defaults
+            timeout connect 5s
+            timeout client 20s
+            timeout server 20s
+        listen front
+            bind 127.0.0.1:\(port)
+        \(proxy)
+
+        """, to: "haproxy.cfg")
+      return try Child("/usr/sbin/haproxy", ["-db", "-f", scratch["haproxy.cfg"]], folder: scratch.path)
     }
   }
 

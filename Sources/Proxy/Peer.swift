@@ -1,0 +1,88 @@
+// Who is at the other end of a connection: by the socket, or by the PROXY header of a trusted proxy, which speaks for somebody else.
+
+import HTTP
+import Net
+import Primitives
+import Upstream
+
+/// In the forms in which it is written again and again.
+final class Peer: Sendable {
+  let address: SocketAddress
+  /// The port that it connected to; 0 where there is none.
+  let localPort: UInt16
+  /// Whether what it says about where a request came from is believed.
+  let isTrusted: Bool
+  /// nil in clear text.
+  let tls: TLSFacts?
+  /// The same as members of a JSON object; empty in clear text.
+  let tlsText: [UInt8]
+  /// The listener that it connected to; nil for none that matters.
+  let listener: ListenerTraits?
+  /// Whose connection it is by itself, where a header named another.
+  private let bearer: Bearer?
+  // As in X-Forwarded-For. In place: an IPv6 address has 39 bytes at most, and a client's Unix socket no path.
+  private let text: InlineArray<40, UInt8>
+  private let length: Int
+
+  /// The proxy that wrote a PROXY header.
+  private struct Bearer {
+    var address: SocketAddress
+    var localPort: UInt16
+    /// Whether the one whom it named has an address by which it could be trusted itself.
+    var namesAddress: Bool
+  }
+
+  convenience init(_ address: SocketAddress, localPort: UInt16 = 0, trusted: [Network], listener: ListenerTraits? = nil, tls: TLSFacts? = nil) {
+    self.init(address, localPort, trusted, listener, tls, bearer: nil)
+  }
+
+  private init(_ address: SocketAddress, _ localPort: UInt16, _ trusted: [Network], _ listener: ListenerTraits?, _ tls: TLSFacts?, bearer: Bearer?) {
+    self.address = address
+    self.localPort = localPort
+    self.listener = listener
+    self.tls = tls
+    tlsText = tls.map { Array(",\"tls\":\"\($0.version)\",\"cipher\":\"\($0.cipher)\"".utf8) } ?? []
+    self.bearer = bearer
+    var buffer = ByteBuffer()
+    if address.isUnix { buffer.append("unix:") } else { address.appendHost(to: &buffer) }
+    length = min(buffer.count, 40)
+    var text = InlineArray<40, UInt8>(repeating: 0)
+    for i in 0..<length { text[i] = buffer[i] }
+    self.text = text
+    isTrusted = (bearer?.namesAddress ?? true) && trusted.contains { $0.contains(address) }
+  }
+
+  /// The same peer, trusted or not by another list. Whom a proxy named that is not trusted any more is not believed to be who it said: the proxy
+  /// itself is the peer again.
+  convenience init(_ other: Peer, trusted: [Network]) {
+    guard let bearer = other.bearer, !trusted.contains(where: { $0.contains(bearer.address) }) else {
+      self.init(other.address, other.localPort, trusted, other.listener, other.tls, bearer: other.bearer)
+      return
+    }
+    self.init(bearer.address, bearer.localPort, [], other.listener, other.tls, bearer: nil)
+  }
+
+  /// The same peer after a handshake.
+  convenience init(_ other: Peer, trusted: [Network], tls: TLSFacts) {
+    self.init(other.address, other.localPort, trusted, other.listener, tls, bearer: other.bearer)
+  }
+
+  /// Whom `proxy`, a trusted one, says in a PROXY header that the connection is for. It is trusted only by an address of its own: where the header names none,
+  /// or a Unix socket on the proxy's machine, it is nobody whom our configuration could mean. Without a name the proxy's address counts for it.
+  convenience init(_ header: ProxyHeader, from proxy: Peer, trusted: [Network]) {
+    switch header.origin {
+    case .local:
+      self.init(proxy.address, proxy.localPort, trusted, proxy.listener, proxy.tls, bearer: nil)
+    case .unknown:
+      let bearer = Bearer(address: proxy.address, localPort: proxy.localPort, namesAddress: false)
+      self.init(proxy.address, proxy.localPort, trusted, proxy.listener, proxy.tls, bearer: bearer)
+    case .client(let client, let connectedTo):
+      let bearer = Bearer(address: proxy.address, localPort: proxy.localPort, namesAddress: !client.address.isUnix)
+      self.init(SocketAddress(client.address, port: client.port), connectedTo.port, trusted, proxy.listener, proxy.tls, bearer: bearer)
+    }
+  }
+
+  func append(to out: inout ByteBuffer) { out.append(text.span.extracting(0..<length)) }
+
+  func append(to request: inout UpstreamRequest) { request.append(text.span.extracting(0..<length)) }
+}
