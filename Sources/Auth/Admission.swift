@@ -13,7 +13,7 @@ extension Gatekeeper {
     if context.judgesScope, let scope = credential.scope, !scope.covers(method: method, path: path) {
       return Refusal(.outOfScope, user: user.name)
     }
-    return requirement.permits(user, by: credential, from: context.client) ? nil : Refusal(.notPermitted, user: user.name)
+    return requirement.permits(user, by: credential, from: context.client, showing: context.good) ? nil : Refusal(.notPermitted, user: user.name)
   }
 
   /// What would be decided if somebody proved himself so.

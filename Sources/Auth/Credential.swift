@@ -9,11 +9,13 @@ public enum Credential: Sendable {
   /// An entry of the user file.
   case apiKey(APIKey)
   case token(VerifiedToken)
+  /// The client's own, verified by TLS.
+  case certificate
 
   /// What it is limited to; nil for what is as good as its owner.
   var scope: TokenScope? {
     switch self {
-    case .none, .password: nil
+    case .none, .password, .certificate: nil
     case .apiKey(let key): key.scope
     case .token(let token): token.scope
     }

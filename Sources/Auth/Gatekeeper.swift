@@ -12,10 +12,13 @@ public struct Grant: ~Copyable, Sendable {
   public let user: User?
   /// By what he proved it.
   public let credential: Credential
+  /// The certificate that he has shown, where it counts: what the upstream may be told of it.
+  public let certificate: PeerCertificate?
 
-  fileprivate init(_ user: User?, by credential: Credential) {
+  fileprivate init(_ user: User?, by credential: Credential, showing certificate: PeerCertificate? = nil) {
     self.user = user
     self.credential = credential
+    self.certificate = certificate
   }
 }
 
@@ -73,6 +76,7 @@ public final class Gatekeeper: Sendable {
     _ head: borrowing RequestHead, target: borrowing ByteBuffer, pathLength: Int, _ requirement: Requirement, _ context: RequestContext,
     scratch: inout Secret
   ) -> Decision {
+    let context = appraised(context)
     switch APIKeyField.find(options.apiKeyField, in: head) {
     case .absent: break
     case .several: return .malformed(Refusal(.severalCredentials))
@@ -89,7 +93,7 @@ public final class Gatekeeper: Sendable {
     case .one(let value):
       // Beside Authorization it is not looked at: browsers add what they remember of the site to a link that has a ticket.
       if head.authorizationCount > 0 { break }
-      if !requirement.asksWho, requirement.permitsNobody(from: context.client) { return .grant(Grant(nil, by: .none)) }
+      if !requirement.asksWho, let decision = withoutCredentials(requirement, context) { return decision }
       switch signedToken(head.bytes[value], context, ticket: true) {
       // Never counted as a guess: any page can make its visitors' browsers ask for a link, and others have parameters of that name.
       case .refused(let refusal): return .challenge(refusal)
@@ -97,9 +101,28 @@ public final class Gatekeeper: Sendable {
       }
     }
     let value = head.authorization.map { head.fields[$0].value } ?? ByteRange()
-    return decide(
+    return judge(
       authorization: head.bytes[value], count: head.authorizationCount, method: head.bytes[head.methodRange],
       path: target.span.extracting(0..<pathLength), requirement, context, scratch: &scratch)
+  }
+
+  /// Who brings nothing but what TLS knows of him is let through: because nobody need be known, or by his certificate. Nil when he is not.
+  private func withoutCredentials(_ requirement: Requirement, _ context: RequestContext) -> Decision? {
+    guard requirement.permitsNobody(from: context.client, showing: context.good) else { return nil }
+    guard requirement.mentionsCertificate, let certificate = context.good else { return .grant(Grant(nil, by: .none)) }
+    if case .user(let user) = context.holder { return .grant(Grant(user, by: .certificate, showing: certificate)) }
+    return .grant(Grant(nil, by: .certificate, showing: certificate))
+  }
+
+  /// Decides by the certificate alone, where it is a user's. Nil when that comes to nothing.
+  private func byCertificate(
+    _ method: Span<UInt8>, _ path: Span<UInt8>, _ requirement: Requirement, _ context: RequestContext
+  ) -> Decision? {
+    guard case .user(let user) = context.holder, requirement.asksWho else { return nil }
+    guard let refusal = objection(to: user, .certificate, method, path, requirement, context) else {
+      return .grant(Grant(user, by: .certificate, showing: context.good))
+    }
+    return requirement.permitsNobody(from: context.client, showing: context.good) ? nil : .deny(refusal)
   }
 
   /// Where a ticket stands in the head, if these tokens have tickets.
@@ -117,11 +140,23 @@ public final class Gatekeeper: Sendable {
     authorization: Span<UInt8>, count: Int, method: Span<UInt8>, path: Span<UInt8>, _ requirement: Requirement,
     _ context: RequestContext, scratch: inout Secret
   ) -> Decision {
+    judge(authorization: authorization, count: count, method: method, path: path, requirement, appraised(context), scratch: &scratch)
+  }
+
+  private func judge(
+    authorization: Span<UInt8>, count: Int, method: Span<UInt8>, path: Span<UInt8>, _ requirement: Requirement,
+    _ context: RequestContext, scratch: inout Secret
+  ) -> Decision {
     // Also where nobody is required: which of two would the upstream take?
     if count > 1 { return .malformed(Refusal(.duplicateAuthorization)) }
+    // A certificate comes by itself, with every request of its connection: it is asked where nothing else was sent.
+    if count == 0, let decision = byCertificate(method, path, requirement, context) { return decision }
     // Who sends credentials is asked for them, unless nothing depends on who he is.
-    if count == 0 || !requirement.asksWho, requirement.permitsNobody(from: context.client) { return .grant(Grant(nil, by: .none)) }
-    if count == 0 { return .challenge(Refusal(.noCredentials)) }
+    if count == 0 || !requirement.asksWho, let decision = withoutCredentials(requirement, context) { return decision }
+    if count == 0 {
+      if case .refused(let refusal) = context.holder { return .challenge(refusal) }
+      return .challenge(Refusal(context.certificate?.owner == .nobody ? .certificateWithoutUser : .noCredentials))
+    }
     let (scheme, start) = AuthorizationValue.read(authorization)
     let proof: Proof
     switch scheme {
@@ -140,7 +175,7 @@ public final class Gatekeeper: Sendable {
   func decide(
     apiKey: Span<UInt8>, method: Span<UInt8>, path: Span<UInt8>, _ requirement: Requirement, _ context: RequestContext
   ) -> Decision {
-    if !requirement.asksWho, requirement.permitsNobody(from: context.client) { return .grant(Grant(nil, by: .none)) }
+    if !requirement.asksWho, let decision = withoutCredentials(requirement, context) { return decision }
     return conclude(self.apiKey(apiKey, context), method, path, requirement, context)
   }
 
@@ -160,6 +195,7 @@ public final class Gatekeeper: Sendable {
     _ check: PasswordCheck, matched: Bool, method: Span<UInt8>, target: borrowing ByteBuffer, pathLength: Int, _ requirement: Requirement,
     _ context: RequestContext
   ) -> Decision {
+    let context = appraised(context)
     let path = target.span.extracting(0..<pathLength)
     let attempt = check.attempt(from: context.client, lockout)
     switch settled(check, matched: matched, context) {
@@ -374,8 +410,9 @@ public final class Gatekeeper: Sendable {
     _ user: User, _ credential: Credential, _ method: Span<UInt8>, _ path: Span<UInt8>, _ requirement: Requirement,
     _ context: RequestContext
   ) -> Decision {
+    if contradicts(context, user, credential) { return .challenge(Refusal(.certificateOfAnother, user: user.name)) }
     if let refusal = objection(to: user, credential, method, path, requirement, context) { return .deny(refusal) }
-    return .grant(Grant(user, by: credential))
+    return .grant(Grant(user, by: credential, showing: context.good))
   }
 
   /// Grants a true preflight (`Preflight`) of a route that lets them pass, as long as there could be a user whom the route lets in from

@@ -48,6 +48,12 @@ public struct Refusal: Equatable, Sendable {
     case notPermitted
     /// Right credentials: a token that is not good for this method or path.
     case outOfScope
+    /// A certificate that has expired since it was shown, or what is known of revocations has.
+    case expiredCertificate
+    /// A certificate in which a user's name might stand, and none does, or several do.
+    case certificateWithoutUser
+    /// Right credentials, sent with a certificate that is another user's.
+    case certificateOfAnother
     /// Too many failures before; nothing was looked at.
     case lockedOut
 
@@ -84,6 +90,9 @@ public struct Refusal: Equatable, Sendable {
       case .userChanged: "user changed meanwhile"
       case .notPermitted: "not permitted"
       case .outOfScope: "out of the token's scope"
+      case .expiredCertificate: "certificate is expired"
+      case .certificateWithoutUser: "certificate names no user"
+      case .certificateOfAnother: "certificate is another user's"
       case .lockedOut: "too many failures"
       }
     }

@@ -12,6 +12,10 @@ public struct RequestContext: Sendable {
   public var instant: Instant
   /// False where a token or key is good whatever its scope: where it is itself what is asked about.
   public var judgesScope = true
+  /// What the client has shown; nil for none, and where the connection is not the asker's own.
+  public var certificate: ShownCertificate?
+  /// What that comes to; the gatekeeper finds out.
+  var holder = CertificateHolder.nobody
 
   public init(client: ClientAddress = .unix, now: Timestamp, instant: Instant) {
     self.client = client

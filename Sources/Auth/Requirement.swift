@@ -4,11 +4,11 @@ public import Primitives
 
 /// Names and words are compared byte by byte: `String` would take two spellings of the same letters for one name.
 ///
-/// Who sends no credentials passes only where `nobody` is written: `from` alone, or `not group guests`, still asks for a user.
+/// Who sends no credentials passes only where `nobody` is written, or `certificate` and he has one: `from` alone, or `not group guests`, still asks for a user.
 public struct Requirement: Sendable {
   /// One question about a request.
   public enum Term: Equatable, Sendable {
-    /// Anybody, with or without credentials. The only term that lets in who has none.
+    /// Anybody, with or without credentials. The only term that lets in who has neither those nor a certificate.
     case nobody
     /// Any user who can prove it.
     case validUser
@@ -20,12 +20,15 @@ public struct Requirement: Sendable {
     case from([AddressRange])
     /// Somebody whose token has one of these words in its OAuth scope (RFC 8693 section 4.2). Passwords and API keys have none.
     case scope(Set<[UInt8]>)
+    /// Somebody who has shown a verified certificate, of which one of these is true; without any, every certificate will do. Lets in who is no user, as the
+    /// certificate is proof enough.
+    case certificate([CertificatePattern])
 
     /// Whether it is about who somebody is, which is known of nobody without credentials.
     public var asksWho: Bool {
       switch self {
       case .validUser, .users, .groups, .scope: true
-      case .nobody, .from: false
+      case .nobody, .from, .certificate: false
       }
     }
   }
@@ -88,6 +91,8 @@ public struct Requirement: Sendable {
   let permitsAnyUser: Bool
   /// Whether `nobody` stands somewhere in it. Without, who has no credentials needs no judging.
   public let mentionsNobody: Bool
+  /// Whether certificates are asked for somewhere in it.
+  public let mentionsCertificate: Bool
   /// Whether some term is about who somebody is. Without, credentials need not be looked at to let somebody pass.
   public let asksWho: Bool
 
@@ -97,6 +102,7 @@ public struct Requirement: Sendable {
     guard building.append(rules.count == 1 ? rules[0] : .any(rules), depth: 0) else { return nil }
     tree = Tree(building.nodes, building.sources)
     mentionsNobody = building.mentionsNobody
+    mentionsCertificate = building.mentionsCertificate
     asksWho = building.asksWho
     permitsAnyUser = building.nodes == [Node(kind: .term(.validUser, isNegated: false), end: 1)]
   }
@@ -105,6 +111,7 @@ public struct Requirement: Sendable {
     var nodes: [Node] = []
     var sources: [Source?] = []
     var mentionsNobody = false
+    var mentionsCertificate = false
     var asksWho = false
 
     /// False when a bound is passed.
@@ -115,6 +122,7 @@ public struct Requirement: Sendable {
       switch rule {
       case .term(let term, let isNegated, let source):
         if term == .nobody { mentionsNobody = true }
+        if case .certificate = term { mentionsCertificate = true }
         if term.asksWho { asksWho = true }
         nodes.append(Node(kind: .term(term, isNegated: isNegated), end: position + 1))
         sources.append(source)

@@ -23,31 +23,39 @@ extension Requirement {
     static func < (a: Answer, b: Answer) -> Bool { a.rawValue < b.rawValue }
   }
 
+  /// From where somebody asks, and what he has shown on the way.
+  struct Origin {
+    var client: ClientAddress
+    /// Nil for none that counts.
+    var certificate: PeerCertificate?
+  }
+
   /// Whether an authenticated `user` is let through.
-  func permits(_ user: User, by credential: Credential, from client: ClientAddress) -> Bool {
-    permitsAnyUser || answer(at: 0, .user(user, credential), client) != .no
+  func permits(_ user: User, by credential: Credential, from client: ClientAddress, showing certificate: PeerCertificate? = nil) -> Bool {
+    permitsAnyUser || answer(at: 0, .user(user, credential), Origin(client: client, certificate: certificate)) != .no
   }
 
   /// Whether somebody without credentials is let through.
-  func permitsNobody(from client: ClientAddress) -> Bool {
-    mentionsNobody && answer(at: 0, .nobody, client) == .anybody
+  func permitsNobody(from client: ClientAddress, showing certificate: PeerCertificate? = nil) -> Bool {
+    guard mentionsNobody || mentionsCertificate && certificate != nil else { return false }
+    return answer(at: 0, .nobody, Origin(client: client, certificate: certificate)) == .anybody
   }
 
   /// Whether there could be a user who is let through from there.
   func permitsSomebody(from client: ClientAddress) -> Bool {
-    answer(at: 0, .somebody, client) != .no
+    answer(at: 0, .somebody, Origin(client: client)) != .no
   }
 
   /// Bounded by `mostNodes` steps and `deepest` calls.
-  func answer(at i: Int, _ asker: Asker, _ client: ClientAddress) -> Answer {
+  func answer(at i: Int, _ asker: Asker, _ origin: Origin) -> Answer {
     switch nodes[i].kind {
     case .term(let term, let isNegated):
-      return Self.answer(term, isNegated, asker, client)
+      return Self.answer(term, isNegated, asker, origin)
     case .all:
       var best = Answer.no
       var child = i + 1
       while child < nodes[i].end {
-        let answer = answer(at: child, asker, client)
+        let answer = answer(at: child, asker, origin)
         if answer == .no { return .no }
         best = max(best, answer)
         child = nodes[child].end
@@ -57,7 +65,7 @@ extension Requirement {
       var best = Answer.no
       var child = i + 1
       while child < nodes[i].end {
-        best = max(best, answer(at: child, asker, client))
+        best = max(best, answer(at: child, asker, origin))
         if best == .anybody { return best }
         child = nodes[child].end
       }
@@ -65,12 +73,22 @@ extension Requirement {
     }
   }
 
-  private static func answer(_ term: Term, _ isNegated: Bool, _ asker: Asker, _ client: ClientAddress) -> Answer {
+  private static func answer(_ term: Term, _ isNegated: Bool, _ asker: Asker, _ origin: Origin) -> Answer {
     switch term {
     case .nobody:
       return isNegated ? .no : .anybody
     case .from(let ranges):
-      return ranges.contains { $0.contains(client) } != isNegated ? .user : .no
+      return ranges.contains { $0.contains(origin.client) } != isNegated ? .user : .no
+    case .certificate(let patterns):
+      var holds = false
+      if let certificate = origin.certificate { holds = patterns.isEmpty || patterns.contains { $0.matches(certificate) } }
+      switch asker {
+      // Who has none is not let in for that.
+      case .nobody: return holds && !isNegated ? .anybody : .no
+      // A browser shows none with the questions that it asks before a request.
+      case .somebody: return .user
+      case .user: return holds != isNegated ? .user : .no
+      }
     case .validUser, .users, .groups, .scope:
       switch asker {
       // Who is not known is neither in a group nor not in it.
@@ -83,7 +101,7 @@ extension Requirement {
 
   private static func holds(_ term: Term, _ user: User, _ credential: Credential) -> Bool {
     switch term {
-    case .nobody, .validUser, .from: return true
+    case .nobody, .validUser, .from, .certificate: return true
     case .users(let names): return names.contains(user.name)
     case .groups(let names):
       for group in user.groups where names.contains(group) { return true }
@@ -107,27 +125,28 @@ extension Requirement {
   }
 
   func reasons(_ asker: Asker, from client: ClientAddress) -> Reasons {
+    let origin = Origin(client: client)
     let isMet: Bool
-    if case .nobody = asker { isMet = permitsNobody(from: client) } else { isMet = answer(at: 0, asker, client) != .no }
+    if case .nobody = asker { isMet = permitsNobody(from: client) } else { isMet = answer(at: 0, asker, origin) != .no }
     let enough: Answer = if case .nobody = asker { .anybody } else { .user }
-    return Reasons(isMet: isMet, sources: isMet ? sufficient(at: 0, asker, client, enough) : lacking(at: 0, asker, client))
+    return Reasons(isMet: isMet, sources: isMet ? sufficient(at: 0, asker, origin, enough) : lacking(at: 0, asker, origin))
   }
 
   /// The first of several that are each enough; a block of which all are needed as a whole.
-  private func sufficient(at i: Int, _ asker: Asker, _ client: ClientAddress, _ enough: Answer) -> [Source] {
+  private func sufficient(at i: Int, _ asker: Asker, _ origin: Origin, _ enough: Answer) -> [Source] {
     guard nodes[i].kind == .any else { return [source(at: i)] }
-    for child in children(of: i) where answer(at: child, asker, client) >= enough { return sufficient(at: child, asker, client, enough) }
+    for child in children(of: i) where answer(at: child, asker, origin) >= enough { return sufficient(at: child, asker, origin, enough) }
     return []
   }
 
-  private func lacking(at i: Int, _ asker: Asker, _ client: ClientAddress) -> [Source] {
+  private func lacking(at i: Int, _ asker: Asker, _ origin: Origin) -> [Source] {
     switch nodes[i].kind {
     case .term: return [source(at: i)]
-    case .any: return children(of: i).flatMap { lacking(at: $0, asker, client) }
+    case .any: return children(of: i).flatMap { lacking(at: $0, asker, origin) }
     case .all:
-      let first = children(of: i).first { answer(at: $0, asker, client) == .no }
+      let first = children(of: i).first { answer(at: $0, asker, origin) == .no }
       // All that is written holds, and it lets in users only.
-      return first.map { lacking(at: $0, asker, client) } ?? [source(at: i)]
+      return first.map { lacking(at: $0, asker, origin) } ?? [source(at: i)]
     }
   }
 
@@ -171,6 +190,7 @@ extension Requirement {
     case .groups(let groups): return "group " + names(groups)
     case .from(let ranges): return "from \(ranges.count) networks"
     case .scope(let words): return "scope " + names(words)
+    case .certificate(let patterns): return (["certificate"] + patterns.map(\.text)).joined(separator: " ")
     }
   }
 }

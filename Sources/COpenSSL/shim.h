@@ -119,5 +119,6 @@ static inline int gh_verify(EVP_PKEY *key, const EVP_MD *digest, int salt, const
 }
 
 #include "tls.h"
+#include "clientcert.h"
 
 #endif

@@ -25,6 +25,7 @@ extension Reading {
     checkHeaders()
     checkForwardAuth()
     checkProxyProtocol()
+    warnOfUnaskedCertificates()
     checkPublicNetworks()
     finishIssuers()
     let groups = readGroups()

@@ -80,6 +80,11 @@ struct Description {
     case .optional: notes.append("PROXY header from trusted proxies")
     case .required: notes.append("PROXY header required, from trusted proxies")
     }
+    if let clients = listener.tls?.clientCertificates {
+      notes.append("client certificates \(clients.mode == .required ? "required" : "accepted") by \(clients.authorityPath)")
+      if clients.revocationPath == nil { notes.append("no revocations") }
+      if let users = listener.certificateUsers { notes.append("their users from \(users.text)") }
+    }
     if let port = listener.redirectPort { notes.append("redirected to https, port \(port)") }
     return [[socket.address.text, (notes + socketNotes(socket)).joined(separator: ", ")]]
       + (certificates[socket.address.text] ?? []).map { ["", certificate($0)] }

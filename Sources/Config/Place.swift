@@ -4,6 +4,7 @@
 public enum Place: String, CaseIterable, Sendable {
   case top
   case listen
+  case clientCertificates
   case http2
   case upstream
   case upstreamTLS
@@ -19,6 +20,7 @@ public enum Place: String, CaseIterable, Sendable {
     switch self {
     case .top: "at the top level"
     case .listen: "in a 'listen' block"
+    case .clientCertificates: "in a 'client_certificates' block"
     case .http2: "in the 'http2' block"
     case .upstream: "in an 'upstream' block"
     case .upstreamTLS: "in the 'tls' block of an 'upstream'"
@@ -36,6 +38,7 @@ public enum Place: String, CaseIterable, Sendable {
     switch self {
     case .top: "At the top level"
     case .listen: "In `listen … { … }`"
+    case .clientCertificates: "In `client_certificates { … }` of a listener with TLS"
     case .http2: "In `http2 { … }`"
     case .upstream: "In `upstream NAME { … }`"
     case .upstreamTLS: "In `tls { … }` of an upstream"

@@ -17,6 +17,9 @@ final class Reading {
   var listeners: [(settings: ListenerSettings, word: Word)] = []
   var hasListen = false
   var proxyProtocolWords: [Word] = []
+  var asksForCertificates = false
+  /// The first `certificate` of a rule.
+  var certificateWord: Word?
   var usersWord: Word?
   var groupsWord: Word?
   var forwardAuthWord: Word?
@@ -34,6 +37,7 @@ final class Reading {
 
   /// The block whose directives are being read.
   var listenerInHand: ListenerSettings?
+  var clientCertificatesInHand: ClientCertificatesDraft?
   /// Nil in a listener without.
   var tlsInHand: TLSDraft?
   /// What stands in them, by their listener's address.

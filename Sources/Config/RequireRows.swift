@@ -12,7 +12,7 @@ extension Table {
       elsewhere: ["auth_basic", "basic_auth", "satisfy"],
       doc:
         "Who may pass: `nobody` in particular (a public route), `valid-user`, `user NAME…`, `group NAME…`, `from NETWORK…`, `scope WORD…`, "
-        + "or a block of these; of several lines one is enough; `require tls` beside them refuses what comes in clear text, with 403."
+        + "`certificate …`, or a block of these; of several lines one is enough; `require tls` beside them refuses what comes in clear text, with 403."
     ) { reading, directive in reading.require(directive) },
     term("nobody", "", 0...0, "Anybody, with or without a password: the only term that lets in who has none."),
     term("valid-user", "", 0...0, "Every user."),
@@ -22,6 +22,9 @@ extension Table {
       "from", "NETWORK…", 1...1024,
       "Clients in one of these networks (`10.0.0.0/8`, `::1`, `unix:`); they still log in, unless `nobody` stands beside it."),
     term("scope", "WORD…", 1...1024, "Who brings a token with one of these words in its `scope`; passwords and API keys have none."),
+    term(
+      "certificate", "[subject DN…|cn NAME…|san email|dns|uri VALUE…|fingerprint HEX…]", 0...1024,
+      "Who has shown a verified certificate, with one of these values (a `*` stands for any bytes) if there are some: proof enough, without a user or password."),
     term("not", "TERM", 1...1025, "Whoever the term behind it does not cover, and who logs in all the same: `not group guests`."),
     Row("all", in: .requirement, takes: "", 0...0, block: .required, isRepeatable: true, doc: "All of what stands in the block.") {
       $0.requireTerm($1)
@@ -134,7 +137,7 @@ extension Reading {
 
   /// A term without its `not`.
   private func term(_ words: [Word], _ source: Requirement.Source, isNegated: Bool) -> Requirement.Rule? {
-    let kinds = ["nobody", "valid-user", "user", "group", "from", "scope"]
+    let kinds = ["nobody", "valid-user", "user", "group", "from", "scope", "certificate"]
     let word = words[0]
     let arguments = Array(words.dropFirst())
     // Those that take a block or a term have been dealt with: they are named for who mistypes them.
@@ -152,6 +155,14 @@ extension Reading {
         return nil
       }
       term = kind == "nobody" ? .nobody : .validUser
+    case "certificate":
+      certificateWord = certificateWord ?? word
+      if arguments.isEmpty {
+        term = .certificate([])
+      } else {
+        guard let patterns = certificatePattern(arguments, needsValue: true) else { return nil }
+        term = .certificate(patterns)
+      }
     case "from":
       guard let ranges = networks(arguments, after: word) else { return nil }
       term = .from(ranges)

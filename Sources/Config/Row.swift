@@ -53,8 +53,8 @@ public struct Row: Sendable {
 /// All directives.
 public enum Table {
   public static let rows: [Row] =
-    listenRows + socketRows + tlsRows + http2Rows + generalRows + originRows + accessRows + lockoutRows + tokenRows + issuerRows + limitRows
-      + upstreamRows
+    listenRows + socketRows + tlsRows + clientCertificateRows + http2Rows + generalRows + originRows + accessRows + lockoutRows + tokenRows
+      + issuerRows + limitRows + upstreamRows
     + routeRows + requireRows + registerRows
 
   static func row(_ name: String, in place: Place) -> Row? {

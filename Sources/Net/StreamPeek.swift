@@ -5,7 +5,8 @@ internal import Glibc
 public import Primitives
 
 extension Stream {
-  /// Appends up to `limit` (1 or more) bytes that have come to `buffer`, and leaves them to be read. Of the socket itself, whatever is spoken on it.
+  /// Appends up to `limit` (1 or more) bytes that have come to `buffer`, and leaves them to be read. Of the socket itself, whatever is
+  /// spoken on it.
   public mutating func peek(into buffer: inout ByteBuffer, atMost limit: Int) -> IOResult {
     precondition(limit > 0, "a look at nothing looks like the end")
     let count = unsafe buffer.withUnsafeFreeBytes(minimum: limit) { free in

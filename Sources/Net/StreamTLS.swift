@@ -2,7 +2,7 @@
 
 internal import COpenSSL
 internal import Glibc
-internal import Primitives
+public import Primitives
 
 /// What a step of the handshake came to.
 public enum HandshakeProgress: Equatable, Sendable {
@@ -23,9 +23,14 @@ public enum HandshakeProgress: Equatable, Sendable {
 public struct HandshakeFailure: Equatable, Sendable {
   /// OpenSSL's (ERR_get_error(3)).
   let code: UInt
+  /// What was wrong with the client's certificate (X509_STORE_CTX_get_error(3)); X509_V_OK where it isn't about that.
+  var verification = Int(X509_V_OK)
 
   /// As OpenSSL says it: `unsupported protocol`, `no shared cipher`. Never with bytes of the client's.
   public var text: String {
+    if verification != Int(X509_V_OK), let reason = unsafe X509_verify_cert_error_string(verification) {
+      return "its certificate is refused: \(unsafe String(cString: reason))"
+    }
     guard let reason = unsafe ERR_reason_error_string(code) else { return "protocol error" }
     return unsafe String(cString: reason)
   }
@@ -58,7 +63,7 @@ extension Stream {
     case -EPROTO:
       let code = ERR_peek_error()
       ERR_clear_error()
-      return .failed(HandshakeFailure(code: code))
+      return .failed(HandshakeFailure(code: code, verification: unsafe SSL_get_verify_result(session.pointee.ssl)))
     default:
       ERR_clear_error()
       return .gone
@@ -66,7 +71,10 @@ extension Stream {
   }
 
   /// What the handshake came to, once it is done; nil in clear text.
-  public var facts: TLSFacts? {
+  public var facts: TLSFacts? { facts(with: nil) }
+
+  /// - Parameter certificate: the client's, see `clientCertificate(at:)`.
+  public func facts(with certificate: PeerCertificate?) -> TLSFacts? {
     guard let ssl = unsafe tls?.pointee.ssl, unsafe SSL_is_init_finished(ssl) == 1 else { return nil }
     var protocolStart: UnsafePointer<UInt8>?
     var protocolCount: UInt32 = 0
@@ -76,7 +84,8 @@ extension Stream {
       version: String(cString: SSL_get_version(ssl)),
       cipher: SSL_CIPHER_get_name(SSL_get_current_cipher(ssl)).map { unsafe String(cString: $0) } ?? "",
       serverName: SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name).map { unsafe String(cString: $0).lowercased() },
-      speaksHTTP2: chosen.elementsEqual(ApplicationProtocol.http2.name), isResumed: gh_tls_is_resumed(ssl) != 0)
+      speaksHTTP2: chosen.elementsEqual(ApplicationProtocol.http2.name), isResumed: gh_tls_is_resumed(ssl) != 0,
+      certificate: certificate)
   }
 
   /// Whether reading goes on only when the socket takes bytes: TLS has something to say before.

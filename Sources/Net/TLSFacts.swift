@@ -1,5 +1,7 @@
 // What a finished TLS handshake came to.
 
+public import Primitives
+
 /// What is known of a connection's TLS, from its handshake on. One for each connection, shared by all who ask.
 public final class TLSFacts: Sendable {
   /// As OpenSSL names them: `TLSv1.3`, `TLS_AES_128_GCM_SHA256`.
@@ -11,12 +13,15 @@ public final class TLSFacts: Sendable {
   public let speaksHTTP2: Bool
   /// Whether an earlier session was resumed.
   public let isResumed: Bool
+  /// The client's own, verified; nil for none.
+  public let certificate: PeerCertificate?
 
-  public init(version: String, cipher: String, serverName: String?, speaksHTTP2: Bool, isResumed: Bool) {
+  public init(version: String, cipher: String, serverName: String?, speaksHTTP2: Bool, isResumed: Bool, certificate: PeerCertificate? = nil) {
     self.version = version
     self.cipher = cipher
     self.serverName = serverName
     self.speaksHTTP2 = speaksHTTP2
     self.isResumed = isResumed
+    self.certificate = certificate
   }
 }

@@ -18,6 +18,8 @@ public import Primitives
   private let contexts: [OpaquePointer]
   private let names: TLSNames
   private let loaded: [LoadedCertificate]
+  /// Nil where clients are not asked for certificates.
+  let clientPolicy: TLSClientPolicy?
   private let tickets: TicketKeys
   private let keyLog: TLSKeyLog?
   /// Lengths and names, as ALPN has them on the wire.
@@ -32,19 +34,22 @@ public import Primitives
     var report = TLSReport()
     let loaded = options.certificates.compactMap { LoadedCertificate.load($0, options.profile, at: now, &report) }
     if options.certificates.isEmpty { report.problems.append("there is no certificate: certificate FILE, key FILE") }
-    if options.clientCertificates != nil { report.problems.append("client certificates can't be asked for") }
+    let clientPolicy = options.clientCertificates.flatMap { TLSClientPolicy($0, at: now, &report) }
     guard report.problems.isEmpty else { throw TLSFault(problems: report.problems) }
 
     let names = TLSNames(loaded.map(\.facts), &report)
     let keyLog = logsKeys ? TLSKeyLog.open(options.keyLogPath, &report) : nil
     var contexts: [OpaquePointer] = unsafe []
     for group in names.groups {
-      guard let context = unsafe TLSSetting.make(options, group.map { loaded[$0] }, logsKeys: keyLog != nil, &report) else { continue }
+      guard let context = unsafe TLSSetting.make(options, group.map { loaded[$0] }, clientPolicy, logsKeys: keyLog != nil, &report) else {
+        continue
+      }
       unsafe contexts.append(context)
     }
     unsafe self.contexts = contexts
     self.options = options
     self.loaded = loaded
+    self.clientPolicy = clientPolicy
     self.names = names
     self.tickets = tickets
     self.keyLog = keyLog
@@ -57,6 +62,14 @@ public import Primitives
 
   deinit {
     for i in unsafe contexts.indices { unsafe SSL_CTX_free(contexts[i]) }
+  }
+
+  /// By what clients' certificates are judged, digested; nil where none are asked for.
+  public var clientPolicyDigest: [UInt8]? { clientPolicy?.digest }
+
+  /// What has expired, or does so soon.
+  public func expiryWarnings(at now: Timestamp) -> [String] {
+    certificates.compactMap { $0.expiryWarning(at: now) } + (clientPolicy?.expiryWarning(at: now).map { [$0] } ?? [])
   }
 
   /// A new session on `descriptor`; nil when there is no memory. To be freed before this is let go.

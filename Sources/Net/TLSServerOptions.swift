@@ -76,13 +76,16 @@ public struct TLSServerOptions: Equatable, Sendable {
     /// PEM: who may have signed them.
     public var authorityPath: String
     public var mode: Mode
-    /// PEM: which of them were revoked.
+    /// PEM: which of them were revoked, by each authority that may stand between a client and us.
     public var revocationPath: String?
+    /// Authorities that may stand between a client's certificate and one of ours.
+    public var depth: Int
 
-    public init(authorityPath: String, mode: Mode, revocationPath: String? = nil) {
+    public init(authorityPath: String, mode: Mode, revocationPath: String? = nil, depth: Int = 3) {
       self.authorityPath = authorityPath
       self.mode = mode
       self.revocationPath = revocationPath
+      self.depth = depth
     }
   }
 

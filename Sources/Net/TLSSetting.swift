@@ -23,7 +23,7 @@ enum TLSSetting {
 
   /// An SSL_CTX, to be freed. Nil when `report` has a problem more.
   static func make(
-    _ options: TLSServerOptions, _ certificates: [LoadedCertificate], logsKeys: Bool, _ report: inout TLSReport
+    _ options: TLSServerOptions, _ certificates: [LoadedCertificate], _ clients: TLSClientPolicy?, logsKeys: Bool, _ report: inout TLSReport
   ) -> OpaquePointer? {
     guard let context = unsafe SSL_CTX_new(TLS_server_method()) else {
       report.problems.append("OpenSSL can't be used: \(takeError())")
@@ -46,7 +46,8 @@ enum TLSSetting {
     unsafe _ = SSL_CTX_set_max_early_data(context, 0)
     unsafe _ = SSL_CTX_set_recv_max_early_data(context, 0)
     for certificate in certificates { unsafe use(certificate, in: context, &report) }
-    unsafe setSessions(context, options)
+    unsafe clients?.ask(context, &report)
+    unsafe setSessions(context, options, clients)
     unsafe setCallbacks(context, options, logsKeys)
     if report.problems.count > before {
       unsafe SSL_CTX_free(context)
@@ -77,14 +78,11 @@ enum TLSSetting {
     if result == 0 { report.problems.append("\(certificate.facts.path): OpenSSL refuses it for this profile: \(takeError())") }
   }
 
-  private static func setSessions(_ context: OpaquePointer, _ options: TLSServerOptions) {
-    // What a session was begun under: another listener, or another policy for client certificates, does not take it.
-    var name = options.listener
-    if let client = options.clientCertificates {
-      name += "\0\(client.authorityPath)\0\(client.mode)\0\(client.revocationPath ?? "")"
-    }
+  private static func setSessions(_ context: OpaquePointer, _ options: TLSServerOptions, _ clients: TLSClientPolicy?) {
+    // What a session was begun under: another listener, or another policy for client certificates, does not take it. A ticket would let in whom the
+    // authorities of now do not vouch for.
     var digest = [UInt8](repeating: 0, count: 32)
-    let bytes = Array(name.utf8)
+    let bytes = Array(options.listener.utf8) + [0] + (clients?.digest ?? [])
     unsafe _ = SHA256(bytes, bytes.count, &digest)
     unsafe _ = SSL_CTX_set_session_id_context(context, digest, 32)
     unsafe _ = SSL_CTX_set_timeout(context, Int(TicketKeys.lifetime.nanoseconds / 1_000_000_000))

@@ -98,6 +98,6 @@ extension Connection {
     guard snapshot !== worker.snapshot else { return }
     snapshot = worker.snapshot
     parser = HeadParser(limits: snapshot.headLimits)
-    peer = Peer(peer, trusted: snapshot.trustedProxies)
+    peer = Peer(peer, in: snapshot)
   }
 }

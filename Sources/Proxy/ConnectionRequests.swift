@@ -196,6 +196,9 @@ extension Connection {
     var context = RequestContext(client: client, now: worker.wallNow, instant: worker.now)
     // Any token may be exchanged for one that is good for no more, and be taken back.
     context.judgesScope = endpoint != .token
+    // A certificate is the connection's: not that of somebody for whom a proxy asks. And it comes without having been sent, so that other
+    // people's pages could make a browser use it: what changes passwords and gives out tokens asks for more.
+    if endpoint == nil && client == peer.address.client { context.certificate = peer.certificate }
     return context
   }
 

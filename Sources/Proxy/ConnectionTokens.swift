@@ -39,7 +39,7 @@ extension Connection {
         answer(.problem(403, "The scope is wider than that of the token", reason: "out of the token's scope"))
         return
       }
-    case .apiKey, .none:
+    case .apiKey, .certificate, .none:
       // It would outlive the key, or have what the key has not.
       answer(.problem(403, "A token is given for name and password", reason: "an API key may not be exchanged"))
       return

@@ -16,6 +16,7 @@ final class ForwardingRules: Sendable {
   private let lengths: UInt64
   private let ticketParameter: [UInt8]
   let setsForwarded: Bool
+  let setsCertificate: Bool
   let originField: OriginField
   let userField: [UInt8]
   let groupsField: [UInt8]
@@ -27,6 +28,7 @@ final class ForwardingRules: Sendable {
     self.ticketParameter = ticketParameter
     self.options = options
     setsForwarded = options.setsForwarded
+    setsCertificate = options.setsClientCertificate
     originField = options.originField
     userField = Array(options.userField.utf8)
     groupsField = Array(options.groupsField.utf8)
@@ -34,6 +36,8 @@ final class ForwardingRules: Sendable {
       "remote-user", "remote-groups", "x-remote-user", "x-remote-groups", "x-remote-group", "x-webauth-user", "x-authenticated-user",
       "x-auth-request-user",
       "x-real-ip", "forwarded", "x-request-id",
+      // RFC 9440 section 2.4: whoever has not ended TLS has nothing to say of certificates.
+      "client-cert", "client-cert-chain",
       // Some frameworks route by these instead of by the target, which is what was judged.
       "x-original-url", "x-original-uri", "x-original-method", "x-rewrite-url",
       // CGI turns a field `Proxy` into HTTP_PROXY, which HTTP libraries obey (httpoxy).
@@ -143,6 +147,7 @@ enum Forwarding {
       request.add(rules.userField, user.name)
       if user.joinedGroups.count > 0 { request.add(rules.groupsField, user.joinedGroups) }
     }
+    if rules.setsCertificate { addCertificate(to: &request) }
     ForwardedOrigin.add(head, rules, peer, to: &request)
     requestID.add(to: &request)
     switch head.version {
@@ -152,6 +157,14 @@ enum Forwarding {
     }
     request.seal()
     return request
+  }
+
+  /// What the client's certificate says, where it counts. Fit for fields as it is: printable ASCII.
+  private static func addCertificate(to request: inout UpstreamRequest) {
+    guard let certificate = request.grant.certificate else { return }
+    request.add("X-Forwarded-Client-Cert-Subject", certificate.subject)
+    request.add("X-Forwarded-Client-Cert-Serial", certificate.serial)
+    request.add("X-Forwarded-Client-Cert-Fingerprint", certificate.fingerprint)
   }
 
   /// Whether a scheme speaks for its request alone. NTLM and Negotiate authenticate the connection; of a scheme that we don't know that is to be feared.

@@ -30,7 +30,18 @@ extension Greeting {
     }
     switch stream?.handshake() {
     case .done?:
-      guard let facts = stream?.facts else { return .over }
+      let certificate: PeerCertificate?
+      switch stream?.clientCertificate(at: worker.wallNow) {
+      case .absent? where context.options.clientCertificates?.mode == .required, nil:
+        worker.handshakeFailed("it has shown no certificate", peer, listener)
+        return .over
+      case .absent?: certificate = nil
+      case .verified(let found)?: certificate = found
+      case .unusable(let reason)?:
+        worker.handshakeFailed("its certificate can't be used: \(reason)", peer, listener)
+        return .over
+      }
+      guard let facts = stream?.facts(with: certificate) else { return .over }
       peer = Peer(peer, trusted: worker.snapshot.trustedProxies, tls: facts)
       return .done
     case .wantsRead?:

@@ -194,7 +194,7 @@ final class HTTP2Connection {
   private func adoptLatest() {
     guard snapshot !== worker.snapshot else { return }
     snapshot = worker.snapshot
-    peer = Peer(peer, trusted: snapshot.trustedProxies)
+    peer = Peer(peer, in: snapshot)
   }
 
   // MARK: For its requests

@@ -117,9 +117,7 @@ final class ListenerCertificates {
     if let warnedAt, now < warnedAt.advanced(by: .seconds(86_400)) { return [] }
     warnedAt = now
     var lines: [String] = []
-    for certificate in contexts.compactMap({ $0 }).flatMap(\.certificates) {
-      if let line = certificate.expiryWarning(at: now), !lines.contains(line) { lines.append(line) }
-    }
+    for line in contexts.compactMap({ $0 }).flatMap({ $0.expiryWarnings(at: now) }) where !lines.contains(line) { lines.append(line) }
     return lines
   }
 }

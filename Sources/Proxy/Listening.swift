@@ -1,5 +1,6 @@
 // What is asked of a listener beside its socket: what is spoken on the connections that come by it.
 
+public import Auth
 public import Net
 
 /// Whether connections begin with a PROXY protocol header, in which a trusted proxy says whose they are.
@@ -23,6 +24,8 @@ public struct ListenerSettings: Equatable, Sendable {
   public var proxyProtocol = ProxyProtocolPolicy.off
   /// The port of the `https` address that every request is sent to instead of being served; nil where requests are served.
   public var redirectPort: UInt16?
+  /// Where in a client's certificate a user's name stands; nil where certificates are not users'.
+  public var certificateUsers: CertificatePattern?
 
   public init(socket: ListenOptions) {
     self.socket = socket
@@ -37,9 +40,12 @@ final class ListenerTraits: Sendable {
   let redirectPort: UInt16?
   /// Nil in clear text.
   let tls: TLSServerContext?
+  /// Which one it is of its configuration's.
+  let index: Int
 
-  init(_ settings: ListenerSettings, tls: TLSServerContext? = nil) {
+  init(_ settings: ListenerSettings, tls: TLSServerContext? = nil, index: Int = 0) {
     self.settings = settings
+    self.index = index
     self.tls = tls
     needsGreeting = settings.proxyProtocol != .off || settings.speaksH2C || settings.tls != nil
     redirectPort = settings.redirectPort

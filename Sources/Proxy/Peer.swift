@@ -1,5 +1,6 @@
 // Who is at the other end of a connection: by the socket, or by the PROXY header of a trusted proxy, which speaks for somebody else.
 
+import Auth
 import HTTP
 import Net
 import Primitives
@@ -16,6 +17,8 @@ final class Peer: Sendable {
   let tls: TLSFacts?
   /// The same as members of a JSON object; empty in clear text.
   let tlsText: [UInt8]
+  /// The certificate that it has shown, where the listener of now would have accepted it.
+  let certificate: ShownCertificate?
   /// The listener that it connected to; nil for none that matters.
   let listener: ListenerTraits?
   /// Whose connection it is by itself, where a header named another.
@@ -32,16 +35,24 @@ final class Peer: Sendable {
     var namesAddress: Bool
   }
 
-  convenience init(_ address: SocketAddress, localPort: UInt16 = 0, trusted: [Network], listener: ListenerTraits? = nil, tls: TLSFacts? = nil) {
+  convenience init(
+    _ address: SocketAddress, localPort: UInt16 = 0, trusted: [Network], listener: ListenerTraits? = nil, tls: TLSFacts? = nil
+  ) {
     self.init(address, localPort, trusted, listener, tls, bearer: nil)
   }
 
-  private init(_ address: SocketAddress, _ localPort: UInt16, _ trusted: [Network], _ listener: ListenerTraits?, _ tls: TLSFacts?, bearer: Bearer?) {
+  private init(
+    _ address: SocketAddress, _ localPort: UInt16, _ trusted: [Network], _ listener: ListenerTraits?, _ tls: TLSFacts?, bearer: Bearer?
+  ) {
     self.address = address
     self.localPort = localPort
     self.listener = listener
     self.tls = tls
-    tlsText = tls.map { Array(",\"tls\":\"\($0.version)\",\"cipher\":\"\($0.cipher)\"".utf8) } ?? []
+    tlsText = tls.map(Self.text) ?? []
+    certificate = tls?.certificate.flatMap { shown in
+      guard let listener, listener.tls?.clientPolicyDigest == shown.policy else { return nil }
+      return ShownCertificate(shown, users: listener.settings.certificateUsers)
+    }
     self.bearer = bearer
     var buffer = ByteBuffer()
     if address.isUnix { buffer.append("unix:") } else { address.appendHost(to: &buffer) }
@@ -52,14 +63,34 @@ final class Peer: Sendable {
     isTrusted = (bearer?.namesAddress ?? true) && trusted.contains { $0.contains(address) }
   }
 
-  /// The same peer, trusted or not by another list. Whom a proxy named that is not trusted any more is not believed to be who it said: the proxy
-  /// itself is the peer again.
-  convenience init(_ other: Peer, trusted: [Network]) {
+  private static func text(_ tls: TLSFacts) -> [UInt8] {
+    var text = Array(",\"tls\":\"\(tls.version)\",\"cipher\":\"\(tls.cipher)\"".utf8)
+    guard let certificate = tls.certificate else { return text }
+    text += Array(",\"client_certificate\":".utf8)
+    let subject = certificate.subject
+    JSON.append(quoted: subject.span, to: &text)
+    return text
+  }
+
+  /// The same peer by another configuration.
+  convenience init(_ other: Peer, in snapshot: Snapshot) {
+    self.init(other, trusted: snapshot.trustedProxies, listener: other.listener.flatMap { snapshot.listener(like: $0) ?? $0 })
+  }
+
+  /// Whether the listener of `snapshot` asks something else of certificates than the one that it came by.
+  func isOutdated(in snapshot: Snapshot) -> Bool {
+    guard let listener, let tls = listener.tls, let now = snapshot.listener(like: listener) else { return false }
+    return now.tls?.clientPolicyDigest != tls.clientPolicyDigest
+  }
+
+  /// The same peer, trusted or not by another list. Whom a proxy named that is not trusted any more is not believed to be who it said: the
+  /// proxy itself is the peer again.
+  private convenience init(_ other: Peer, trusted: [Network], listener: ListenerTraits?) {
     guard let bearer = other.bearer, !trusted.contains(where: { $0.contains(bearer.address) }) else {
-      self.init(other.address, other.localPort, trusted, other.listener, other.tls, bearer: other.bearer)
+      self.init(other.address, other.localPort, trusted, listener, other.tls, bearer: other.bearer)
       return
     }
-    self.init(bearer.address, bearer.localPort, [], other.listener, other.tls, bearer: nil)
+    self.init(bearer.address, bearer.localPort, [], listener, other.tls, bearer: nil)
   }
 
   /// The same peer after a handshake.
@@ -67,8 +98,9 @@ final class Peer: Sendable {
     self.init(other.address, other.localPort, trusted, other.listener, tls, bearer: other.bearer)
   }
 
-  /// Whom `proxy`, a trusted one, says in a PROXY header that the connection is for. It is trusted only by an address of its own: where the header names none,
-  /// or a Unix socket on the proxy's machine, it is nobody whom our configuration could mean. Without a name the proxy's address counts for it.
+  /// Whom `proxy`, a trusted one, says in a PROXY header that the connection is for. It is trusted only by an address of its own: where the
+  /// header names none, or a Unix socket on the proxy's machine, it is nobody whom our configuration could mean. Without a name the proxy's
+  /// address counts for it.
   convenience init(_ header: ProxyHeader, from proxy: Peer, trusted: [Network]) {
     switch header.origin {
     case .local:

@@ -92,6 +92,8 @@ public struct ForwardingOptions: Equatable, Sendable {
   public var groupsField = "X-Forwarded-Groups"
   /// Whether RFC 7239's `Forwarded` is set beside `X-Forwarded-*`.
   public var setsForwarded = false
+  /// Whether the subject, serial number and fingerprint of the client's certificate are told (`X-Forwarded-Client-Cert-…`).
+  public var setsClientCertificate = false
   /// Peers whose `X-Forwarded-*` and `X-Request-Id` are appended to and kept.
   public var trustedProxies: [Network] = []
   /// In which field they say so.

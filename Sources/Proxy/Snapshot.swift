@@ -50,7 +50,7 @@ final class Snapshot: Sendable {
     self.passwords = passwords
     router = Router(settings.routes)
     traits = router.routes.map { RouteTraits($0) }
-    listeners = settings.listeners.indices.map { ListenerTraits(settings.listeners[$0], tls: $0 < tls.count ? tls[$0] : nil) }
+    listeners = settings.listeners.indices.map { ListenerTraits(settings.listeners[$0], tls: $0 < tls.count ? tls[$0] : nil, index: $0) }
     logsRequests = settings.accessLog.target != .off
     headLimits = settings.limits.head
     headerTimeout = settings.limits.headerTimeout
@@ -70,6 +70,15 @@ final class Snapshot: Sendable {
     logTexts = router.routes.map { AccessLogFormat.RouteTexts(route: $0.label, upstream: settings.upstreams[$0.upstream].name) }
     (challenge, invalidTokenChallenge) = Replies.renderChallenges(realm: settings.gatekeeper.realm, offersBearer: true)
     (silentChallenge, silentInvalidTokenChallenge) = Replies.renderSilentChallenges(realm: settings.gatekeeper.realm)
+  }
+}
+
+extension Snapshot {
+  /// The listener that `other` is by this configuration: that of the same address, and where several have one (port 0), the one in its place.
+  func listener(like other: ListenerTraits) -> ListenerTraits? {
+    let address = other.settings.socket.address
+    if other.index < listeners.count, listeners[other.index].settings.socket.address == address { return listeners[other.index] }
+    return listeners.first { $0.settings.socket.address == address }
   }
 }
 

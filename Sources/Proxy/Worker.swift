@@ -377,7 +377,7 @@ final class Worker {
     snapshot = fresh
     // They hold the old one.
     spareBoxes.removeAll()
-    for greeting in greetings.all() { greeting.peer = Peer(greeting.peer, trusted: fresh.trustedProxies) }
+    sendAwayOutdated(fresh)
     if isAcceptPaused && drainDeadline == nil { resumeAccepting() }
   }
 

@@ -126,6 +126,8 @@ extension Worker {
 
   /// From now on these. One that is there goes on, by its new traits; one that is not among them is left.
   func listen(_ fresh: [WorkerListener]) {
+    // Once more: of whom came between the new configuration and this, by what his listener was before.
+    sendAwayOutdated(snapshot)
     for listener in listeners.all() where listener.leftAt == nil {
       if let same = fresh.first(where: { $0.socket === listener.socket }) { listener.traits = same.traits } else { leave(listener) }
     }

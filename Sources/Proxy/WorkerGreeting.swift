@@ -17,6 +17,17 @@ extension Worker {
     }
   }
 
+  /// A new configuration: greetings go on by it, and who was let in by other rules for certificates has to come again, and show his by those of now.
+  func sendAwayOutdated(_ fresh: Snapshot) {
+    for greeting in greetings.all() { greeting.peer = Peer(greeting.peer, in: fresh) }
+    let changed = listeners.contains { listener in
+      fresh.listener(like: listener.traits)?.tls?.clientPolicyDigest != listener.traits.tls?.clientPolicyDigest
+    }
+    guard changed else { return }
+    for box in connections.all() where box.connection.peer.isOutdated(in: fresh) { box.connection.drain() }
+    for connection in http2.all() where connection.peer.isOutdated(in: fresh) { connection.drain() }
+  }
+
   /// Closes the connection.
   func dismiss(_ greeting: Greeting) {
     guard let stream = greeting.stream.take() else { return }

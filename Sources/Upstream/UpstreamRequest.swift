@@ -117,6 +117,9 @@ public struct UpstreamRequest: ~Copyable {
     end()
   }
 
+  /// The same for an array, which may be a class's.
+  public mutating func add(_ name: StaticString, _ value: [UInt8]) { add(name, value.span) }
+
   /// Adds a field whose name and value we write ourselves: `Name: value`.
   @inlinable @inline(__always) public mutating func add(line: StaticString) {
     texts.append(line, "\r\n")

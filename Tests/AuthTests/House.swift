@@ -49,6 +49,7 @@ struct House {
   var now = Timestamp(seconds: 1_800_000_000)
   var instant = Instant(nanoseconds: 1_000_000_000)
   var client = ClientAddress.unix
+  var certificate: ShownCertificate?
   let lockout: Lockout?
 
   /// What is asked for where it does not matter.
@@ -59,7 +60,11 @@ struct House {
     buffer.append("/")
     return buffer
   }
-  private var context: RequestContext { RequestContext(client: client, now: now, instant: instant) }
+  private var context: RequestContext {
+    var context = RequestContext(client: client, now: now, instant: instant)
+    context.certificate = certificate
+    return context
+  }
 
   init(_ lines: [String], seed: String = "seed", lifetime: Interval = .seconds(300), entries: Int = 1024, lockout: Lockout? = nil) throws {
     self.lockout = lockout

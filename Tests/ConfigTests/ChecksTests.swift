@@ -24,7 +24,7 @@ import Testing
     // A requirement that can't be read is no requirement, and no second complaint either.
     #expect(
       complaints(Self.head + "route / { upstream u; require nobdy }") == [
-        "2:31: 'nobdy' is none of 'nobody', 'valid-user', 'user', 'group', 'from', 'scope', 'not', 'all', 'any'"
+        "2:31: 'nobdy' is none of 'nobody', 'valid-user', 'user', 'group', 'from', 'scope', 'certificate', 'not', 'all', 'any'"
       ])
     #expect(complaints(Self.head + "route / { upstream u; require }") == ["2:23: 'require' lacks its argument"])
     #expect(complaints(Self.head + "route / { upstream u; require ${NONE} }") == ["2:31: the environment variable 'NONE' is not set"])

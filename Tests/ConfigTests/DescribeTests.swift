@@ -15,13 +15,15 @@ import Testing
           127.0.0.1:8080                 HTTP, no TLS
           unix:/run/gatehouse/http.sock  HTTP, mode 660, owner 0, group 0
           [::]:8081                      HTTP, no TLS, redirected to https, port 8443, by way of lo
-          127.0.0.1:8443                 HTTPS, TLS 1.2 to 1.3
+          127.0.0.1:8443                 HTTPS, TLS 1.2 to 1.3, client certificates accepted by /etc/gatehouse/tls/clients.pem, \
+        their users from san email *@example.com
                                          www.example.com *.example.com: ECDSA, P-256, many days left, self-signed, stapled
 
         Routes, most specific first
           GET = /healthz                  PUBLIC                     to legacy
           /reports/                       PUBLIC IN PART             to legacy  preflights pass, no Basic challenge to scripts
-            require all { not group guests; any { from 10.0.0.0/8 ::1; all { valid-user; scope reports }; user alice; group admin } }
+            require all { not group guests; any { from 10.0.0.0/8 ::1; all { valid-user; scope reports }; user alice; group admin; \
+        certificate cn build-agent } }
             require all { nobody; from 10.1.0.0/16 }
           GET,HEAD *.example.com /files/  valid-user                 to secure  raw path
           /admin/                         user alice or group admin  to legacy  bodies up to 10m, Authorization replaced

@@ -61,6 +61,7 @@ import Testing
         switch (place, directive.name.text) {
         case (.top, "upstream"): note(block.directives, .upstream)
         case (.upstream, _): note(block.directives, .upstreamTLS)
+        case (.listen, _): note(block.directives, .clientCertificates)
         case (.route, _), (.requirement, _): note(block.directives, .requirement)
         default: note(block.directives, Place(rawValue: directive.name.text) ?? .route)
         }
@@ -134,8 +135,20 @@ enum Minimal {
     let tls = place == .upstreamTLS ? "tls { \(line)\n}" : ""
     // Where users register there has to be a file of them.
     let register = place == .register ? "users \(users)\nregister { \(line)\n}" : ""
+    var clients = ""
+    if place == .clientCertificates, let scratch {
+      try? SampleCertificate.write(to: scratch)
+      let tls = "\(scratch.path)/tls"
+      clients = """
+        listen 127.0.0.1:0 tls { certificate \(tls)/fullchain.pem; key \(tls)/privkey.pem
+        client_certificates { ca \(tls)/clients.pem
+        \(line)
+        } }
+
+        """
+    }
     return """
-      listen 127.0.0.1:0
+      \(clients)listen 127.0.0.1:0
       \(at(.top))\(tokens)\(place == .lockout ? "lockout { \(line)\n}" : "")
       upstream u {
       server \(place == .upstreamTLS ? "https" : "http")://127.0.0.1:9

@@ -54,7 +54,7 @@ import Testing
       ("require not nobody", "5:13: 'not nobody' would let no one in"),
       ("require not valid-user", "5:13: 'not valid-user' would let no one in"),
       ("require not", "5:9: 'not' lacks what it negates"),
-      ("require not not user a", "5:13: 'not' is none of 'nobody', 'valid-user', 'user', 'group', 'from', 'scope'"),
+      ("require not not user a", "5:13: 'not' is none of 'nobody', 'valid-user', 'user', 'group', 'from', 'scope', 'certificate'"),
       ("require not all { user a }", "5:17: 'not' takes no block"),
       ("require all", "5:9: 'all' needs a block"),
       ("require all user a", "5:13: 'all' takes a block, and nothing before it"),

@@ -26,6 +26,16 @@ enum SampleCertificate {
     -----END PRIVATE KEY-----
 
     """
+  /// That it has revoked nothing.
+  static let revocations = """
+    -----BEGIN X509 CRL-----
+    MIG0MFsCAQEwCgYIKoZIzj0EAwIwGjEYMBYGA1UEAwwPd3d3LmV4YW1wbGUuY29t
+    Fw0yNjExMjIxMDEzMzhaGA8yMTI2MTAyOTEwMTMzOFqgDjAMMAoGA1UdFAQDAgEB
+    MAoGCCqGSM49BAMCA0kAMEYCIQCB997zvwkb9wduMm8Kwzm6LVs+nMpNlsx99+so
+    P/iQPAIhANDhFlkoaeUjylK6Ds3O+1YYgFJzFbRv/vdVqkuAkc+H
+    -----END X509 CRL-----
+
+    """
   /// DER in Base64.
   private static let answer = """
     MIIBRAoBAKCCAT0wggE5BgkrBgEFBQcwAQEEggEqMIIBJjCBzaEcMBoxGDAWBgNVBAMMD3d3dy5leGFtcGxlLmNvbRgPMjAyNjExMjIwOTQ2NDlaMHcwdTBN\
@@ -38,6 +48,8 @@ enum SampleCertificate {
   static func write(to scratch: Scratch) throws {
     try scratch.write("tls/fullchain.pem", certificate)
     try scratch.write("tls/privkey.pem", key)
+    try scratch.write("tls/clients.pem", certificate)
+    try scratch.write("tls/clients.crl", revocations)
     let file = try scratch.write("tls/fullchain.ocsp", "")
     try (Data(base64Encoded: answer) ?? Data()).write(to: URL(fileURLWithPath: file))
   }

@@ -19,6 +19,8 @@ struct ClientOptions {
   var asksStatus = false
   /// Of an earlier connection.
   var session: ClientSession?
+  /// Its own.
+  var certificate: TLSServerOptions.Certificate?
 }
 
 /// An SSL_SESSION.
@@ -47,6 +49,10 @@ struct ClientOptions {
     if let signatures = options.signatures { set(SSL_CTRL_SET_SIGALGS_LIST, 0, signatures) }
     if let name = options.serverName { set(SSL_CTRL_SET_TLSEXT_HOSTNAME, Int(TLSEXT_NAMETYPE_host_name), name) }
     if options.asksStatus { _ = unsafe SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_STATUS_REQ_TYPE, Int(TLSEXT_STATUSTYPE_ocsp), nil) }
+    if let own = options.certificate {
+      #expect(unsafe SSL_use_certificate_chain_file(ssl, own.chainPath) == 1)
+      #expect(unsafe SSL_use_PrivateKey_file(ssl, own.keyPath, SSL_FILETYPE_PEM) == 1)
+    }
     if let session = options.session { #expect(unsafe SSL_set_session(ssl, session.session) == 1) }
     let wire = options.protocols.flatMap { [UInt8($0.utf8.count)] + Array($0.utf8) }
     if !wire.isEmpty { _ = unsafe SSL_set_alpn_protos(ssl, wire, UInt32(wire.count)) }
@@ -155,6 +161,8 @@ final class TLSPair {
 
   // `#expect` takes no property of a value that can't be copied.
   var facts: TLSFacts? { server.facts }
+  /// The client's certificate, as the server has it.
+  func shown(at now: Timestamp = .now()) -> ClientCertificateReading { server.clientCertificate(at: now) }
   var isClear: Bool { server.isClear }
   var hasMore: Bool { server.hasBufferedInput }
   var isReadableNow: Bool { isReadable(server.descriptor) }

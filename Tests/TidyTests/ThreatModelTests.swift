@@ -49,6 +49,7 @@ import Testing
       "TokenEndpoint", "APIKey", "SignedTokens", "TokenFileKill", "ForeignTokens", "Lockout", "ForwardAuth", "FrontServer", "Rules",
       "Browser",
       "Ticket", "HTTP2Attack", "HTTP2Flood", "HTTP2Bodies",
+      "ProxyProtocol", "TrustedProxies", "ClientCertificate",
     ]
     for (path, names) in try Self.tests(in: "Tests/EndToEndTests") where suites.contains(where: { path.hasSuffix("/\($0)Tests.swift") }) {
       for name in names.sorted() where !named.contains(name) { Issue.record("\(path): \(name) is not in docs/THREAT-MODEL.md") }
