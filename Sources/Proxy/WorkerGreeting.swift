@@ -20,7 +20,7 @@ extension Worker {
   /// A new configuration: greetings go on by it, and who was let in by other rules for certificates has to come again, and show his by those of now.
   func sendAwayOutdated(_ fresh: Snapshot) {
     for greeting in greetings.all() { greeting.peer = Peer(greeting.peer, in: fresh) }
-    let changed = listeners.contains { listener in
+    let changed = listeners.all().contains { listener in
       fresh.listener(like: listener.traits)?.tls?.clientPolicyDigest != listener.traits.tls?.clientPolicyDigest
     }
     guard changed else { return }
