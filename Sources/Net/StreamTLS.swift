@@ -84,7 +84,7 @@ extension Stream {
       version: String(cString: SSL_get_version(ssl)),
       cipher: SSL_CIPHER_get_name(SSL_get_current_cipher(ssl)).map { unsafe String(cString: $0) } ?? "",
       serverName: SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name).map { unsafe String(cString: $0).lowercased() },
-      speaksHTTP2: chosen.elementsEqual(ApplicationProtocol.http2.name), isResumed: gh_tls_is_resumed(ssl) != 0,
+      speaksHTTP2: chosen.elementsEqual(ApplicationProtocol.http2.names[0]), isResumed: gh_tls_is_resumed(ssl) != 0,
       certificate: certificate)
   }
 

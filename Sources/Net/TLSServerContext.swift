@@ -55,7 +55,7 @@ public import Primitives
     self.keyLog = keyLog
     certificates = loaded.map(\.facts)
     warnings = report.warnings
-    protocols = options.protocols.flatMap { [UInt8($0.name.count)] + $0.name }
+    protocols = options.protocols.flatMap(\.names).flatMap { [UInt8($0.count)] + $0 }
     // Now that `deinit` frees what was made.
     guard report.problems.isEmpty else { throw TLSFault(problems: report.problems) }
   }

@@ -38,10 +38,11 @@ public enum ApplicationProtocol: Equatable, Sendable {
   case http2
   case http1
 
-  var name: [UInt8] {
+  /// Clients of HTTP/1.0 offer that by its own name, and one parser is for both.
+  var names: [[UInt8]] {
     switch self {
-    case .http2: Array("h2".utf8)
-    case .http1: Array("http/1.1".utf8)
+    case .http2: [Array("h2".utf8)]
+    case .http1: [Array("http/1.1".utf8), Array("http/1.0".utf8)]
     }
   }
 }
