@@ -1,5 +1,5 @@
-// `gatehouse demo`: the main job in a scratch folder. Makes a user file and a proxy.conf, starts `echo` and `serve` as it would be done by hand, and
-// prints the curl commands to try, or with --check runs them and says whether they gave what they should.
+// `gatehouse demo`: the main job in a scratch folder. Makes a user file, a certificate and a proxy.conf, starts `echo` and `serve` as it would be done
+// by hand, and prints the curl commands to try, or with --check runs them and says whether they gave what they should.
 
 import ArgumentParser
 import Glibc
@@ -14,6 +14,11 @@ struct DemoCommand: ParsableCommand {
   @Option(name: .long, help: ArgumentHelp("Where the proxy listens; port 0 is any free one.", valueName: "address"))
   var listen = "127.0.0.1:0"
 
+  @Option(
+    name: .long,
+    help: ArgumentHelp("Where it listens with TLS, with a certificate for localhost that is made on the spot.", valueName: "address"))
+  var listenTLS = "127.0.0.1:0"
+
   @Flag(name: .long, help: "Run the printed commands, say what came of them, and end.")
   var check = false
 
@@ -21,13 +26,13 @@ struct DemoCommand: ParsableCommand {
     Signals.ignoreBrokenPipe()
     let scratch = try Scratch()
     defer { scratch.remove() }
-    let stage = Stage(scratch: scratch, listen: listen)
+    let stage = Stage(scratch: scratch, listen: listen, listenTLS: listenTLS)
     defer { stage.stop() }
     let password = try stage.prepare()
-    let address = try stage.start()
-    let trials = stage.trials(address: address, password: password)
+    let urls = try stage.start()
+    let trials = stage.trials(urls, password: password)
     Output.line("")
-    Output.line("Gatehouse runs at http://\(address), in front of an echo service. Its files: \(scratch.path)")
+    Output.line("Gatehouse runs at \(urls.clear) and \(urls.secure), in front of an echo service. Its files: \(scratch.path)")
     Output.line("")
     if check {
       let failures = trials.filter { !$0.passes() }.count
@@ -62,11 +67,18 @@ final class Scratch {
   }
 
   func write(_ name: String, _ text: String) throws {
+    let bytes = Array(text.utf8)
+    try write(name, bytes.span)
+  }
+
+  /// A new file that only we may read.
+  func write(_ name: String, _ bytes: Span<UInt8>) throws {
     let file = unsafe fopen("\(path)/\(name)", "wx")
     guard let file = unsafe file else { throw DemoFailure("can't write \(path)/\(name): \(unsafe String(cString: strerror(errno)))") }
     defer { unsafe fclose(file) }
     unsafe fchmod(fileno(file), 0o600)
-    guard unsafe fputs(text, file) >= 0 else { throw DemoFailure("can't write \(path)/\(name)") }
+    let written = unsafe bytes.withUnsafeBufferPointer { unsafe fwrite($0.baseAddress, 1, $0.count, file) }
+    guard unsafe written == bytes.count && fflush(file) == 0 else { throw DemoFailure("can't write \(path)/\(name)") }
   }
 
   /// Everything in it is ours, lock files of the user file included.

@@ -32,13 +32,15 @@ struct Trial {
 final class Stage {
   private let scratch: Scratch
   private let listen: String
+  private let listenTLS: String
   private let program: String
   private var children: [Child] = []
   private var token = ""
 
-  init(scratch: Scratch, listen: String) {
+  init(scratch: Scratch, listen: String, listenTLS: String) {
     self.scratch = scratch
     self.listen = listen
+    self.listenTLS = listenTLS
     program = Child.thisProgram
   }
 
@@ -49,10 +51,14 @@ final class Stage {
     guard let line = echo.line(containing: "listening on "), let url = line.components(after: "listening on ") else {
       throw DemoFailure("the echo service did not start")
     }
+    let made = try SelfSignedCertificate(names: ["localhost"], addresses: ["127.0.0.1", "::1"], days: 30, from: Int(time(nil)))
+    try scratch.write("demo-cert.pem", made.certificate.span)
+    try scratch.write("demo-key.pem", made.key.span)
     try scratch.write(
       "proxy.conf",
       """
       listen \(listen)
+      listen \(listenTLS) tls { certificate demo-cert.pem; key demo-key.pem }
       users  users
       log    access.log
 
@@ -79,20 +85,22 @@ final class Stage {
     if result.code != 0 { throw DemoFailure(result.output) }
   }
 
-  /// Starts the proxy; answers where it listens.
-  func start() throws -> String {
+  /// Starts the proxy; answers where it listens in clear text, and where with TLS.
+  func start() throws -> (clear: String, secure: String) {
     let serve = try Child([program, "serve", "--config", "\(scratch.path)/proxy.conf"])
     children.append(serve)
-    guard let line = serve.line(containing: "listening on "), let url = line.components(after: "http://"),
+    guard let clear = serve.line(containing: "listening on ")?.components(after: "listening on "),
+      let secure = serve.line(containing: "listening on ")?.components(after: "listening on "), let colon = secure.lastIndex(of: ":"),
       serve.line(containing: "ready") != nil
     else {
-      throw DemoFailure("the proxy did not start; is \(listen) taken?")
+      throw DemoFailure("the proxy did not start; is \(listen) or \(listenTLS) taken?")
     }
-    return url
+    return (clear, "https://localhost" + secure[colon...])
   }
 
-  func trials(address: String, password: String) -> [Trial] {
-    let url = "http://\(address)"
+  func trials(_ urls: (clear: String, secure: String), password: String) -> [Trial] {
+    let url = urls.clear
+    let authority = ["--cacert", "\(scratch.path)/demo-cert.pem"]
     return [
       Trial(
         says: "with the password: 200, and the service sees who it is, but no Authorization",
@@ -110,6 +118,17 @@ final class Stage {
         says: "where alice's groups don't reach: 403", arguments: ["-i", "-u", "alice:\(password)", "\(url)/admin/"],
         expected: ["HTTP/1.1 403"]),
       Trial(says: "a public route: 200 without credentials", arguments: ["-i", "\(url)/healthz"], expected: ["HTTP/1.1 200"]),
+      Trial(
+        says: "over TLS, where nobody on the way can read the password: 200, by HTTP/2",
+        arguments: ["-i"] + authority + ["-u", "alice:\(password)", "\(urls.secure)/hello"],
+        expected: ["HTTP/2 200", "X-Forwarded-Proto", "https", "alice"], refused: ["\"Authorization\"", password]),
+      Trial(
+        says: "over TLS by HTTP/1.1, with the token: 200",
+        arguments: ["-i", "--http1.1"] + authority + ["-H", "Authorization: Bearer \(token)", "\(urls.secure)/hello"],
+        expected: ["HTTP/1.1 200", "X-Forwarded-Proto", "https", "alice"], refused: ["\"Authorization\"", token]),
+      Trial(
+        says: "over TLS without credentials: 401", arguments: ["-i"] + authority + ["\(urls.secure)/hello"],
+        expected: ["HTTP/2 401", "www-authenticate: Basic"]),
     ]
   }
 

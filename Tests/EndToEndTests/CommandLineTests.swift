@@ -211,7 +211,7 @@ extension EndToEnd {
       let scratch = try Scratch()
       let outcome = try run(scratch, "demo", "--check")
       #expect(outcome.code == 0, "\(outcome.text)\n\(outcome.errors)")
-      for part in ["curl", "-u", "200", "401"] { #expect(outcome.text.contains(part), "no “\(part)” in:\n\(outcome.text)") }
+      for part in ["curl", "-u", "200", "401", "--cacert", "https://localhost:"] { #expect(outcome.text.contains(part), "no “\(part)” in:\n\(outcome.text)") }
     }
 
     @Test func theDemoRunsUntilItIsInterrupted() throws {
