@@ -69,8 +69,10 @@ extension EndToEnd {
 
       var requests: String { (try? scratch.text("requests.log")) ?? "" }
 
-      static func git(_ arguments: [String], in scratch: Scratch) throws -> Outcome {
+      static func git(_ arguments: [String], in scratch: Scratch, through house: House? = nil) throws -> Outcome {
+        let version = house?.front == .h2 ? "HTTP/2" : "HTTP/1.1"
         let environment = [
+          "GIT_SSL_CAINFO": house?.scratch["ca.pem"] ?? "", "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "http.version", "GIT_CONFIG_VALUE_0": version,
           "HOME": scratch.path, "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_TERMINAL_PROMPT": "0",
           "GIT_AUTHOR_NAME": "Test",
           "GIT_AUTHOR_EMAIL": "test@legacy.test", "GIT_COMMITTER_NAME": "Test", "GIT_COMMITTER_EMAIL": "test@legacy.test",
@@ -88,13 +90,14 @@ extension EndToEnd {
       try House.with(Setup(users: try forge.scratch.text("users"), server: "unix:\(forge.socket)")) { house throws in
         let work = try Scratch()
         func git(_ arguments: String..., allowed: Bool = true) throws {
-          let outcome = try Forge.git(arguments, in: work)
+          let outcome = try Forge.git(arguments, in: work, through: house)
           #expect((outcome.code == 0) == allowed, "git \(arguments.joined(separator: " ")): \(outcome.errors)")
         }
         let base = "127.0.0.1:\(house.port)/legacy.git"
-        let url = "http://gina:\(password)@\(base)"
-        try git("clone", "-q", "http://\(base)", "stranger", allowed: false)
-        try git("clone", "-q", "http://gina:\(Secrets.keep("wrong-guess-8"))@\(base)", "stranger", allowed: false)
+        let scheme = house.front.scheme
+        let url = "\(scheme)://gina:\(password)@\(base)"
+        try git("clone", "-q", "\(scheme)://\(base)", "stranger", allowed: false)
+        try git("clone", "-q", "\(scheme)://gina:\(Secrets.keep("wrong-guess-8"))@\(base)", "stranger", allowed: false)
         #expect(forge.requests.isEmpty, "a stranger reached the service")
 
         try git("clone", "-q", url, "one")

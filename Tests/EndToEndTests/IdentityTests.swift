@@ -3,7 +3,7 @@
 import Testing
 
 extension EndToEnd {
-  @Suite(.byEachEngine) struct Identity {
+  @Suite(.byEachFront, .byEachEngine) struct Identity {
     private let names = [
       "X-Forwarded-User", "X-Forwarded-Groups", "Remote-User", "X-Remote-User", "X-Webauth-User", "X-FORWARDED-USER", "x-forwarded-user",
       "X_Forwarded_User",
@@ -135,7 +135,7 @@ extension EndToEnd {
         ]
         #expect(try house.ask("GET", "/", lies + [People.alice.authorization]).status == 200)
         let seen = try house.upstream.requests(1)[0]
-        #expect(seen.values("X-Forwarded-For") == ["127.0.0.1"] && seen.values("X-Forwarded-Proto") == ["http"], "\(seen.headText)")
+        #expect(seen.values("X-Forwarded-For") == ["127.0.0.1"] && seen.values("X-Forwarded-Proto") == [house.front.scheme], "\(seen.headText)")
         #expect(seen.values("X-Forwarded-Host") == ["legacy.test"], "\(seen.headText)")
         #expect(!seen.head.holds("forged") && !seen.values("Forwarded").contains { $0.contains("6.6.6.6") }, "\(seen.headText)")
         #expect(!seen.values("X_Forwarded_For").contains("6.6.6.8"), "\(seen.headText)")

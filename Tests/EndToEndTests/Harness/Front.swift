@@ -27,6 +27,12 @@ enum Front: String, CaseIterable, Sendable {
   /// What `listen` says after its address.
   var listening: String { isSecure ? " tls { certificate server.pem; key server.key }" : "" }
 
+  /// As an answer's head begins that comes to curl, or to `House.ask`. HTTP/2 has no reason.
+  func statusLine(_ status: Int, _ reason: String) -> String { self == .h2 ? "HTTP/2 \(status) " : "HTTP/1.1 \(status) \(reason)" }
+
+  /// A field's line as it comes there: HTTP/2 has names in lower case.
+  func line(_ name: String, _ value: String) -> String { "\(self == .h2 ? name.lowercased() : name): \(value)" }
+
   /// How curl is told.
   var curlOption: String? {
     switch self {
@@ -79,14 +85,15 @@ struct ByEachFront: SuiteTrait, TestTrait, TestScoping {
   }
 }
 
-/// Keeps a suite, or a test, to clear text: it is about what only that does, or about listeners that it configures itself.
-struct InClearText: SuiteTrait, TestTrait, TestScoping {
+/// Keeps a suite, or a test, to one front, whatever the run has: it is about what only that does.
+struct AlwaysByOneFront: SuiteTrait, TestTrait, TestScoping {
+  let front: Front
   var isRecursive: Bool { true }
 
   func scopeProvider(for test: Test, testCase: Test.Case?) -> Self? { testCase == nil ? nil : self }
 
   func provideScope(for test: Test, testCase: Test.Case?, performing function: @Sendable () async throws -> Void) async throws {
-    try await Front.$current.withValue(.clear) { try await function() }
+    try await Front.$current.withValue(front) { try await function() }
   }
 }
 
@@ -97,8 +104,9 @@ extension Trait where Self == ByEachFront {
   static var byEachRawFront: Self { ByEachFront(fronts: [.clear, .tls]) }
 }
 
-extension Trait where Self == InClearText {
-  static var inClearText: Self { InClearText() }
+extension Trait where Self == AlwaysByOneFront {
+  static var inClearText: Self { AlwaysByOneFront(front: .clear) }
+  static var inHTTP2: Self { AlwaysByOneFront(front: .h2) }
 }
 
 /// A certificate authority and what it signed, made by the openssl command, once a run. As text: each house writes what it needs into its folder.
@@ -119,7 +127,7 @@ enum Certificates {
     let scratch = try Scratch()
     let script = """
       set -e
-      new="openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2"
+      new="openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30"
       $new -keyout ca.key -out ca.pem -subj "/CN=Gatehouse tests" -addext keyUsage=critical,keyCertSign,cRLSign
       $new -CA ca.pem -CAkey ca.key -keyout server.key -out server.pem -subj /CN=legacy.test -addext basicConstraints=critical,CA:FALSE \\
         -addext "\(names)"
@@ -133,7 +141,7 @@ enum Certificates {
   static func write(to scratch: Scratch) throws {
     let made = try made()
     try scratch.write(made.authority, to: "ca.pem", mode: 0o644)
-    try scratch.write(made.server, to: "server.pem", mode: 0o644)
+    try scratch.write(made.server + made.authority, to: "server.pem", mode: 0o644)
     try scratch.write(made.key, to: "server.key")
   }
 }

@@ -96,14 +96,17 @@ import Foundation
     -> [(name: String, value: String)]?
   {
     let ofConnections: Set = ["connection", "transfer-encoding", "upgrade", "keep-alive", "proxy-connection", "te", "http2-settings"]
-    guard target.hasPrefix("/"), !target.utf8.contains(where: { $0 <= 0x20 || $0 >= 0x7F }) else { return nil }
+    guard target.hasPrefix("/"), !target.utf8.contains(where: { $0 <= 0x20 || $0 >= 0x7F || $0 == UInt8(ascii: "#") }) else { return nil }
     var list = [(name: ":method", value: method), (":scheme", "https"), (":authority", authority), (":path", target)]
     for field in fields {
       guard let colon = field.firstIndex(of: ":"), field.first != " ", field.first != "\t" else { return nil }
       let name = field[..<colon].lowercased()
       let isToken = !name.isEmpty && name.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F }
-      guard isToken, name != "host", !ofConnections.contains(name) else { return nil }
-      list.append((name, field[field.index(after: colon)...].trimmed))
+      let value = field[field.index(after: colon)...].trimmed
+      guard isToken, name != "host", !ofConnections.contains(name), value.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 }) else {
+        return nil
+      }
+      list.append((name, value))
     }
     return list
   }

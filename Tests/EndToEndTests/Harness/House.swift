@@ -32,9 +32,9 @@ struct Setup: Sendable {
   /// What the upstream's address is; the recording upstream's when nil.
   var server: String?
 
-  func text(upstreamPort: UInt16) -> String {
+  func text(upstreamPort: UInt16, front: Front = .clear) -> String {
     """
-    listen 127.0.0.1:0\(Front.current.listening)
+    listen 127.0.0.1:0\(front.listening)
     workers \(workers)
     realm "Authentication Required"
     users users
@@ -90,7 +90,7 @@ final class House {
     try scratch.write(setup.users, to: "users")
     for (name, text) in setup.files { try scratch.write(text, to: name) }
     if front.isSecure { try Certificates.write(to: scratch) }
-    try scratch.write(setup.text(upstreamPort: upstream.port), to: "proxy.conf")
+    try scratch.write(setup.text(upstreamPort: upstream.port, front: front), to: "proxy.conf")
     gate = try Gatehouse(in: scratch, descriptors: setup.descriptors, environment: setup.environment, launcher: setup.launcher)
   }
 
@@ -108,10 +108,10 @@ final class House {
     try Curl.run(Array(arguments.dropLast()) + [url + (arguments.last ?? "/")], input: input, in: scratch, within: duration)
   }
 
-  /// Runs a Python program; `base` in it is Gatehouse's URL.
+  /// Runs a Python program; `base` in it is Gatehouse's URL, and `trust` what `requests` calls `verify`.
   func python(_ program: String) throws -> Outcome {
-    let text = "import sys\nbase = sys.argv[1]\n" + program
-    return try Child.run("/usr/bin/python3", ["-I", "-c", text, url], folder: scratch.path, environment: authorities)
+    let text = "import sys\nbase, trust = sys.argv[1], sys.argv[2] or True\n" + program
+    return try Child.run("/usr/bin/python3", ["-I", "-c", text, url, front.isSecure ? scratch["ca.pem"] : ""], folder: scratch.path, environment: authorities)
   }
 
   /// What makes Python's clients trust us. `ssl` reads the one, `requests` the other.
