@@ -30,9 +30,8 @@ typedef struct {
   int plain;
   // SSL_read may have more although the socket has not.
   int pending;
-  // Reading goes on when the socket takes bytes; writing goes on when bytes have come.
-  int read_wants_room;
-  int write_wants_bytes;
+  // SSL_read is under way: what it writes is TLS's own.
+  int reads;
   // What was read from the socket before TLS began.
   unsigned char *early;
   size_t early_count;
@@ -107,7 +106,7 @@ static inline int gh_tls_bio_write(BIO *bio, const char *bytes, int count) {
   ssize_t n;
   BIO_clear_retry_flags(bio);
   if (tls->gathers || tls->out_count > 0) {
-    // What waits goes first. Beside records of ours that is a word of TLS itself now and then; more is not taken.
+    // What waits goes first. Beside records of ours that is a word of TLS now and then; much of it is not taken.
     if (!tls->gathers && tls->out_count > 2 * GH_TLS_GATHERED * (GH_TLS_RECORD + GH_TLS_OVERHEAD)) {
       BIO_set_retry_write(bio);
       return -1;
@@ -117,7 +116,11 @@ static inline int gh_tls_bio_write(BIO *bio, const char *bytes, int count) {
     return -1;
   }
   n = gh_tls_send(tls, bytes, (size_t)count);
-  if (n == -EAGAIN) BIO_set_retry_write(bio);
+  if (n == -EAGAIN) {
+    // A word of TLS itself (a new key's, RFC 8446 section 4.6.3) goes out with what is written next: who reads waits for bytes, never for room.
+    if (tls->reads && gh_tls_keep(tls, bytes, (size_t)count)) return count;
+    BIO_set_retry_write(bio);
+  }
   return n < 0 ? -1 : (int)n;
 }
 
@@ -233,7 +236,6 @@ static inline ssize_t gh_tls_flush(gh_tls *tls) {
 // Takes up to `count` bytes: as many records as have come, and not more than one recv(2) too many.
 static inline ssize_t gh_tls_read(gh_tls *tls, void *bytes, size_t count) {
   size_t filled = 0;
-  tls->read_wants_room = 0;
   if (tls->failure != 0) return -tls->failure;
   // Once and for all: after the peer's last word nothing is read that somebody wrote behind it.
   if (SSL_get_shutdown(tls->ssl) & SSL_RECEIVED_SHUTDOWN) {
@@ -243,7 +245,9 @@ static inline ssize_t gh_tls_read(gh_tls *tls, void *bytes, size_t count) {
   gh_tls_begin();
   while (filled < count) {
     size_t most = count - filled < 1 << 30 ? count - filled : 1 << 30;
+    tls->reads = 1;
     int n = SSL_read(tls->ssl, (char *)bytes + filled, (int)most);
+    tls->reads = 0;
     if (n > 0) {
       filled += (size_t)n;
       tls->pending = SSL_has_pending(tls->ssl) || tls->early_taken < tls->early_count;
@@ -253,12 +257,15 @@ static inline ssize_t gh_tls_read(gh_tls *tls, void *bytes, size_t count) {
     }
     int error = SSL_get_error(tls->ssl, n);
     tls->pending = 0;
-    tls->read_wants_room = error == SSL_ERROR_WANT_WRITE;
-    if (filled == 0) return gh_tls_outcome(tls, n);
+    if (filled == 0) {
+      ssize_t outcome = gh_tls_outcome(tls, n);
+      if (outcome != -EAGAIN) ERR_clear_error();
+      return outcome;
+    }
     if (error != SSL_ERROR_WANT_READ) {
       // An end, or an error: told by the next read, for which the socket need not be readable any more.
       tls->pending = 1;
-      if (error != SSL_ERROR_WANT_WRITE && error != SSL_ERROR_ZERO_RETURN) {
+      if (error != SSL_ERROR_ZERO_RETURN) {
         gh_tls_fail(tls);
         ERR_clear_error();
       }
@@ -272,7 +279,6 @@ static inline ssize_t gh_tls_read(gh_tls *tls, void *bytes, size_t count) {
 static inline ssize_t gh_tls_write(gh_tls *tls, const void *bytes, size_t count) {
   const char *start = (const char *)bytes;
   size_t done = 0;
-  tls->write_wants_bytes = 0;
   if (tls->failure != 0) return -tls->failure;
   if (SSL_get_shutdown(tls->ssl) & SSL_SENT_SHUTDOWN) return -EPIPE;
   if (tls->out_count > 0) {
@@ -308,8 +314,9 @@ static inline ssize_t gh_tls_write(gh_tls *tls, const void *bytes, size_t count)
     }
     done += taken;
     if (n <= 0) {
-      tls->write_wants_bytes = SSL_get_error(tls->ssl, n) == SSL_ERROR_WANT_READ;
+      // It waits for room alone: for bytes it would wait only in the middle of a renegotiation, and there is none.
       ssize_t outcome = gh_tls_outcome(tls, n);
+      if (outcome != -EAGAIN) ERR_clear_error();
       return done > 0 ? (ssize_t)done : outcome;
     }
   }

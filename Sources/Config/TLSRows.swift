@@ -9,8 +9,8 @@ extension Table {
     Row(
       "certificate", in: .listen, takes: "FILE", 1...1, isRepeatable: true, elsewhere: ["ssl_certificate", "SSLCertificateFile", "crt"],
       doc:
-        "PEM file of a certificate and its chain, the server's own first. The client's SNI chooses among several (exact names before `*.` ones; else the first); "
-        + "RSA and ECDSA for one name stand side by side. Read again when it changes."
+        "PEM file of a certificate and its chain, the server's own first; the client's SNI chooses among several (exact names before `*.` ones; else the first), "
+        + "RSA and ECDSA for one name stand side by side, and they are read again when they change."
     ) { reading, directive in
       let word = directive.arguments[0]
       reading.tlsFile(word).map { reading.tlsInHand?.certificates.append((path: $0, word: word, staple: nil)) }
@@ -24,7 +24,8 @@ extension Table {
     },
     Row(
       "ocsp", in: .listen, takes: "FILE|off", 1...1, isRepeatable: true, elsewhere: ["ssl_stapling_file", "SSLUseStapling"],
-      doc: "DER file of what the authority says of the certificate before (`openssl ocsp -respout`), sent along. Read again when it changes."
+      doc:
+        "DER file of what the authority says of the certificate before (`openssl ocsp -respout`), sent along and read again when it changes."
     ) { reading, directive in
       let word = directive.arguments[0]
       if word.text == "off" && !word.isQuoted { return reading.needsTLS(directive) }
@@ -37,7 +38,8 @@ extension Table {
     Row(
       "profile", in: .listen, takes: "modern|intermediate|legacy", 1...1, standard: "intermediate",
       elsewhere: ["ssl_protocols", "SSLProtocol"],
-      doc: "Which clients are served, by Mozilla's names: TLS 1.3 alone; 1.2 with forward secrecy too; or down to TLS 1.0, for clients of 2009."
+      doc:
+        "Which clients are served, by Mozilla's names: TLS 1.3 alone; 1.2 with forward secrecy too; or down to TLS 1.0, for clients of 2009."
     ) { reading, directive in
       reading.needsTLS(directive)
       reading.choice(directive.arguments[0], [("modern", TLSProfile.modern), ("intermediate", .intermediate), ("legacy", .legacy)])
@@ -73,11 +75,13 @@ extension Table {
       doc: "Longest time from a client's connecting to the end of its handshake."
     ) { reading, directive in
       reading.needsTLS(directive)
-      reading.duration(directive.arguments[0], .milliseconds(100)...(.seconds(300))).map { reading.tlsInHand?.options.handshakeTimeout = $0 }
+      reading.duration(directive.arguments[0], .milliseconds(100)...(.seconds(300))).map {
+        reading.tlsInHand?.options.handshakeTimeout = $0
+      }
     },
     Row(
       "key_log", in: .listen, takes: "FILE|off", 1...1, standard: "off", elsewhere: ["SSLKEYLOGFILE"],
-      doc: "Writes the secrets of every connection there, for Wireshark: whoever reads that reads passwords. Never in normal operation."
+      doc: "Writes the secrets of every connection there, for Wireshark: whoever reads that reads passwords."
     ) { reading, directive in
       reading.needsTLS(directive)
       let word = directive.arguments[0]
@@ -139,7 +143,8 @@ extension Reading {
     guard draft.certificates.count == draft.keys.count else {
       let (certificates, keys) = (draft.certificates.count, draft.keys.count)
       let odd = certificates > keys ? draft.certificates[keys].word : draft.keys[certificates].word
-      diagnostics.error(odd.place, certificates > keys ? "this certificate has no key" : "this key has no certificate", hint: "certificate FILE; key FILE")
+      diagnostics.error(
+        odd.place, certificates > keys ? "this certificate has no key" : "this key has no certificate", hint: "certificate FILE; key FILE")
       return nil
     }
     options.certificates = zip(draft.certificates, draft.keys).map {

@@ -25,7 +25,8 @@ struct Staple {
     let reason: String
     switch result {
     case 1 where answer.status != V_OCSP_CERTSTATUS_GOOD:
-      reason = answer.status == V_OCSP_CERTSTATUS_REVOKED ? "it says that the certificate was revoked" : "it says that the certificate is unknown"
+      reason =
+        answer.status == V_OCSP_CERTSTATUS_REVOKED ? "it says that the certificate was revoked" : "it says that the certificate is unknown"
     case 1 where answer.next_update != .min && answer.next_update < now.seconds:
       reason = "it is too old (its nextUpdate has passed): fetch it anew"
     // A clock that is five minutes off is common.

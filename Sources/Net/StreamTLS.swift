@@ -88,18 +88,6 @@ extension Stream {
       certificate: certificate)
   }
 
-  /// Whether reading goes on only when the socket takes bytes: TLS has something to say before.
-  public var readWaitsForRoom: Bool {
-    guard let tls = unsafe tls else { return false }
-    return unsafe tls.pointee.read_wants_room != 0
-  }
-
-  /// Whether writing goes on only when bytes have come.
-  public var writeWaitsForBytes: Bool {
-    guard let tls = unsafe tls else { return false }
-    return unsafe tls.pointee.write_wants_bytes != 0
-  }
-
   /// Tells the peer that nothing more follows (close_notify), if the socket has room for it: for who closes where a message could have followed. Nothing in
   /// clear text, where the end of the connection is all that there is.
   public func sayGoodbye() {
@@ -110,9 +98,10 @@ extension Stream {
   static func writeOneRecord(
     _ tls: UnsafeMutablePointer<gh_tls>, _ first: UnsafeBufferPointer<UInt8>, _ second: UnsafeBufferPointer<UInt8>
   ) -> IOResult {
-    let most = Int(GH_TLS_RECORD)
+    // What is encrypted already is the beginning of this, however it is divided now.
+    let most = unsafe max(Int(GH_TLS_RECORD), tls.pointee.held)
     guard first.count < most else { return unsafe result(gh_tls_write(tls, first.baseAddress, first.count)) }
-    // As much of the second as there is room for, also after a write that could not go on: what is encrypted already is the beginning of this.
+    // As much of the second as there is room for.
     let count = min(first.count + second.count, most)
     return unsafe withUnsafeTemporaryAllocation(byteCount: count, alignment: 16) { joined in
       guard let start = joined.baseAddress, let head = first.baseAddress, let rest = second.baseAddress else { return .bytes(0) }

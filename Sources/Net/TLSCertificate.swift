@@ -142,7 +142,8 @@ public struct TLSCertificate: Equatable, Sendable {
     for i in unsafe chain.indices.dropFirst() {
       let end = unsafe Timestamp(seconds: max(gh_time_of(X509_get0_notAfter(chain[i])), 0))
       if now > end {
-        report.warnings.append("\(path): certificate \(i + 1) of the chain expired at \(Self.text(end)): clients may refuse it; get the chain anew")
+        report.warnings.append(
+          "\(path): certificate \(i + 1) of the chain expired at \(Self.text(end)): clients may refuse it; get the chain anew")
       }
     }
   }
@@ -156,7 +157,8 @@ public struct TLSCertificate: Equatable, Sendable {
     }
     if bits < (profile == .legacy ? least : enough) {
       report.problems.append(
-        "\(path): its key (\(facts.key.text)) is too small\(profile == .legacy ? "" : " for this profile"): make one of RSA with 2048 bits, or P-256")
+        "\(path): its key (\(facts.key.text)) is too small\(profile == .legacy ? "" : " for this profile"): make one of RSA with 2048 bits, or P-256"
+      )
     } else if bits < enough {
       report.warnings.append("\(path): its key (\(facts.key.text)) is small: make one of RSA with 2048 bits, or P-256")
     }
@@ -205,7 +207,8 @@ public struct TLSCertificate: Equatable, Sendable {
     let names = unsafe text(gh_certificate_names(leaf)).lowercased().split(separator: "\n").map(String.init)
     return unsafe TLSCertificate(
       path: path, names: names, issuer: text(gh_certificate_party(leaf, 1)),
-      notBefore: Timestamp(seconds: gh_time_of(X509_get0_notBefore(leaf))), notAfter: Timestamp(seconds: gh_time_of(X509_get0_notAfter(leaf))),
+      notBefore: Timestamp(seconds: gh_time_of(X509_get0_notBefore(leaf))),
+      notAfter: Timestamp(seconds: gh_time_of(X509_get0_notAfter(leaf))),
       key: kind, isSelfSigned: gh_certificate_issued(leaf, leaf) != 0)
   }
 

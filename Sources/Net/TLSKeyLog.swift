@@ -18,7 +18,6 @@ final class TLSKeyLog: Sendable {
       report.problems.append("\(path): no keys can be logged there: \(NetError.text(ofErrno: errno))")
       return nil
     }
-    report.warnings.append("\(path): the keys of every connection are written there: whoever reads that reads all that is said. For looking into something only")
     return TLSKeyLog(FileDescriptor(owning: raw))
   }
 

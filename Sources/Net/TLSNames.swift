@@ -17,7 +17,8 @@ struct TLSNames {
         if holders[name] == nil { order.append(name) }
         if let rival = holders[name]?.first(where: { certificates[$0].key.kind == certificate.key.kind }) {
           if rival != i {
-            report.warnings.append("\(certificate.path): clients that ask for \(name) are shown \(certificates[rival].path), which comes first")
+            report.warnings.append(
+              "\(certificate.path): clients that ask for \(name) are shown \(certificates[rival].path), which comes first")
           }
         } else {
           holders[name, default: []].append(i)

@@ -38,6 +38,9 @@ public import Primitives
     guard report.problems.isEmpty else { throw TLSFault(problems: report.problems) }
 
     let names = TLSNames(loaded.map(\.facts), &report)
+    if let path = options.keyLogPath {
+      report.warnings.append("\(path): the keys of every connection are written there: whoever reads that reads all that is said")
+    }
     let keyLog = logsKeys ? TLSKeyLog.open(options.keyLogPath, &report) : nil
     var contexts: [OpaquePointer] = unsafe []
     for group in names.groups {

@@ -140,12 +140,6 @@ struct Connection: ~Copyable {
       return
     }
     if readiness.contains(.writable) { markDirty() }
-    // One of the two may be what the other waits for.
-    if !stream.isClear {
-      if readiness.contains(.readable) && stream.writeWaitsForBytes { markDirty() }
-      if readiness.contains(.writable) && stream.readWaitsForRoom && wantsInput() { read() }
-      if isClosed { return }
-    }
     if readiness.contains(.readable) && wantsInput() {
       if !pipeBody() { read() }
     } else if readiness.contains(.peerClosed) {
@@ -165,7 +159,7 @@ struct Connection: ~Copyable {
       if lingerSince != nil { discard() } else { advance() }
       if !isClosed && stream.hasBufferedInput { readAgain() }
     case .wouldBlock:
-      if stream.readWaitsForRoom { markDirty() }
+      break
     case .closed:
       perform(exchange.clientClosed())
       if output.isEmpty || lingerSince != nil {
@@ -314,11 +308,7 @@ struct Connection: ~Copyable {
     var wanted: Interest = []
     if wantsInput() { wanted.formUnion([.read, .peerClosed]) } else if interest.contains(.peerClosed) { wanted.insert(.peerClosed) }
     if !output.isEmpty || blockedSince != nil { wanted.insert(.write) }
-    if !stream.isClear {
-      if stream.hasBufferedInput && wantsInput() { readAgain() }
-      if stream.readWaitsForRoom { wanted = .write }
-      if stream.writeWaitsForBytes { wanted = .read }
-    }
+    if stream.hasBufferedInput && wantsInput() { readAgain() }
     if wanted != interest { applyInterest(wanted) }
   }
 

@@ -55,7 +55,7 @@ extension Greeting {
       stream?.shutdownWrite()
       return .farewell
     case .gone?, nil:
-      worker.handshakeFailed("it went away", peer, listener)
+      // Nothing to be told of: whoever looks whether somebody listens does that.
       return .over
     case .failed(let failure)?:
       worker.handshakeFailed(failure.text, peer, listener)

@@ -20,7 +20,7 @@ final class ListenerCertificates {
 
   /// In the order of the listeners; nil for one in clear text.
   private(set) var contexts: [TLSServerContext?]
-  /// What is to be warned of, as they were read.
+  /// What is to be warned of, as they were read. At a start and a reload it has been said with the configuration.
   private(set) var warnings: [String]
   let paths: [String]
   private let options: [TLSServerOptions?]
@@ -33,8 +33,17 @@ final class ListenerCertificates {
 
   /// - Parameter tickets: outlives reloads.
   init(_ settings: Settings, tickets: TicketKeys, now: Timestamp = .now()) throws(ServerFailure) {
-    options = settings.listeners.map(\.tlsOptions)
+    // Several may have one address where the kernel chooses the port.
+    var met: [SocketAddress: Int] = [:]
+    options = settings.listeners.map { listener in
+      let place = met[listener.socket.address, default: 0]
+      met[listener.socket.address] = place + 1
+      var options = listener.tlsOptions
+      options?.listener += " \(place)"
+      return options
+    }
     self.tickets = tickets
+    warnedAt = now
     var paths: [String] = []
     for path in options.compactMap({ $0 }).flatMap(\.paths) where !paths.contains(path) { paths.append(path) }
     self.paths = paths
@@ -112,7 +121,7 @@ final class ListenerCertificates {
     return .failed(problems)
   }
 
-  /// What expires soon, or has expired: once when it was read, then once a day.
+  /// What expires soon, or has expired: once when it was read anew, then once a day.
   func expiryWarnings(now: Timestamp = .now()) -> [String] {
     if let warnedAt, now < warnedAt.advanced(by: .seconds(86_400)) { return [] }
     warnedAt = now

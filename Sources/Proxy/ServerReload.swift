@@ -45,8 +45,6 @@ extension Server {
       settings = fresh
       certificates = freshCertificates
       snapshot = makeSnapshot()
-      for warning in freshCertificates.warnings { errors.warning(warning) }
-      warnOfExpiry()
       report(files.users)
       for warning in files.issuerKeys.warnings { errors.warning(warning) }
     } catch {
@@ -147,10 +145,7 @@ extension Server {
   // MARK: Certificates
 
   func readCertificatesAtStart() throws {
-    let fresh = try ListenerCertificates(settings, tickets: tickets)
-    certificates = fresh
-    for warning in fresh.warnings { errors.warning(warning) }
-    warnOfExpiry()
+    certificates = try ListenerCertificates(settings, tickets: tickets)
   }
 
   /// Takes changed certificates into use once they fit together and hold still. True when that may be soon.

@@ -24,7 +24,8 @@ struct FailedHandshakes {
     saidAt = now
     let others = count - 1
     count = 0
-    return "\(listener.text): a client's handshake failed: \(reason) (\(peer.address.text))\(others == 0 ? "" : "; \(others) more since the last such line")"
+    return
+      "\(listener.text): a client's handshake failed: \(reason) (\(peer.address.text))\(others == 0 ? "" : "; \(others) more since the last such line")"
   }
 }
 

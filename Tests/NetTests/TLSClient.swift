@@ -166,7 +166,6 @@ final class TLSPair {
   var isClear: Bool { server.isClear }
   var hasMore: Bool { server.hasBufferedInput }
   var isReadableNow: Bool { isReadable(server.descriptor) }
-  var waitsForRoom: Bool { server.readWaitsForRoom }
 
   /// All that the server can read now.
   func read() -> [UInt8] {

@@ -64,7 +64,9 @@ import Testing
     let certificates = try Certificates()
     var options = try TLSServerOptions(certificates.sign("a", for: "a.test"))
     let both = try context(options)
-    let cases: [([String], Bool)] = [(["http/1.1", "h2"], true), (["http/1.1"], false), (["h2"], true), ([], false), (["x", "h2c", "h2"], true)]
+    let cases: [([String], Bool)] = [
+      (["http/1.1", "h2"], true), (["http/1.1"], false), (["h2"], true), ([], false), (["x", "h2c", "h2"], true),
+    ]
     for (offered, speaksHTTP2) in cases {
       let pair = try TLSPair(both, ClientOptions(protocols: offered))
       #expect(pair.outcome == .done)

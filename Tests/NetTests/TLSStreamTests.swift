@@ -114,7 +114,11 @@ import Testing
           continue
         }
       }
-      if let bytes = pair.client.read() { received += bytes } else if sent == whole.count { break }
+      if let bytes = pair.client.read() {
+        received += bytes
+      } else if sent == whole.count || turn > 100_000 {
+        break
+      }
     }
     let isSame = received == whole
     #expect(isSame)
@@ -212,7 +216,7 @@ import Testing
     #expect(pair.client.read() == [3])
   }
 
-  @Test func withoutRoomANewKeyWaitsAndSaysWhatFor() throws {
+  @Test func aNewKeyWithoutRoomToSaySoHoldsUpNoReading() throws {
     let pair = try makePair()
     let much = [UInt8](repeating: 7, count: 1 << 20)
     while case .bytes = pair.server.write(much.span) {}
@@ -220,7 +224,6 @@ import Testing
     pair.client.write([2])
     // Our word about it stands behind what waits already, and reading goes on.
     #expect(pair.read() == [2])
-    #expect(!pair.waitsForRoom)
     var received = 0
     while let bytes = pair.client.read() { received += bytes.count }
     #expect(received > 0)

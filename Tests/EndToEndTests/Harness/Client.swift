@@ -6,6 +6,9 @@ final class Client {
   let wire: Wire
   var socket: Socket { wire.socket }
 
+  /// Whatever is spoken there.
+  init(inClearTextTo port: UInt16) throws { wire = Wire(try Socket.connect(to: port)) }
+
   init(to port: UInt16) throws { wire = Wire(try Socket.connect(to: port, offering: "http/1.1")) }
 
   func send(_ text: String) throws { try socket.write([UInt8](text.utf8)) }
