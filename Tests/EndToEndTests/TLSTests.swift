@@ -332,7 +332,8 @@ extension EndToEnd {
         let numbers = said.first?.split(separator: " ").compactMap { Int($0) } ?? []
         // On a machine that has other work too: what it takes without a flood tells how much.
         #expect(
-          numbers.count == 3 && numbers[1] <= 50 + 20 * numbers[0] && numbers[2] > 500, "milliseconds before and during it, and hellos: \(said)")
+          numbers.count == 3 && numbers[1] <= 50 + 20 * numbers[0] && numbers[2] > 500,
+          "milliseconds before and during it, and hellos: \(said)")
         let complaints = house.gate.errorLines.filter { $0.contains("a client's handshake failed") }
         #expect(complaints.count <= 2, "one line a minute, however many there are: \(complaints)")
       }
