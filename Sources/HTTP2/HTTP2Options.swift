@@ -36,6 +36,8 @@ public enum HTTP2Limits {
   static let recordedBytes = 64 << 10
   /// Answers to PING and SETTINGS that may wait for a client who doesn't read (nghttp2_option_set_max_outbound_ack).
   static let waitingAcknowledgements = 100
+  /// Frames that may wait for a client who doesn't read, beside four for each stream.
+  static let queuedFrames = 1000
   /// Of an upstream's head, as `nghttp2_hd_deflate_bound` counts: beyond what a ResponseHead may hold.
   static let responseHeadBytes = 512 << 10
   /// Settings in one SETTINGS frame.

@@ -54,6 +54,8 @@ public import Primitives
     var requests: Int = 0
     var waiting: Int = 0
     var unwanted: Int = 0
+    var stalled: Int = 0
+    var isPaused: Bool = false
     var malformed: FieldFault?
     var isHeldUp: Bool = false
     var isDeaf: Bool = false
@@ -131,6 +133,16 @@ public import Primitives
     @inline(__always) get { unsafe state.pointee.waiting }
     @inline(__always) set { unsafe state.pointee.waiting = newValue }
   }
+  /// Streams with a `stalledSince`.
+  public internal(set) var stalled: Int {
+    @inline(__always) get { unsafe state.pointee.stalled }
+    @inline(__always) set { unsafe state.pointee.stalled = newValue }
+  }
+  /// Whether the library stopped in the middle of a field block, of which all bytes may have been taken: `receive` has to be called again.
+  public internal(set) var isPaused: Bool {
+    @inline(__always) get { unsafe state.pointee.isPaused }
+    @inline(__always) set { unsafe state.pointee.isPaused = newValue }
+  }
   /// Streams with an `unwantedSince`.
   public internal(set) var unwanted: Int {
     @inline(__always) get { unsafe state.pointee.unwanted }
@@ -203,6 +215,7 @@ public import Primitives
   /// will be read.
   public func receive(_ bytes: Span<UInt8>) -> Int? {
     if isDeaf { return nil }
+    isPaused = false
     let count = unsafe bytes.withUnsafeBufferPointer { bytes in
       unsafe inputStart = bytes.baseAddress
       let count = unsafe nghttp2_session_mem_recv(session, bytes.baseAddress, bytes.count)
@@ -211,6 +224,10 @@ public import Primitives
     }
     // What it found to be wrong it says to the client itself; it is not to be fed any more (CVE-2026-27135).
     if count == Int(NGHTTP2_ERR_FLOODED.rawValue) { flood = flood ?? .ping }
+    // What the client makes us say and does not take is counted where it queues, not where it is sent: then it is too late.
+    if unsafe nghttp2_session_get_outbound_queue_size(session) > HTTP2Limits.queuedFrames + 4 * options.maxStreams {
+      flood = flood ?? .provoked
+    }
     guard count >= 0, unsafe nghttp2_session_want_read(session) != 0 else {
       isDeaf = true
       return nil

@@ -88,7 +88,9 @@ extension HTTP2Session {
       return Int32(NGHTTP2_ERR_PAUSE.rawValue)
     }
     // What is recorded is worked through before more is: a few bytes can name many fields of the dynamic table.
-    return fields.text.count > HTTP2Limits.recordedBytes ? Int32(NGHTTP2_ERR_PAUSE.rawValue) : 0
+    guard fields.text.count > HTTP2Limits.recordedBytes else { return 0 }
+    isPaused = true
+    return Int32(NGHTTP2_ERR_PAUSE.rawValue)
   }
 
   func refusedField() -> Int32 {

@@ -42,8 +42,7 @@ extension HTTP2Session {
     waiting += count
     stream.isDrainTold = false
     if stream.pending.isEmpty {
-      stream.stalledSince = now
-      stream.sentSince = 0
+      stall(stream)
       // Large bodies change hands without a copy.
       swap(&stream.pending, &bytes)
     } else {
@@ -59,6 +58,8 @@ extension HTTP2Session {
     guard stream.ending == .open else { return }
     stream.ending = .whole
     if !trailers.isEmpty { stream.trailers.append(trailers.span) }
+    // An end without a byte also waits for the client's window.
+    if stream.hasAnswered && stream.stalledSince == nil { stall(stream) }
     goOn(stream)
   }
 
@@ -68,6 +69,7 @@ extension HTTP2Session {
     guard stream.ending == .open else { return }
     if !stream.hasAnswered { return reset(slot, .internalError) }
     stream.ending = .broken
+    if stream.stalledSince == nil { stall(stream) }
     goOn(stream)
   }
 
@@ -91,7 +93,19 @@ extension HTTP2Session {
   func dropPending(_ stream: HTTP2Stream) {
     waiting -= stream.pending.count
     stream.pending.removeAll()
+    unstall(stream)
+  }
+
+  private func stall(_ stream: HTTP2Stream) {
+    if stream.stalledSince == nil { stalled += 1 }
+    stream.stalledSince = now
+    stream.sentSince = 0
+  }
+
+  private func unstall(_ stream: HTTP2Stream) {
+    guard stream.stalledSince != nil else { return }
     stream.stalledSince = nil
+    stalled -= 1
   }
 
   private func goOn(_ stream: HTTP2Stream) {
@@ -139,11 +153,13 @@ extension HTTP2Session {
 
   /// The frame that was offered goes out.
   func sendData(_ slot: Int32, _ header: UnsafePointer<UInt8>, _ count: Int) -> Int32 {
+    let stream = stream(slot)
+    // Reset while the frame waited for room: what was offered is gone, and RST_STREAM is on its way.
+    if stream.isReset || count > stream.pending.count { return Int32(NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue) }
     if out.count >= HTTP2Limits.outHigh {
       isHeldUp = true
       return Int32(NGHTTP2_ERR_WOULDBLOCK.rawValue)
     }
-    let stream = stream(slot)
     unsafe out.append(unsafeBytes: header, count: 9)
     if count > 0 {
       Self.append(count, of: stream.pending, to: &out)
@@ -151,11 +167,10 @@ extension HTTP2Session {
       waiting -= count
       scanner.sent(count)
       stream.sentSince += count
-      if stream.pending.isEmpty {
-        stream.stalledSince = nil
-      } else if stream.sentSince >= HTTP2Limits.progress {
-        stream.sentSince = 0
-        stream.stalledSince = now
+      if stream.pending.isEmpty && stream.ending == .open {
+        unstall(stream)
+      } else if stream.pending.isEmpty || stream.sentSince >= HTTP2Limits.progress {
+        stall(stream)
       }
     }
     if stream.pending.count < HTTP2Limits.drainedBelow && !stream.isDrainTold && stream.ending == .open {
@@ -177,6 +192,7 @@ extension HTTP2Session {
       scanner.served()
       // What is left of the request is not wanted. The client is not told at once: some drop an answer when they hear of it in mid-upload.
       let stream = stream(slot)
+      unstall(stream)
       if !stream.isRequestWhole && !stream.isReset {
         stream.unwantedSince = now
         unwanted += 1

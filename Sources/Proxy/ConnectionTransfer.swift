@@ -10,6 +10,11 @@ extension Connection {
 
   /// Decodes what the input holds of the body, and hands it to the transfer, keeps it for an answer of our own, or drops it.
   mutating func takeBody() {
+    // A stream's body may have ended before it was wanted, with nothing of it waiting.
+    if carrier != nil && !exchange.isRequestComplete {
+      body.completeIfEnded(input.count)
+      if body.isComplete { completeRequest() }
+    }
     reading: while !isClosed && !exchange.isRequestComplete && !input.isEmpty {
       if let transfer, transfer.uploadRoom == 0 { break }
       let piece = body.next(input)

@@ -101,7 +101,7 @@ final class HTTP2Connection {
   /// Has the session read, and acts on what it found, as much of it as is this connection's turn.
   private func work(_ bytes: inout ByteBuffer) {
     var begun = 0
-    while !bytes.isEmpty && !isClosed {
+    while (!bytes.isEmpty || session.isPaused) && !isClosed {
       let count = session.receive(bytes.span)
       begun += act(on: bytes)
       guard let count else {
@@ -284,7 +284,7 @@ final class HTTP2Connection {
     }
     var due = Instant.distantFuture
     if let drainingSince, !hasRefusedFurther { due = drainingSince.advanced(by: Limits.drainGrace) }
-    if session.waiting > 0, let stalled = session.stalledSince { due = min(due, stalled.advanced(by: snapshot.sendTimeout)) }
+    if session.stalled > 0, let stalled = session.stalledSince { due = min(due, stalled.advanced(by: snapshot.sendTimeout)) }
     if let since = session.unwantedSince { due = min(due, since.advanced(by: Limits.streamLinger)) }
     return due
   }
@@ -304,6 +304,7 @@ final class HTTP2Connection {
     guard !isClosed, let due = armed, worker.now >= due else { return }
     armed = nil
     session.now = worker.now
+    var next = Instant.distantFuture
     for slot in 0..<session.slotCount where !isClosed {
       guard let stream = session.streamIfUsed(Int32(slot)), !stream.isGone else { continue }
       if let since = stream.stalledSince, worker.now >= since.advanced(by: snapshot.sendTimeout) {
@@ -314,9 +315,12 @@ final class HTTP2Connection {
         markDirty()
       } else if let token = stream.owner {
         worker.connections[token]?.connection.timerFired()
+        // What it waits for has not come yet: it does not ask a second time. By its token, since it may be gone.
+        if let due = worker.connections[token]?.connection.armed { next = min(next, due) }
       }
     }
     if isClosed { return }
+    watch(until: next)
     if worker.now >= deadline() {
       // What it does shows when it was flushed, and so does what is waited for then.
       timedOut()
