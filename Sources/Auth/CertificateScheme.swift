@@ -28,7 +28,7 @@ extension Gatekeeper {
   /// The context with what its certificate comes to. Never a guess: nobody can try certificates, and who shows one that is good no longer
   /// is no guesser.
   func appraised(_ context: RequestContext) -> RequestContext {
-    guard let shown = context.certificate else { return context }
+    guard context.certificateLogsIn, let shown = context.certificate else { return context }
     var context = context
     context.holder = holder(of: shown, context)
     return context

@@ -14,6 +14,8 @@ public struct RequestContext: Sendable {
   public var judgesScope = true
   /// What the client has shown; nil for none, and where the connection is not the asker's own.
   public var certificate: ShownCertificate?
+  /// False where it logs nobody in and opens nothing, and only must not be another's than who proves himself otherwise.
+  public var certificateLogsIn = true
   /// What that comes to; the gatekeeper finds out.
   var holder = CertificateHolder.nobody
 

@@ -24,7 +24,8 @@ extension Table {
     term("scope", "WORD…", 1...1024, "Who brings a token with one of these words in its `scope`; passwords and API keys have none."),
     term(
       "certificate", "[subject DN…|cn NAME…|san email|dns|uri VALUE…|fingerprint HEX…]", 0...1024,
-      "Who has shown a verified certificate, with one of these values (a `*` stands for any bytes) if there are some: proof enough, without a user or password."),
+      "Who has shown a verified certificate, with one of these values (a `*` stands for any bytes) if there are some: proof enough, without a user or password."
+    ),
     term("not", "TERM", 1...1025, "Whoever the term behind it does not cover, and who logs in all the same: `not group guests`."),
     Row("all", in: .requirement, takes: "", 0...0, block: .required, isRepeatable: true, doc: "All of what stands in the block.") {
       $0.requireTerm($1)
@@ -226,7 +227,10 @@ extension Reading {
   /// other that is no block (a block may let in who is no user).
   private static func contradict(_ a: Requirement.Rule, _ b: Requirement.Rule) -> Bool {
     if isPlain(a, .nobody) || isPlain(b, .nobody) { return true }
-    guard case .term = a, case .term = b else { return false }
+    guard case .term(let first, _, _) = a, case .term(let second, _, _) = b else { return false }
+    // A certificate lets in who is no user.
+    if case .certificate = first { return false }
+    if case .certificate = second { return false }
     return isPlain(a, .validUser) || isPlain(b, .validUser)
   }
 

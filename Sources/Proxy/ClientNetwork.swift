@@ -37,9 +37,14 @@ enum ClientNetwork {
   /// Whether the client's side is encrypted: the connection's own, or, behind a trusted proxy, that one's as it says itself. Of several values the
   /// last, which is the nearest proxy's.
   static func isSecure(_ head: borrowing RequestHead, _ peer: Peer, by field: OriginField) -> Bool {
-    if peer.tls != nil { return true }
-    guard peer.isTrusted, let proto = proto(of: head, by: field) else { return false }
+    // Our own TLS may be a proxy's way to us alone: what that one says of its client counts before it.
+    guard peer.isTrusted, let proto = proto(of: head, by: field) else { return peer.tls != nil }
     return ASCII.equals(head.bytes[proto], ignoringCaseOf: "https")
+  }
+
+  /// Whether the peer asks for itself: it is no proxy, or names nobody, not even somebody whose address is a proxy's or can't be read.
+  static func isOwn(_ head: borrowing RequestHead, _ peer: Peer) -> Bool {
+    !peer.isTrusted || head.lastIndex(of: .xForwardedFor) == nil && head.lastIndex(of: .forwarded) == nil
   }
 
   /// What the trusted proxy says it was spoken to by: the last value there is.

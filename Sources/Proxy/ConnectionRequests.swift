@@ -198,7 +198,11 @@ extension Connection {
     context.judgesScope = endpoint != .token
     // A certificate is the connection's: not that of somebody for whom a proxy asks. And it comes without having been sent, so that other
     // people's pages could make a browser use it: what changes passwords and gives out tokens asks for more.
-    if endpoint == nil && client == peer.address.client { context.certificate = peer.certificate }
+    // It has to agree with what is sent there all the same.
+    if ClientNetwork.isOwn(head, peer) {
+      context.certificate = peer.certificate
+      context.certificateLogsIn = endpoint == nil
+    }
     return context
   }
 
@@ -301,7 +305,12 @@ extension Connection {
       adoptLatest()
       wasChecked = outcome == .matched
       record.isInquiry = false
+      if let port = peer.listener?.redirectPort {
+        redirect(toPort: port)
+        break
+      }
       if !findRoute() || (endpoint != nil && !checkEndpoint()) { break }
+      if let index = record.route, refusesClearText(index) { break }
       if record.isInquiry, let inquiry {
         settle(inquiry, check, matched: outcome == .matched)
       } else {

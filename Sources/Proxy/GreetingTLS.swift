@@ -30,6 +30,11 @@ extension Greeting {
     }
     switch stream?.handshake() {
     case .done?:
+      // It was begun by other rules for certificates than those of now: he is to come again, and show his by these.
+      guard peer.listener?.tls?.clientPolicyDigest == context.clientPolicyDigest else {
+        worker.handshakeFailed("the rules for certificates have changed meanwhile", peer, listener)
+        return .over
+      }
       let certificate: PeerCertificate?
       switch stream?.clientCertificate(at: worker.wallNow) {
       case .absent? where context.options.clientCertificates?.mode == .required, nil:

@@ -50,4 +50,7 @@ final class ListenerTraits: Sendable {
     needsGreeting = settings.proxyProtocol != .off || settings.speaksH2C || settings.tls != nil
     redirectPort = settings.redirectPort
   }
+
+  /// The same when the configuration has it no more: for its connections, whose certificates count for nothing from then on.
+  var left: ListenerTraits { ListenerTraits(settings, tls: nil, index: index) }
 }

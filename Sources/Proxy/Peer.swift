@@ -74,13 +74,21 @@ final class Peer: Sendable {
 
   /// The same peer by another configuration.
   convenience init(_ other: Peer, in snapshot: Snapshot) {
-    self.init(other, trusted: snapshot.trustedProxies, listener: other.listener.flatMap { snapshot.listener(like: $0) ?? $0 })
+    self.init(other, trusted: snapshot.trustedProxies, listener: other.listener.map { snapshot.listener(like: $0) ?? $0.left })
   }
 
   /// Whether the listener of `snapshot` asks something else of certificates than the one that it came by.
   func isOutdated(in snapshot: Snapshot) -> Bool {
-    guard let listener, let tls = listener.tls, let now = snapshot.listener(like: listener) else { return false }
+    guard let listener, let tls = listener.tls else { return false }
+    // Nobody reads the files of a place that was left: what they say of certificates is not known any more.
+    guard let now = snapshot.listener(like: listener) else { return tls.clientPolicyDigest != nil }
     return now.tls?.clientPolicyDigest != tls.clientPolicyDigest
+  }
+
+  /// Whether a proxy named it that `snapshot` does not trust: a new connection would not be believed, or not be let in.
+  func isDisowned(in snapshot: Snapshot) -> Bool {
+    guard let bearer else { return false }
+    return !snapshot.trustedProxies.contains { $0.contains(bearer.address) }
   }
 
   /// The same peer, trusted or not by another list. Whom a proxy named that is not trusted any more is not believed to be who it said: the
@@ -90,7 +98,9 @@ final class Peer: Sendable {
       self.init(other.address, other.localPort, trusted, listener, other.tls, bearer: other.bearer)
       return
     }
-    self.init(bearer.address, bearer.localPort, [], listener, other.tls, bearer: nil)
+    // Never a proxy again, also when its address is trusted later: whoever speaks here is the one whom the header named.
+    let nameless = Bearer(address: bearer.address, localPort: bearer.localPort, namesAddress: false)
+    self.init(bearer.address, bearer.localPort, trusted, listener, other.tls, bearer: nameless)
   }
 
   /// The same peer after a handshake.

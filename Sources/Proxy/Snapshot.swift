@@ -76,9 +76,9 @@ final class Snapshot: Sendable {
 extension Snapshot {
   /// The listener that `other` is by this configuration: that of the same address, and where several have one (port 0), the one in its place.
   func listener(like other: ListenerTraits) -> ListenerTraits? {
-    let address = other.settings.socket.address
-    if other.index < listeners.count, listeners[other.index].settings.socket.address == address { return listeners[other.index] }
-    return listeners.first { $0.settings.socket.address == address }
+    let socket = other.settings.socket
+    if other.index < listeners.count, listeners[other.index].settings.socket.isSamePlace(as: socket) { return listeners[other.index] }
+    return listeners.first { $0.settings.socket.isSamePlace(as: socket) }
   }
 }
 

@@ -20,6 +20,8 @@ extension Worker {
   /// A new configuration: greetings go on by it, and who was let in by other rules for certificates has to come again, and show his by those of now.
   func sendAwayOutdated(_ fresh: Snapshot) {
     for greeting in greetings.all() { greeting.peer = Peer(greeting.peer, in: fresh) }
+    for box in connections.all() where box.connection.peer.isDisowned(in: fresh) { box.connection.drain() }
+    for connection in http2.all() where connection.peer.isDisowned(in: fresh) { connection.drain() }
     let changed = listeners.all().contains { listener in
       fresh.listener(like: listener.traits)?.tls?.clientPolicyDigest != listener.traits.tls?.clientPolicyDigest
     }
