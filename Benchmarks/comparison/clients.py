@@ -23,7 +23,7 @@ def h2load(port, protocol, connections, streams, requests, path="/some/path?q=1"
     command = ["h2load", "-t", "1", "-c", str(connections), "-m", str(streams), "-n", str(requests), "-H", f"authorization: {BASIC}",
                "--tls13-ciphers", SUITE, "--groups", GROUP, *(["--h1"] if protocol == HTTP1 else ["--npn-list", "h2"]),
                f"https://127.0.0.1:{port}{path}"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=45, preexec_fn=on_processor(OTHERS))
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, preexec_fn=on_processor(OTHERS))
     text = done.stdout
     # Whoever speaks something else, or with another suite, is not what was to be measured.
     said = {name: re.search(rf"^{name}: (\S+)$", text, re.M) for name in ("Application protocol", "TLS Protocol", "Cipher")}
