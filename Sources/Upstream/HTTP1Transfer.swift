@@ -120,6 +120,8 @@ final class HTTP1Transfer: Transfer {
       return end(.failed(failure))
     }
     attach(connection)
+    // The time for the answer begins, and who waits for it can't know otherwise: it was asleep while the connection was made.
+    client.markReady(self)
   }
 
   // MARK: Sending
