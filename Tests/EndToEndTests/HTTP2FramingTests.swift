@@ -36,7 +36,8 @@ extension EndToEnd {
           let client = try HTTP2Client(to: house.port)
           let outcome = Result { try client.response(try client.send(attack.fields, body: attack.body)) }
           switch outcome {
-          case .success(let answer): #expect((400...431).contains(answer.status) || answer.status == 501, "\(attack.name): \(answer.status)")
+          case .success(let answer):
+            #expect((400...431).contains(answer.status) || answer.status == 501, "\(attack.name): \(answer.status)")
           case .failure(let error):
             #expect(error is HTTP2Client.Reset || error is HTTP2Client.Ended || error is Socket.Trouble, "\(attack.name): \(error)")
             #expect(error as? Socket.Trouble != .timedOut, "\(attack.name)")
