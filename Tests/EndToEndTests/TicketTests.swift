@@ -134,7 +134,8 @@ extension EndToEnd {
             // Requests that are refused for something else.
             _ = try house.ask("GET", "/a%2fb?ticket=\(value)")
             _ = try house.ask("GET", "http://legacy.test/downloads/x?ticket=\(value)", [People.alice.authorization])
-            _ = try house.ask("GET", "/downloads/x?ticket=\(value)", ["Content-Length: x"])
+            // In HTTP/2 the stream is reset for it.
+            _ = try? house.ask("GET", "/downloads/x?ticket=\(value)", ["Content-Length: x"])
             _ = try house.ask("GET", "/downloads/x?ticket=\(value)", ["X: \u{1}"])
             _ = try house.ask("TRACE", "/downloads/x?ticket=\(value)", [People.alice.authorization])
             #expect(!house.upstream.bytes.holds(value))

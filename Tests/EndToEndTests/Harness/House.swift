@@ -103,9 +103,10 @@ final class House {
 
   var url: String { "\(front.scheme)://127.0.0.1:\(port)" }
 
-  /// Runs curl with `arguments`, its last one a path. Whatever files it makes stay in the scratch folder.
+  /// Runs curl with `arguments`, its last one a path. Whatever files it makes stay in the scratch folder. On Unix sockets clear text is spoken.
   func curl(_ arguments: String..., input: [UInt8] = [], within duration: Duration = .seconds(60)) throws -> CurlAnswer {
-    try Curl.run(Array(arguments.dropLast()) + [url + (arguments.last ?? "/")], input: input, in: scratch, within: duration)
+    let url = arguments.contains("--unix-socket") ? "http://127.0.0.1:\(port)" : url
+    return try Curl.run(Array(arguments.dropLast()) + [url + (arguments.last ?? "/")], input: input, in: scratch, within: duration)
   }
 
   /// Runs a Python program; `base` in it is Gatehouse's URL, and `trust` what `requests` calls `verify`.
