@@ -24,6 +24,17 @@ struct Shared: Sendable {
   let pipeLimit: Int
 }
 
+/// What is to be gone on with in the next turn of a worker's loop. Looked at in each, where a look at the lists themselves would be checked for
+/// overlapping access at run time.
+struct Leftovers: OptionSet {
+  let rawValue: UInt8
+
+  static let requests = Self(rawValue: 1)
+  static let http2 = Self(rawValue: 2)
+  static let http2Output = Self(rawValue: 4)
+  static let handshakes = Self(rawValue: 8)
+}
+
 /// Created and used on one thread alone.
 final class Worker {
   /// Whose an epoll event or a timer is.
@@ -68,6 +79,8 @@ final class Worker {
   private var dateSecond: Int64 = -1
   private var dirty = PlainList<SlotToken>()
   private var pending = PlainList<SlotToken>()
+  /// Which of the lists that are seldom filled have something.
+  var leftovers: Leftovers = []
   private var readyTransfers: [Transfer] = []
   private var messages: [WorkerMessage] = []
   /// Lent to whichever connection reads: an idle connection holds no read buffer.
@@ -144,9 +157,7 @@ final class Worker {
 
   /// Nothing to do: until the next deadline. Something left over: not at all.
   private func sleepLimit() -> Instant? {
-    if !pending.isEmpty || !dirty.isEmpty || !pendingHTTP2.isEmpty || !dirtyHTTP2.isEmpty || client.hasWork || !handshakes.tokens.isEmpty {
-      return now
-    }
+    if !leftovers.isEmpty || !dirty.isEmpty || client.hasWork { return now }
     let first = timers.next ?? .distantFuture
     let earliest = min(first, client.deadline ?? .distantFuture, drainDeadline ?? .distantFuture)
     return earliest == .distantFuture ? nil : earliest
@@ -222,7 +233,8 @@ final class Worker {
   }
 
   private func advancePending() {
-    if pending.isEmpty { return }
+    if !leftovers.contains(.requests) { return }
+    leftovers.remove(.requests)
     var taken = PlainList<SlotToken>()
     swap(&taken, &pending)
     for i in 0..<taken.count {
@@ -252,6 +264,7 @@ final class Worker {
   /// Gives the connection another turn after others had theirs.
   func again(_ token: SlotToken) {
     pending.append(token)
+    leftovers.insert(.requests)
   }
 
   func schedule(_ token: SlotToken, at instant: Instant) {

@@ -47,24 +47,32 @@ extension Worker {
   }
 
   /// Has the connection flushed before the loop sleeps, after its requests.
-  func markDirtyHTTP2(_ token: SlotToken) { dirtyHTTP2.append(token) }
+  func markDirtyHTTP2(_ token: SlotToken) {
+    dirtyHTTP2.append(token)
+    leftovers.insert(.http2Output)
+  }
 
   /// Gives the connection another turn after others had theirs.
-  func againHTTP2(_ token: SlotToken) { pendingHTTP2.append(token) }
+  func againHTTP2(_ token: SlotToken) {
+    pendingHTTP2.append(token)
+    leftovers.insert(.http2)
+  }
 
   func flushHTTP2() {
-    if dirtyHTTP2.isEmpty { return }
+    if !leftovers.contains(.http2Output) { return }
+    leftovers.remove(.http2Output)
     var taken = PlainList<SlotToken>()
     swap(&taken, &dirtyHTTP2)
     for i in 0..<taken.count { http2[taken[i]]?.flush() }
-    if dirtyHTTP2.isEmpty {
+    if !leftovers.contains(.http2Output) {
       taken.removeAll()
       swap(&taken, &dirtyHTTP2)
     }
   }
 
   func advancePendingHTTP2() {
-    if pendingHTTP2.isEmpty { return }
+    if !leftovers.contains(.http2) { return }
+    leftovers.remove(.http2)
     var taken = PlainList<SlotToken>()
     swap(&taken, &pendingHTTP2)
     for i in 0..<taken.count { http2[taken[i]]?.goOn() }

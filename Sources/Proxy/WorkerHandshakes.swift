@@ -33,11 +33,12 @@ extension Worker {
   /// The greeting has its turn after everything else.
   func queueHandshake(_ token: SlotToken) {
     handshakes.tokens.append(token)
+    leftovers.insert(.handshakes)
   }
 
   /// Goes on with those that wait, for `Limits.handshakeTime`, and at least with one. False when there were none.
   func workHandshakes() -> Bool {
-    if handshakes.tokens.isEmpty { return false }
+    if !leftovers.contains(.handshakes) { return false }
     let end = Instant.now().advanced(by: Limits.handshakeTime)
     var queue = HandshakeQueue()
     swap(&queue, &handshakes)
@@ -53,6 +54,7 @@ extension Worker {
     // Level-triggered, they would be told of in each turn until they have theirs.
     for i in max(0, queue.parked - done)..<max(queue.tokens.count, max(0, queue.parked - done)) { greetings[queue.tokens[i]]?.park() }
     queue.parked = queue.tokens.count
+    if queue.tokens.isEmpty { leftovers.remove(.handshakes) }
     swap(&queue, &handshakes)
     return true
   }
