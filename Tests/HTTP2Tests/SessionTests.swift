@@ -183,4 +183,83 @@ import Testing
     let isFine = session.inspect(Self.frame(6, 0, Array(repeating: 0, count: 8)).span)
     #expect(session.isDeaf && count == nil && !isFine)
   }
+
+  // MARK: Clients who don't read
+
+  /// A window as large as there is, for connection and streams.
+  private static let endlessWindow =
+    frame(4, 0, [0, 4, 0x7F, 0xFF, 0xFF, 0xFF]) + frame(8, 0, [0x7F, 0xFE, 0, 0]) + frame(4, 1)
+
+  private static func answer(_ session: HTTP2Session, _ count: Int) {
+    #expect(answer(session, "HTTP/1.1 200 OK\r\n\r\n"))
+    give(session, 0, count)
+  }
+
+  @Test func aStreamThatIsResetWhileItsFrameWaitsForRoomTakesNothingDown() throws {
+    let session = try Self.session()
+    _ = try Self.events(session, Self.endlessWindow + Self.frame(1, 4, stream: 1, Self.post))
+    // More than fits: the library has been offered a frame that stays with it.
+    Self.answer(session, 4 * HTTP2Limits.outHigh)
+    #expect(session.produce() && session.out.count >= HTTP2Limits.outHigh)
+    session.reset(0, .protocolError)
+    session.out.removeAll()
+    #expect(Self.sent(session).allSatisfy { $0.hasPrefix("3 ") })
+    #expect(Self.words(session).contains { $0.hasPrefix("closed 1 ") })
+    #expect(session.waiting == 0 && session.stalledSince == nil)
+  }
+
+  @Test func whatIsOwedToWhoNeverReadsIsBounded() throws {
+    var options = HTTP2Options()
+    options.maxStreams = 1
+    let session = try Self.session(options)
+    var id: UInt32 = 1
+    var left = 100_000
+    // Neither settings are acknowledged nor a byte is read: each further request is refused by a frame that nobody takes.
+    while session.flood == nil && left > 0 {
+      _ = try Self.events(session, Self.frame(1, 4, stream: id, Self.post))
+      id += 2
+      left -= 1
+    }
+    #expect(session.flood == .provoked)
+    #expect(left > 90_000)
+  }
+
+  @Test func anEndThatWaitsForTheWindowIsNotForgotten() throws {
+    let session = try Self.session()
+    // A window of ten bytes, and as many of a body: its end has no room.
+    _ = try Self.events(session, Self.frame(4, 0, [0, 4, 0, 0, 0, 10]) + Self.frame(4, 1) + Self.frame(1, 5, stream: 1, Self.get))
+    Self.answer(session, 10)
+    _ = Self.sent(session)
+    #expect(session.stalledSince == nil)
+    session.finish(0, trailers: ByteBuffer())
+    #expect(Self.sent(session).isEmpty)
+    #expect(session.stalledSince != nil)
+    // The window opens.
+    _ = try Self.events(session, Self.frame(8, 0, stream: 1, [0, 0, 0, 1]))
+    #expect(Self.sent(session) == ["0 1 1 0"] || session.openStreams == 0)
+    #expect(session.stalledSince == nil)
+  }
+
+  @Test func aHeadThatFillsTheListIsReadToItsEndWithoutAnotherByte() throws {
+    let session = try Self.session()
+    // The last field is one too many for what is recorded at once, and all of its bytes have been taken by then.
+    let value = Array(repeating: UInt8(0x61), count: 15_000)
+    // Literal with indexing would not fit the table: without, x: value, with a length of 15,000 (RFC 7541 section 5.1).
+    let field: [UInt8] = [0, 1, 0x78, 0x7F] + [UInt8((15_000 - 127) & 127 | 128), UInt8((15_000 - 127) >> 7)] + value
+    var bytes: [UInt8] = []
+    for stream in [1, 3, 5, 7, 9] as [UInt32] { bytes += Self.frame(1, 5, stream: stream, Self.get + field) }
+    let isFine = session.inspect(bytes.span)
+    #expect(isFine)
+    var heads = 0
+    var left = bytes[...]
+    while !left.isEmpty || session.isPaused {
+      let part = Array(left)
+      let taken = session.receive(part.span)
+      let count = try #require(taken)
+      for i in 0..<session.eventCount where session.event(i).kind == .head { heads += 1 }
+      session.forgetEvents()
+      left = left.dropFirst(count)
+    }
+    #expect(heads == 5)
+  }
 }
