@@ -17,6 +17,11 @@
 #define GH_TLS_OVERHEAD 512
 // Records that are gathered for one send(2).
 #define GH_TLS_GATHERED 4
+// Records in a row that bring the service nothing (new keys, above all: RFC 8446 section 4.6.3), and how many more times keys may be changed than once
+// for each so many bytes. OpenSSL goes on for as long as they come, and each costs as much as a small request.
+#define GH_TLS_QUIET 64
+#define GH_TLS_UPDATES 256
+#define GH_TLS_UPDATE_BYTES 65536
 
 typedef struct {
   SSL *ssl;
@@ -43,7 +48,25 @@ typedef struct {
   size_t out_sent;
   size_t held;
   int gathers;
+  // Since the handshake: records since the last byte for us, all bytes of the socket, and changes of the peer's keys.
+  int is_up;
+  unsigned quiet;
+  unsigned long long received;
+  unsigned long long updates;
 } gh_tls;
+
+// Of every record and message of TLS (SSL_CTX_set_msg_callback(3)).
+static inline void gh_tls_observe(int written, int version, int type, const void *bytes, size_t count, SSL *ssl, void *owner) {
+  gh_tls *tls = (gh_tls *)owner;
+  (void)version;
+  (void)ssl;
+  if (written || !tls->is_up) return;
+  if (type == SSL3_RT_HEADER) tls->quiet += 1;
+  else if (type == SSL3_RT_HANDSHAKE && count > 0 && ((const unsigned char *)bytes)[0] == SSL3_MT_KEY_UPDATE) tls->updates += 1;
+  else return;
+  // What OpenSSL has already read it goes on with; then it gets nothing more.
+  if (tls->quiet > GH_TLS_QUIET || tls->updates > GH_TLS_UPDATES + tls->received / GH_TLS_UPDATE_BYTES) tls->failure = EPROTO;
+}
 
 static inline ssize_t gh_tls_send(gh_tls *tls, const void *bytes, size_t count) {
   ssize_t n;
@@ -58,6 +81,7 @@ static inline int gh_tls_bio_read(BIO *bio, char *bytes, int count) {
   gh_tls *tls = (gh_tls *)BIO_get_data(bio);
   ssize_t n;
   BIO_clear_retry_flags(bio);
+  if (tls->failure != 0) return -1;
   if (tls->early_taken < tls->early_count) {
     n = (ssize_t)(tls->early_count - tls->early_taken);
     if (n > count) n = count;
@@ -68,6 +92,7 @@ static inline int gh_tls_bio_read(BIO *bio, char *bytes, int count) {
     while (n < 0 && errno == EINTR);
   }
   if (n > 0) {
+    tls->received += (unsigned long long)n;
     if (!tls->begun) {
       tls->begun = 1;
       if (bytes[0] >= 'A' && bytes[0] <= 'Z') {
@@ -174,6 +199,8 @@ static inline gh_tls *gh_tls_create(SSL_CTX *context, BIO_METHOD *method, int fd
   tls->early_count = early_count;
   BIO_set_data(bio, tls);
   SSL_set_bio(tls->ssl, bio, bio);
+  SSL_set_msg_callback(tls->ssl, gh_tls_observe);
+  SSL_set_msg_callback_arg(tls->ssl, tls);
   return tls;
 }
 
@@ -206,6 +233,7 @@ static inline int gh_tls_accept(gh_tls *tls) {
   gh_tls_begin();
   int result = SSL_accept(tls->ssl);
   if (result == 1) {
+    tls->is_up = 1;
     tls->pending = SSL_has_pending(tls->ssl) || tls->early_taken < tls->early_count;
     return 1;
   }
@@ -250,6 +278,7 @@ static inline ssize_t gh_tls_read(gh_tls *tls, void *bytes, size_t count) {
     tls->reads = 0;
     if (n > 0) {
       filled += (size_t)n;
+      tls->quiet = 0;
       tls->pending = SSL_has_pending(tls->ssl) || tls->early_taken < tls->early_count;
       // After a large record more of them are likely.
       if (tls->pending || n >= GH_TLS_RECORD / 2) continue;

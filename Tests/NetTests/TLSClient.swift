@@ -101,6 +101,13 @@ struct ClientOptions {
     #expect(unsafe SSL_write(ssl, bytes, Int32(bytes.count)) == Int32(bytes.count))
   }
 
+  /// New keys for what it sends, and asks for as much.
+  func changeKeys() {
+    ERR_clear_error()
+    _ = unsafe SSL_key_update(ssl, SSL_KEY_UPDATE_REQUESTED)
+    _ = unsafe SSL_do_handshake(ssl)
+  }
+
   /// Says that it ends.
   func sayGoodbye() { _ = unsafe SSL_shutdown(ssl) }
   var descriptor: Int32 { socket.raw }

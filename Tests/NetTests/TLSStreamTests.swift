@@ -31,6 +31,41 @@ import Testing
     #expect(pair.client.read() == Array("HTTP/1.1".utf8), "both parts are one record")
   }
 
+  @Test func newKeysWithoutEndAreTheEnd() throws {
+    let pair = try makePair()
+    var buffer = ByteBuffer()
+    // Each with a word between: far more than a client could need, and all is well.
+    for _ in 0..<200 {
+      pair.client.changeKeys()
+      pair.client.write([1])
+      #expect(pair.server.read(into: &buffer, atMost: 10) == .bytes(1))
+    }
+    // Its answers are read, or they would be what ends it.
+    while pair.client.read() != nil {}
+    for _ in 0..<100 { pair.client.changeKeys() }
+    // What came in one piece may still be answered.
+    var outcome = pair.server.read(into: &buffer, atMost: 10)
+    if outcome == .wouldBlock { outcome = pair.server.read(into: &buffer, atMost: 10) }
+    #expect(outcome == .failed(EPROTO))
+    #expect(pair.server.write([1].span) == .failed(EPROTO))
+  }
+
+  @Test func newKeysForEachByteAreTheEnd() throws {
+    let pair = try makePair()
+    var buffer = ByteBuffer()
+    var outcome = IOResult.bytes(1)
+    var left = 1000
+    while outcome == .bytes(1) && left > 0 {
+      pair.client.changeKeys()
+      pair.client.write([1])
+      outcome = pair.server.read(into: &buffer, atMost: 10)
+      while pair.client.read() != nil {}
+      left -= 1
+    }
+    #expect(left > 600 && left < 800)
+    #expect(outcome == .failed(EPROTO) || pair.server.read(into: &buffer, atMost: 10) == .failed(EPROTO))
+  }
+
   @Test func whatWasReadAheadIsToldOf() throws {
     let pair = try makePair()
     pair.client.write(pattern(100))
