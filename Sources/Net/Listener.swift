@@ -40,14 +40,16 @@ public enum AcceptResult: ~Copyable {
   /// With `reusePort` several listeners of one user may be bound to one TCP address, and the kernel spreads connections over them: one a
   /// worker. It also lets a second Gatehouse in unnoticed; see `ensureFree`. A Unix socket is bound once and then shared;
   /// for it `reusePort` means nothing.
-  public static func bind(_ options: ListenOptions, reusePort: Bool = false) throws(NetError) -> Listener {
+  ///
+  /// - Parameter listening: false for a TCP socket that nobody can connect to before `apply`.
+  public static func bind(_ options: ListenOptions, reusePort: Bool = false, listening: Bool = true) throws(NetError) -> Listener {
     switch options.address {
     case .unix(let path):
       var file: UnixSocketFile?
       let socket = try UnixSocketFile.listen(path, options, file: &file)
       return Listener(socket, options.address, file)
     case .any, .ipv4, .ipv6:
-      return try bindInternet(options, reusePort, listening: true)
+      return try bindInternet(options, reusePort, listening: listening)
     case .passed(let name):
       throw .notPassed(name: name)
     }
@@ -141,7 +143,8 @@ public enum AcceptResult: ~Copyable {
     return Listener(socket, address, file.map { UnixSocketFile($0) })
   }
 
-  /// Applies what can be changed while it listens: the backlog (only new connections meet it), Fast Open, a file's mode and owner.
+  /// Applies what can be changed while it listens: the backlog (only new connections meet it), Fast Open, a file's mode and owner. One that
+  /// was only bound listens from here on.
   public func apply(_ options: ListenOptions) throws(NetError) {
     let doing = "listen on \(localAddress.text)"
     if let file {

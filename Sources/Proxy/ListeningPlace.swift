@@ -40,6 +40,8 @@ struct ListeningPlace {
   /// `ListenOptions.place`.
   let name: String
   private(set) var sockets: [SharedListener]
+  /// Those among them that are bound, and that nobody can connect to yet.
+  private var unopened: [SharedListener] = []
   /// By which number the process knew it that left it to us.
   let index: Int?
 
@@ -68,9 +70,27 @@ struct ListeningPlace {
   }
 
   /// As many more as there are workers without one.
-  mutating func complete(for workers: Int) throws(NetError) {
+  ///
+  /// - Parameter listening: false where they may have to be given up: who had connected to one by then would be reset. `open` has them listen.
+  mutating func complete(for workers: Int, listening: Bool = true) throws(NetError) {
     guard let first = sockets.first, !first.isShared, let bound else { return }
-    while sockets.count < workers { sockets.append(SharedListener(try Listener.bind(bound, reusePort: true), isShared: false)) }
+    while sockets.count < workers {
+      let socket = SharedListener(try Listener.bind(bound, reusePort: true, listening: listening), isShared: false)
+      sockets.append(socket)
+      if !listening { unopened.append(socket) }
+    }
+  }
+
+  /// Has listen what was only bound.
+  mutating func open() throws(NetError) {
+    guard let options else { return }
+    while let socket = unopened.popLast() { try socket.listener.apply(options) }
+  }
+
+  /// Asks again of its sockets what was asked of them: another process may have asked for something else meanwhile.
+  func reassert() throws(NetError) {
+    guard let options else { return }
+    for socket in sockets where socket.passedName == nil { try socket.listener.apply(options) }
   }
 
   /// For messages: `https://127.0.0.1:8443`, one for each address that it has sockets at.

@@ -68,6 +68,20 @@ struct ListeningPlaces {
     passed.filter { socket in !current.contains { $0.sockets.contains { $0 === socket } } }.compactMap(\.passedName)
   }
 
+  /// Has listen whatever waited until nothing can fail any more. Throws the first error, after all were tried.
+  mutating func open() throws(NetError) {
+    var failure: NetError?
+    for i in current.indices { do throws(NetError) { try current[i].open() } catch { failure = failure ?? error } }
+    if let failure { throw failure }
+  }
+
+  /// Sets back what a process has changed that was to take over, and did not. Throws the first error, after all were tried.
+  func reassert() throws(NetError) {
+    var failure: NetError?
+    for place in current { do throws(NetError) { try place.reassert() } catch { failure = failure ?? error } }
+    if let failure { throw failure }
+  }
+
   /// Lets go of all.
   mutating func clear() { current = [] }
 
@@ -94,7 +108,8 @@ struct ListeningPlaces {
     if let first = place.sockets.first, first.passedName == nil, !first.address.isUnix, first.isShared == options.reusesPort {
       plan.notices.append("`reuseport` of \(place.name) stays as it was: changing it takes a start")
     }
-    try place.complete(for: workers)
+    // While another process serves by these sockets, this one may yet fail, and nobody then accepts from those of its own.
+    try place.complete(for: workers, listening: before != nil)
     plan.places.append(place)
   }
 

@@ -179,6 +179,7 @@ public final class Server {
     errors.notice("ready")
     // From here on nothing can fail. Whose place we take stops accepting when he hears of it, and tells the service manager.
     if let arrival { arrival.tell(.ready(left: unwanted)) } else { _ = ServiceManager.notify("READY=1\nSTATUS=serving") }
+    do { try places.open() } catch { errors.error("not every worker can listen: \(error)") }
     do { try admin?.listen(poller) } catch { errors.error("the admin socket can't be listened on: \(error)") }
     tellListeners()
     let code = control(reader, admin, shared, &poller)

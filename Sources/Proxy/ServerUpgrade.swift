@@ -123,6 +123,7 @@ extension Server {
     _ watched: inout Int32?
   ) {
     finish(upgrade, poller)
+    do { try places.reassert() } catch { errors.error("upgrade: what the new process changed of the sockets can't be set back: \(error)") }
     // What it says on standard error stands in the log already.
     let words = "\(why); process \(getpid()) goes on serving"
     errors.error("upgrade: \(words)")
