@@ -68,7 +68,7 @@ enum ClientNetwork {
   }
 
   /// The last element of the last field of that name.
-  private static func last(_ name: FieldName, _ head: borrowing RequestHead) -> ByteRange? {
+  static func last(_ name: FieldName, _ head: borrowing RequestHead) -> ByteRange? {
     guard let i = head.lastIndex(of: name) else { return nil }
     let value = head.fields[i].value
     let bytes = head.bytes[value]

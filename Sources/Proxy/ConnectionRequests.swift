@@ -143,7 +143,7 @@ extension Connection {
 
   /// Finds the route and asks the gatekeeper. Who may not pass learns nothing of routes: 404 comes after authentication.
   mutating func judge() {
-    if let port = peer.listener?.redirectPort { return redirect(toPort: port) }
+    if let port = portOfRedirect { return redirect(toPort: port) }
     guard findRoute(), endpoint == nil || checkEndpoint() else { return }
     if let index = record.route, refusesClearText(index) { return }
     if record.isInquiry, let inquiry { return judge(inquiry) }
@@ -192,15 +192,15 @@ extension Connection {
     try worker.client.start(request, at: worker.pool(for: snapshot.traits[route].upstream, in: snapshot), owner: token)
   }
 
-  var requestContext: RequestContext {
+  @inline(__always) var requestContext: RequestContext {
     var context = RequestContext(client: client, now: worker.wallNow, instant: worker.now)
     // Any token may be exchanged for one that is good for no more, and be taken back.
     context.judgesScope = endpoint != .token
     // A certificate is the connection's: not that of somebody for whom a proxy asks. And it comes without having been sent, so that other
     // people's pages could make a browser use it: what changes passwords and gives out tokens asks for more.
     // It has to agree with what is sent there all the same.
-    if ClientNetwork.isOwn(head, peer) {
-      context.certificate = peer.certificate
+    if let certificate = peer.certificate, ClientNetwork.isOwn(head, peer) {
+      context.certificate = certificate
       context.certificateLogsIn = endpoint == nil
     }
     return context
@@ -208,7 +208,6 @@ extension Connection {
 
   /// Leaves the target, as it will be forwarded, in the worker's buffer. False when the request was refused.
   mutating func findRoute() -> Bool {
-    client = clientAddress()
     endpoint = nil
     var target = ByteBuffer()
     worker.lendTarget(&target)
@@ -305,7 +304,8 @@ extension Connection {
       adoptLatest()
       wasChecked = outcome == .matched
       record.isInquiry = false
-      if let port = peer.listener?.redirectPort {
+      client = clientAddress()
+      if let port = portOfRedirect {
         redirect(toPort: port)
         break
       }

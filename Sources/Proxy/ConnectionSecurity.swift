@@ -6,10 +6,19 @@ import Primitives
 
 extension Connection {
   /// Whether nobody between the client and us can read along: by TLS, or, behind a trusted proxy, by what that one says of its own client.
-  var isSecure: Bool { ClientNetwork.isSecure(head, peer, by: snapshot.originField) }
+  @inline(__always) var isSecure: Bool {
+    // Without a proxy no head has to be lent, which would be a copy.
+    peer.isTrusted ? ClientNetwork.isSecure(head, peer, by: snapshot.originField) : peer.tls != nil
+  }
+
+  /// Where the listener sends who did not come by `https`; nil where the request is to be served.
+  @inline(__always) var portOfRedirect: UInt16? {
+    guard let port = peer.listener?.redirectPort, !isSecure else { return nil }
+    return port
+  }
 
   /// What browsers are told by every answer that came by `https`, and by no other (RFC 6797 section 7.2); empty for nothing.
-  var transportSecurity: [UInt8] { isSecure ? snapshot.transportSecurity : [] }
+  @inline(__always) var transportSecurity: [UInt8] { isSecure ? snapshot.transportSecurity : [] }
 
   /// For a route that is served by `https` alone: answers before anything else is looked at, credentials above all. True when it did.
   mutating func refusesClearText(_ route: Int) -> Bool {

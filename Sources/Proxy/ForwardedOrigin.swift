@@ -51,15 +51,15 @@ enum ForwardedOrigin {
     if !request.isValueEmpty { request.append(", ") }
     peer.append(to: &request)
     request.end()
-    // The nearest proxy's alone, as `require tls` goes by it: a client could have written what stands before.
+    // The nearest proxy's alone, as `require tls` goes by it: a client could have written what stands before. So with host and port.
     if let proto = ClientNetwork.proto(of: head, by: .xForwardedFor) {
       request.add("X-Forwarded-Proto", head.bytes[proto])
     } else {
       addOwnProto(peer, to: &request)
     }
-    let host = value(of: .xForwardedHost, head) ?? head.host
+    let host = ClientNetwork.last(.xForwardedHost, head) ?? head.host
     if !host.isEmpty { request.add("X-Forwarded-Host", head.bytes[host]) }
-    if let port = value(of: .xForwardedPort, head) {
+    if let port = ClientNetwork.last(.xForwardedPort, head) {
       request.add("X-Forwarded-Port", head.bytes[port])
     } else {
       addOwnPort(peer, to: &request)
@@ -144,10 +144,5 @@ enum ForwardedOrigin {
       if !request.isValueEmpty { request.append(", ") }
       request.append(head.bytes[field.value])
     }
-  }
-
-  private static func value(of name: FieldName, _ head: borrowing RequestHead) -> ByteRange? {
-    for field in head.fields where field.known == name && !field.value.isEmpty { return field.value }
-    return nil
   }
 }

@@ -153,11 +153,14 @@ import Testing
     }
     result.append("X-Forwarded-For: " + (said("x-forwarded-for") + ["192.0.2.7"]).joined(separator: ", "))
     // The last element of the last line, if there is one.
-    let protos = scene.isTrusted ? scene.lines.filter { $0.name.lowercased() == "x-forwarded-proto" }.map(\.value) : []
-    let proto = protos.last.map { $0.split(separator: ",", omittingEmptySubsequences: false).last.map { String($0).trimmed } ?? "" } ?? ""
-    result.append("X-Forwarded-Proto: " + (proto.isEmpty ? "http" : proto))
-    result.append("X-Forwarded-Host: " + (said("x-forwarded-host").first ?? host))
-    result.append("X-Forwarded-Port: " + (said("x-forwarded-port").first ?? "8080"))
+    func last(_ name: String, else other: String) -> String {
+      let values = scene.isTrusted ? scene.lines.filter { $0.name.lowercased() == name }.map(\.value) : []
+      let value = values.last.map { $0.split(separator: ",", omittingEmptySubsequences: false).last.map { String($0).trimmed } ?? "" } ?? ""
+      return value.isEmpty ? other : value
+    }
+    result.append("X-Forwarded-Proto: " + last("x-forwarded-proto", else: "http"))
+    result.append("X-Forwarded-Host: " + last("x-forwarded-host", else: host))
+    result.append("X-Forwarded-Port: " + last("x-forwarded-port", else: "8080"))
     if scene.setsForwarded {
       // None of what was said before is an address: nobody but the peer is known.
       result.append("Forwarded: for=192.0.2.7;host=\"\(host)\";proto=http")
