@@ -46,9 +46,12 @@ extension Worker {
     return true
   }
 
-  /// A full house: those who have been idle longest make room, so that nobody keeps others out by holding connections. Several at once, since
-  /// finding them means looking at all. False when nobody is idle.
+  /// A full house: those who have been idle longest make room, so that nobody keeps others out by holding connections, and before them who has not
+  /// even got as far as a request. Several at once, since finding them means looking at all. False when nobody is idle.
   private func shedIdle() -> Bool {
+    let slow = greetings.all().filter { now.since($0.began) >= Limits.shedAfter.nanoseconds }.sorted { $0.began < $1.began }
+    for greeting in slow.prefix(Limits.shedAtOnce) { dismiss(greeting) }
+    if !slow.isEmpty { return true }
     let idle = connections.all().filter { $0.connection.isIdle(since: now) }.sorted { $0.connection.lastRead < $1.connection.lastRead }
     for box in idle.prefix(Limits.shedAtOnce) { box.connection.abandon() }
     if !idle.isEmpty { return true }
