@@ -76,7 +76,17 @@ public final class Gatekeeper: Sendable {
     _ head: borrowing RequestHead, target: borrowing ByteBuffer, pathLength: Int, _ requirement: Requirement, _ context: RequestContext,
     scratch: inout Secret
   ) -> Decision {
-    let context = appraised(context)
+    // Hardly ever is there one, and what is not appraised need not be copied.
+    if context.certificate == nil {
+      return judge(head, target: target, pathLength: pathLength, requirement, context, scratch: &scratch)
+    }
+    return judge(head, target: target, pathLength: pathLength, requirement, appraised(context), scratch: &scratch)
+  }
+
+  private func judge(
+    _ head: borrowing RequestHead, target: borrowing ByteBuffer, pathLength: Int, _ requirement: Requirement, _ context: RequestContext,
+    scratch: inout Secret
+  ) -> Decision {
     switch APIKeyField.find(options.apiKeyField, in: head) {
     case .absent: break
     case .several: return .malformed(Refusal(.severalCredentials))
@@ -93,7 +103,7 @@ public final class Gatekeeper: Sendable {
     case .one(let value):
       // Beside Authorization it is not looked at: browsers add what they remember of the site to a link that has a ticket.
       if head.authorizationCount > 0 { break }
-      if !requirement.asksWho, let decision = withoutCredentials(requirement, context) { return decision }
+      if !mindsCredentials(requirement, context), let decision = withoutCredentials(requirement, context) { return decision }
       switch signedToken(head.bytes[value], context, ticket: true) {
       // Never counted as a guess: any page can make its visitors' browsers ask for a link, and others have parameters of that name.
       case .refused(let refusal): return .challenge(refusal)
@@ -112,6 +122,14 @@ public final class Gatekeeper: Sendable {
     guard requirement.mentionsCertificate, let certificate = context.good else { return .grant(Grant(nil, by: .none)) }
     if case .user(let user) = context.holder { return .grant(Grant(user, by: .certificate, showing: certificate)) }
     return .grant(Grant(nil, by: .certificate, showing: certificate))
+  }
+
+  /// Whether credentials that were sent have to be good: where it is asked who he is, and where a certificate says so already. Else the
+  /// service could be sent one user's password in another's name.
+  private func mindsCredentials(_ requirement: Requirement, _ context: RequestContext) -> Bool {
+    if requirement.asksWho { return true }
+    guard requirement.mentionsCertificate, case .user = context.holder else { return false }
+    return true
   }
 
   /// Decides by the certificate alone, where it is a user's. Nil when that comes to nothing.
@@ -152,7 +170,7 @@ public final class Gatekeeper: Sendable {
     // A certificate comes by itself, with every request of its connection: it is asked where nothing else was sent.
     if count == 0, let decision = byCertificate(method, path, requirement, context) { return decision }
     // Who sends credentials is asked for them, unless nothing depends on who he is.
-    if count == 0 || !requirement.asksWho, let decision = withoutCredentials(requirement, context) { return decision }
+    if count == 0 || !mindsCredentials(requirement, context), let decision = withoutCredentials(requirement, context) { return decision }
     if count == 0 {
       if case .refused(let refusal) = context.holder { return .challenge(refusal) }
       return .challenge(Refusal(context.certificate?.owner == .nobody ? .certificateWithoutUser : .noCredentials))
@@ -175,7 +193,7 @@ public final class Gatekeeper: Sendable {
   func decide(
     apiKey: Span<UInt8>, method: Span<UInt8>, path: Span<UInt8>, _ requirement: Requirement, _ context: RequestContext
   ) -> Decision {
-    if !requirement.asksWho, let decision = withoutCredentials(requirement, context) { return decision }
+    if !mindsCredentials(requirement, context), let decision = withoutCredentials(requirement, context) { return decision }
     return conclude(self.apiKey(apiKey, context), method, path, requirement, context)
   }
 
