@@ -15,7 +15,8 @@ extension Table {
     ) { reading, directive in reading.listen(directive) },
     Row(
       "redirect", in: .listen, takes: "https [PORT]", 1...2, elsewhere: ["return", "redir"],
-      doc: "Sends every request to the same address by `https` (on port 443, if no other is named) instead of serving it."
+      doc: "Sends every request to the same address by `https` (on port 443, if no other is named) instead of serving it, "
+        + "unless a trusted proxy says that it came by `https`."
     ) { reading, directive in reading.redirect(directive) },
   ]
 }

@@ -156,6 +156,19 @@ private typealias Rule = Requirement.Rule
     #expect(try ask(unclear, "bob:secret").outcome == .granted("bob"))
   }
 
+  @Test func besideAUsersCertificateCredentialsAreLookedAtAlsoWhereNobodyIsAskedForThem() throws {
+    let house = try house(Self.certificate())
+    let rule = try requirement(Self.any)
+    #expect(try ask(house, "alice:secret", rule).outcome == .granted("alice"))
+    #expect(try ask(house, "bob:secret", rule).outcome == .challenged(.certificateOfAnother), "the service would be told of alice, and sent bob")
+    #expect(try ask(house, "bob:wrong", rule).outcome == .challenged(.wrongPassword))
+    #expect(try ask(house, "bob:wrong", requirement(Self.any, .term(.nobody))).outcome == .challenged(.wrongPassword))
+    // Where it is nobody's in particular nothing is said of anybody, and the service's own business stays its own.
+    let machine = try self.house(Self.certificate(), users: nil)
+    #expect(try ask(machine, "bob:wrong", rule).outcome == .granted(nil))
+    #expect(try ask(house, "bob:wrong", .nobody).outcome == .granted(nil))
+  }
+
   // MARK: Rules
 
   @Test func aRuleAsksForACertificate() throws {

@@ -37,6 +37,24 @@ extension EndToEnd {
       }
     }
 
+    @Test func whatCameByHTTPSAlreadyIsServed() throws {
+      var setup = setup("https")
+      setup.top += "\ntrusted_proxies 127.0.0.1"
+      try House.with(setup) { house throws in
+        let client = try Client(to: house.gate.ports[1])
+        for (proto, status) in [("https", 200), ("HTTPS", 200), ("http, https", 200), ("http", 301), ("https, http", 301), ("", 301)] {
+          let answer = try client.exchange(request("GET", "/", [People.alice.authorization, "X-Forwarded-Proto: \(proto)"]))
+          #expect(answer.status == status, "\(proto)")
+        }
+        #expect(try client.exchange(request("GET", "/", ["X-Forwarded-Proto: https"])).status == 401)
+      }
+      // By the word of somebody whom nobody trusts it did not.
+      try House.with(self.setup("https")) { house throws in
+        let client = try Client(to: house.gate.ports[1])
+        #expect(try client.exchange(request("GET", "/", [People.alice.authorization, "X-Forwarded-Proto: https"])).status == 301)
+      }
+    }
+
     @Test func passwordsAreNotLookedAt() throws {
       try House.with(setup("https")) { house throws in
         let client = try Client(to: house.gate.ports[1])

@@ -72,6 +72,19 @@ extension EndToEnd {
       }
     }
 
+    @Test func theNearestProxysWordOnHostAndPortCounts() throws {
+      try House.with(Self.setup("trusted_proxies 127.0.0.1")) { house throws in
+        for fields in [
+          ["X-Forwarded-Host: evil.test, public.test", "X-Forwarded-Port: 666, 8443"],
+          ["X-Forwarded-Host: evil.test", "X-Forwarded-Port: 666", "X-Forwarded-Host: public.test", "X-Forwarded-Port: 8443"],
+        ] {
+          #expect(try house.ask("GET", "/free/", fields).status == 200)
+          let seen = try #require(house.upstream.requests.last)
+          #expect(seen.values("X-Forwarded-Host") == ["public.test"] && seen.values("X-Forwarded-Port") == ["8443"], "\(seen.headText)")
+        }
+      }
+    }
+
     @Test(.inClearText) func httpsByTheWordOfATrustedProxyAlone() throws {
       let more = "route /secure/ { upstream legacy; require nobody; require tls }"
       for (trusted, status) in [("127.0.0.1", 200), ("192.0.2.1", 403)] {

@@ -273,6 +273,49 @@ extension EndToEnd {
       }
     }
 
+    /// Has the new process get that far, and no further: it has the sockets of all places before, and waits for the last one's folder, which is locked, until
+    /// it gives up.
+    private func failAtTheLastPlace(_ house: House, _ change: (String) -> String, meanwhile body: () throws -> Void = {}) throws {
+      let text = try house.scratch.text("proxy.conf")
+      try FileManager.default.createDirectory(atPath: house.scratch["locked"], withIntermediateDirectories: true)
+      let folder = unsafe open(house.scratch["locked"], O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+      defer { close(folder) }
+      #expect(flock(folder, LOCK_EX | LOCK_NB) == 0)
+      try house.scratch.write(change(text) + "listen unix:locked/last.sock\n", to: "proxy.conf")
+      try body()
+      let refused = try run(house, "upgrade")
+      #expect(refused.code == 1 && refused.errors.contains("lock its folder"), "\(refused.errors)")
+      try house.scratch.write(text, to: "proxy.conf")
+    }
+
+    @Test func oneThatFailsLateLeavesTheSocketsAsTheyWere() throws {
+      try House.with(setup("listen unix:http.sock mode 600")) { house throws in
+        func mode() throws -> Int {
+          try #require(FileManager.default.attributesOfItem(atPath: house.scratch["http.sock"])[.posixPermissions] as? Int)
+        }
+        #expect(try mode() == 0o600)
+        try failAtTheLastPlace(house) { $0.replacingOccurrences(of: "mode 600", with: "mode 666") }
+        #expect(try mode() == 0o600)
+        // It is what the new one did, and not that it never came to it.
+        let text = try house.scratch.text("proxy.conf").replacingOccurrences(of: "mode 600", with: "mode 666")
+        try house.scratch.write(text, to: "proxy.conf")
+        let new = try upgrade(house)
+        #expect(try mode() == 0o666)
+        try end(new)
+      }
+    }
+
+    @Test func oneThatFailsLateCutsNobodyOff() throws {
+      try House.with(setup()) { house throws in
+        let load = Load(house.port, fields: [auth])
+        try load.wait(for: 20)
+        // Three sockets more than there are workers here, for a moment.
+        try failAtTheLastPlace(house) { $0.replacingOccurrences(of: "workers 2", with: "workers 5") }
+        try load.wait(for: 20)
+        try load.stop()
+      }
+    }
+
     @Test func theVariableByItselfStartsNothing() throws {
       try House.with(setup()) { house throws in
         for value in ["", "3", "-1", "1", "99"] {
