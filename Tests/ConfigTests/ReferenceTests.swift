@@ -128,6 +128,11 @@ import Testing
 enum Minimal {
   private static let scratch = try? Scratch()
   private static let users = (try? scratch?.write("users", "alice:{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=\n")) ?? "users"
+  /// Written once: several tests read it at a time.
+  private static let tls: String? = {
+    guard let scratch, (try? SampleCertificate.write(to: scratch)) != nil else { return nil }
+    return "\(scratch.path)/tls"
+  }()
 
   static func text(adding line: String, in place: Place) -> String? {
     func at(_ other: Place) -> String { other == place ? line : "" }
@@ -136,9 +141,7 @@ enum Minimal {
     // Where users register there has to be a file of them.
     let register = place == .register ? "users \(users)\nregister { \(line)\n}" : ""
     var clients = ""
-    if place == .clientCertificates, let scratch {
-      try? SampleCertificate.write(to: scratch)
-      let tls = "\(scratch.path)/tls"
+    if place == .clientCertificates, let tls {
       clients = """
         listen 127.0.0.1:0 tls { certificate \(tls)/fullchain.pem; key \(tls)/privkey.pem
         client_certificates { ca \(tls)/clients.pem
