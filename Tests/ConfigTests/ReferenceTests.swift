@@ -129,7 +129,7 @@ enum Minimal {
   private static let scratch = try? Scratch()
   private static let users = (try? scratch?.write("users", "alice:{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=\n")) ?? "users"
   /// Written once: several tests read it at a time.
-  private static let tls: String? = {
+  private static let certificates: String? = {
     guard let scratch, (try? SampleCertificate.write(to: scratch)) != nil else { return nil }
     return "\(scratch.path)/tls"
   }()
@@ -141,10 +141,10 @@ enum Minimal {
     // Where users register there has to be a file of them.
     let register = place == .register ? "users \(users)\nregister { \(line)\n}" : ""
     var clients = ""
-    if place == .clientCertificates, let tls {
+    if place == .clientCertificates, let folder = certificates {
       clients = """
-        listen 127.0.0.1:0 tls { certificate \(tls)/fullchain.pem; key \(tls)/privkey.pem
-        client_certificates { ca \(tls)/clients.pem
+        listen 127.0.0.1:0 tls { certificate \(folder)/fullchain.pem; key \(folder)/privkey.pem
+        client_certificates { ca \(folder)/clients.pem
         \(line)
         } }
 
