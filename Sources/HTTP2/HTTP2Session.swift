@@ -10,21 +10,32 @@ public import Primitives
   /// Most field lines of an answer's head: an upstream's may have 256, and we add a few.
   static let fields = 320
   let scratch: UnsafeMutablePointer<nghttp2_nv>
-  var spare: [HTTP2Stream] = []
+  /// The library's memory.
+  let pool: UnsafeMutablePointer<gh_pool>
+  /// Behind a pointer, as `HTTP2Session.State`.
+  private let spare: UnsafeMutablePointer<[HTTP2Stream]>
 
   public init() {
     unsafe scratch = .allocate(capacity: Self.fields)
     unsafe scratch.initialize(repeating: nghttp2_nv(), count: Self.fields)
+    unsafe pool = .allocate(capacity: 1)
+    unsafe pool.initialize(to: gh_pool())
+    unsafe spare = .allocate(capacity: 1)
+    unsafe spare.initialize(to: [])
   }
 
   deinit {
     unsafe scratch.deallocate()
+    unsafe gh_pool_release(pool)
+    unsafe pool.deallocate()
+    unsafe spare.deinitialize(count: 1)
+    unsafe spare.deallocate()
   }
 
-  func take() -> HTTP2Stream { spare.popLast() ?? HTTP2Stream() }
+  func take() -> HTTP2Stream { unsafe spare.pointee.popLast() ?? HTTP2Stream() }
 
   func give(_ stream: HTTP2Stream) {
-    if spare.count < 256 { spare.append(stream) }
+    if unsafe spare.pointee.count < 256 { unsafe spare.pointee.append(stream) }
   }
 }
 
@@ -179,7 +190,7 @@ public import Primitives
         fields: RequestFields(limits: limits, scheme: scheme), scanner: FrameScanner(blockLimit: 2 * headBytes, resets: options.resets),
         now: now))
     let itself = unsafe Unmanaged.passUnretained(self).toOpaque()
-    let made = unsafe nghttp2_session_server_new2(&state.pointee.session, Library.shared.callbacks, itself, Library.shared.options)
+    let made = unsafe gh_session_create(&state.pointee.session, Library.shared.callbacks, itself, Library.shared.options, workroom.pool)
     precondition(made == 0, "out of memory")
     let settings = [
       nghttp2_settings_entry(settings_id: Int32(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS.rawValue), value: UInt32(options.maxStreams)),

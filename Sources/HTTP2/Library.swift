@@ -15,31 +15,33 @@ import Primitives
     guard unsafe nghttp2_session_callbacks_new(&made) == 0, let callbacks = unsafe made else { preconditionFailure("out of memory") }
     unsafe self.callbacks = callbacks
     unsafe nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks) { _, frame, itself in
-      unsafe HTTP2Session.from(itself).beganFields(frame!.pointee)
+      unsafe HTTP2Session.with(itself) { unsafe $0.beganFields(frame!.pointee) }
     }
     unsafe nghttp2_session_callbacks_set_on_header_callback(callbacks) { _, _, name, nameCount, value, valueCount, _, itself in
-      let name = unsafe Span(_unsafeStart: name!, count: nameCount)
-      let value = unsafe Span(_unsafeStart: value!, count: valueCount)
-      return unsafe HTTP2Session.from(itself).tookField(name, value)
+      unsafe HTTP2Session.with(itself) { session in
+        let name = unsafe Span(_unsafeStart: name!, count: nameCount)
+        let value = unsafe Span(_unsafeStart: value!, count: valueCount)
+        return session.tookField(name, value)
+      }
     }
     // Without it such a field is dropped without a word, and the request goes on.
     unsafe nghttp2_session_callbacks_set_on_invalid_header_callback(callbacks) { _, _, _, _, _, _, _, itself in
-      unsafe HTTP2Session.from(itself).refusedField()
+      unsafe HTTP2Session.with(itself) { $0.refusedField() }
     }
     unsafe nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks) { _, frame, itself in
-      unsafe HTTP2Session.from(itself).tookFrame(frame!.pointee)
+      unsafe HTTP2Session.with(itself) { unsafe $0.tookFrame(frame!.pointee) }
     }
     unsafe nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks) { _, _, id, data, count, itself in
-      unsafe HTTP2Session.from(itself).tookData(id, data!, count)
+      unsafe HTTP2Session.with(itself) { unsafe $0.tookData(id, data!, count) }
     }
     unsafe nghttp2_session_callbacks_set_on_stream_close_callback(callbacks) { _, id, code, itself in
-      unsafe HTTP2Session.from(itself).closedStream(id, code)
+      unsafe HTTP2Session.with(itself) { $0.closedStream(id, code) }
     }
     unsafe nghttp2_session_callbacks_set_on_frame_send_callback(callbacks) { _, frame, itself in
-      unsafe HTTP2Session.from(itself).sentFrame(frame!.pointee)
+      unsafe HTTP2Session.with(itself) { unsafe $0.sentFrame(frame!.pointee) }
     }
     unsafe nghttp2_session_callbacks_set_send_data_callback(callbacks) { _, _, header, count, source, itself in
-      unsafe HTTP2Session.from(itself).sendData(gh_data_source_slot(source), header!, count)
+      unsafe HTTP2Session.with(itself) { unsafe $0.sendData(gh_data_source_slot(source), header!, count) }
     }
     var chosen: OpaquePointer?
     guard unsafe nghttp2_option_new(&chosen) == 0, let options = unsafe chosen else { preconditionFailure("out of memory") }
@@ -59,8 +61,9 @@ import Primitives
 }
 
 extension HTTP2Session {
-  @inline(__always) static func from(_ itself: UnsafeMutableRawPointer?) -> HTTP2Session {
-    unsafe Unmanaged<HTTP2Session>.fromOpaque(itself.unsafelyUnwrapped).takeUnretainedValue()
+  /// Without counting a reference: whoever called the library has one.
+  @inline(__always) static func with<Result>(_ itself: UnsafeMutableRawPointer?, _ body: (HTTP2Session) -> Result) -> Result {
+    unsafe Unmanaged<HTTP2Session>.fromOpaque(itself.unsafelyUnwrapped)._withUnsafeGuaranteedRef(body)
   }
 
   // MARK: What came

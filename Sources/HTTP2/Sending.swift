@@ -27,7 +27,7 @@ extension HTTP2Session {
       var priority = nghttp2_extpri(urgency: 3, inc: 1)
       unsafe nghttp2_session_change_extpri_stream_priority(session, stream.id, &priority, 1)
       var provider = unsafe gh_data_provider(slot) { _, _, _, most, flags, source, itself in
-        unsafe HTTP2Session.from(itself).offerData(gh_data_source_slot(source), most, flags!)
+        unsafe HTTP2Session.with(itself) { unsafe $0.offerData(gh_data_source_slot(source), most, flags!) }
       }
       return unsafe nghttp2_submit_response(session, stream.id, workroom.scratch, count, &provider) == 0
     }

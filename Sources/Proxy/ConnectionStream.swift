@@ -30,31 +30,34 @@ extension Connection {
 
   // MARK: What comes
 
-  /// The input holds the text of a head, or of its first line if `fault` says what is wrong with the rest.
-  mutating func takeHead(_ fault: FieldFault?) {
+  /// The event's text is that of a head, or of its first line if its fault says what is wrong with the rest.
+  mutating func takeHead(_ event: HTTP2Event, of session: HTTP2Session) {
     takeMemory()
     record.began = worker.now
     record.beganAt = worker.wallNow
-    let result = parser.parse(input, into: &head)
+    // Not the input, which is for a body: most requests have none.
+    var text = ByteBuffer()
+    worker.lendHeadText(&text)
+    session.appendText(of: event, to: &text)
+    let result = parser.parse(text, into: &head)
+    let length = text.count
+    text.removeAll()
+    worker.lendHeadText(&text)
     head.cameByHTTP2()
-    if let fault {
-      input.removeAll()
+    if event.kind == .refused {
       beginRecord()
-      record.reason = "\(fault.reason)"
-      perform(exchange.failed(status: fault.status ?? 400))
+      record.reason = "\(event.fault.reason)"
+      perform(exchange.failed(status: event.fault.status ?? 400))
     } else {
       switch result {
-      case .complete(let n) where n == input.count:
-        input.removeAll()
+      case .complete(let n) where n == length:
         beginExchange()
       case .failed(let failure):
-        input.removeAll()
         beginRecord()
         record.reason = "\(failure.reason)"
         perform(exchange.failed(status: failure.status))
       case .complete, .needMore:
         // What was made of fields is one whole head, or something is wrong with us.
-        input.removeAll()
         beginRecord()
         record.reason = "the fields make no head"
         perform(exchange.failed(status: 400))

@@ -27,6 +27,8 @@ final class HTTP2Connection {
   /// When a stream was there last.
   private var lastActive: Instant
   private var armed: Instant?
+  /// Whether it holds no more than it has to.
+  private var isResting = false
   /// When draining began.
   private var drainingSince: Instant?
   private var hasRefusedFurther = false
@@ -89,6 +91,7 @@ final class HTTP2Connection {
 
   private func take(_ bytes: inout ByteBuffer) {
     session.now = worker.now
+    isResting = false
     if isEnding {
       lingered += UInt64(bytes.count)
       if lingered > Limits.http2LingerBytes { close() }
@@ -184,10 +187,7 @@ final class HTTP2Connection {
       // RFC 9113 section 8.7: nothing was done with it, and it may be sent again.
       return session.reset(event.slot, .refusedStream)
     }
-    let box = worker.addStream(StreamCarrier(self, event.slot), peer: peer)
-    session.stream(event.slot).owner = box.connection.token
-    session.appendText(of: event, to: &box.connection.input)
-    box.connection.takeHead(event.kind == .refused ? event.fault : nil)
+    worker.addStream(StreamCarrier(self, event.slot), peer: peer).connection.takeHead(event, of: session)
     if snapshot.keepAliveRequests <= session.requests && drainingSince == nil { drain() }
   }
 
@@ -249,7 +249,6 @@ final class HTTP2Connection {
       stream.shutdownWrite()
       lingerSince = worker.now
     }
-    if session.openStreams == 0 && input.isEmpty { session.rest() }
     updateInterest()
     arm()
   }
@@ -280,7 +279,8 @@ final class HTTP2Connection {
       if let drainingSince {
         return max(hasRefusedFurther ? lastActive : drainingSince, drainingSince).advanced(by: Limits.drainGrace)
       }
-      return lastActive.advanced(by: session.requests == 0 ? snapshot.headerTimeout : snapshot.keepAliveTimeout)
+      let last = lastActive.advanced(by: session.requests == 0 ? snapshot.headerTimeout : snapshot.keepAliveTimeout)
+      return isResting ? last : min(last, lastActive.advanced(by: Limits.http2RestAfter))
     }
     var due = Instant.distantFuture
     if let drainingSince, !hasRefusedFurther { due = drainingSince.advanced(by: Limits.drainGrace) }
@@ -321,6 +321,7 @@ final class HTTP2Connection {
     }
     if isClosed { return }
     watch(until: next)
+    rest()
     if worker.now >= deadline() {
       // What it does shows when it was flushed, and so does what is waited for then.
       timedOut()
@@ -335,6 +336,13 @@ final class HTTP2Connection {
     session.reset(slot, .cancel)
     box?.connection.streamStalled()
     markDirty()
+  }
+
+  /// Who idles, perhaps for hours, holds little. Not between two requests of a page, which would take all that again.
+  private func rest() {
+    guard session.openStreams == 0, input.isEmpty, worker.now >= lastActive.advanced(by: Limits.http2RestAfter) else { return }
+    session.rest()
+    isResting = true
   }
 
   private func timedOut() {

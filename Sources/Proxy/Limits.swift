@@ -40,13 +40,15 @@ public struct Limits: Equatable, Sendable {
   /// Bytes waiting to be written to a client beyond which the upstream is not read.
   public static let outHigh = 256 << 10
   /// The same for one stream of HTTP/2, of which a client may have many.
-  static let streamHigh = 32 << 10
+  static let streamHigh = 16 << 10
   /// Streams of one client below which each may hold as much as a connection.
   static let fewStreams = 4
   /// Bytes of a body that may be on their way on one stream once they are forwarded.
   static let uploadWindow = 256 << 10
   /// How long a client may still send a request of HTTP/2 that was answered before its stream is reset. No more than its window comes meanwhile.
   static let streamLinger = Interval.seconds(1)
+  /// How long a connection of HTTP/2 idles before it gives back its memory.
+  static let http2RestAfter = Interval.seconds(1)
   /// Bytes that a client of HTTP/2 may still send after it was told that the connection ends.
   static let http2LingerBytes: UInt64 = 1 << 20
   /// Bytes read from a client at once.

@@ -66,6 +66,7 @@ final class Worker {
   let http2Workroom = HTTP2Workroom()
   var dirtyHTTP2 = PlainList<SlotToken>()
   var pendingHTTP2 = PlainList<SlotToken>()
+  var headText = ByteBuffer(capacity: 1024)
   /// Of requests that came by HTTP/2, for the next.
   var spareBoxes: [ConnectionBox] = []
   var handshakes = HandshakeQueue()

@@ -22,17 +22,20 @@ extension Worker {
   /// A place for a request that came by a stream.
   func addStream(_ carrier: StreamCarrier, peer: Peer) -> ConnectionBox {
     let token = connections.nextToken
-    let connection = Connection(token, worker: self, carrier, peer: peer)
+    carrier.connection.session.stream(carrier.slot).owner = token
     let box: ConnectionBox
     if let spare = spareBoxes.popLast() {
-      spare.connection = connection
+      spare.connection = Connection(token, worker: self, carrier, peer: peer)
       box = spare
     } else {
-      box = ConnectionBox(connection)
+      box = ConnectionBox(Connection(token, worker: self, carrier, peer: peer))
     }
     insert(box)
     return box
   }
+
+  /// Lends memory for the text of a head, until it is read.
+  func lendHeadText(_ buffer: inout ByteBuffer) { swap(&buffer, &headText) }
 
   /// The request is over: its place is free for another, and so is what it was in.
   func removeStream(_ token: SlotToken) {
