@@ -72,10 +72,12 @@ final class FrameClient {
   private var start = 0
   private var next: Int32 = 1
 
-  /// - Parameter settings: beside that no dynamic table is wanted, so that heads can be read one by one.
-  init(to port: UInt16, settings: [UInt8] = []) throws {
+  /// - Parameters:
+  ///   - first: what is sent before HTTP/2 begins.
+  ///   - settings: beside that no dynamic table is wanted, so that heads can be read one by one.
+  init(to port: UInt16, after first: [UInt8] = [], settings: [UInt8] = []) throws {
     socket = try Socket.connect(to: port)
-    try socket.write(Frame.preface + Frame.make(Frame.settings, 0, Frame.setting(1, 0) + settings))
+    try socket.write(first + Frame.preface + Frame.make(Frame.settings, 0, Frame.setting(1, 0) + settings))
   }
 
   func send(_ bytes: [UInt8]) throws { try socket.write(bytes) }
