@@ -99,6 +99,25 @@ import Testing
     }
   }
 
+  /// A certificate lets in who is no user: beside `valid-user` it has a meaning.
+  @Test func aCertificateMayStandBesideUsers() throws {
+    for lines in [
+      "require certificate; require valid-user", "require valid-user; require certificate cn a", "require any { valid-user; certificate }",
+      "require any { certificate cn a; valid-user }",
+    ] {
+      let found = try read(lines)
+      #expect(
+        found.requirement != nil && !found.complaints.contains { $0.contains("meaning") || $0.contains("contradicts") },
+        "\(found.complaints)")
+    }
+    for (lines, complaint) in [
+      ("require certificate; require nobody", "5:22: this contradicts the 'require' before it"),
+      ("require any { nobody; certificate }", "5:1: in this block one line leaves no meaning to the others"),
+    ] {
+      #expect(try read(lines).complaints.first == complaint)
+    }
+  }
+
   @Test func aPublicNetworkWithATrustedProxyInItIsWarnedOf() {
     func complaints(_ network: String, _ proxies: String) -> [String] {
       let text = Self.head + "trusted_proxies \(proxies)\nroute / { upstream u; require all { nobody; from \(network) } }\n"

@@ -6,7 +6,7 @@ import Testing
 extension EndToEnd {
   @Suite(.inClearText) struct ClientCertificates {
     /// The second listener asks for certificates.
-    private static func setup(_ mode: String, _ block: String = "user_from san email *@example.com", _ top: String = "", more: String = "")
+    static func setup(_ mode: String, _ block: String = "user_from san email *@example.com", _ top: String = "", more: String = "")
       throws -> Setup
     {
       var setup = Setup(
