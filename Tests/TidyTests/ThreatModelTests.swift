@@ -48,8 +48,9 @@ import Testing
       "RequestFraming", "Path", "Identity", "Credentials", "UpstreamFaults", "UserFileKill", "Registration", "RegistrationDurability",
       "TokenEndpoint", "APIKey", "SignedTokens", "TokenFileKill", "ForeignTokens", "Lockout", "ForwardAuth", "FrontServer", "Rules",
       "Browser",
-      "Ticket", "HTTP2Attack", "HTTP2Flood", "HTTP2Bodies",
-      "ProxyProtocol", "TrustedProxies", "ClientCertificate",
+      "Ticket", "HTTP2Attack", "HTTP2Flood", "HTTP2Bodies", "HTTP2Readers", "HTTP2Waiting",
+      "ProxyProtocol", "TrustedProxies", "ClientCertificate", "NamedClients", "CertificateRulesOfNow", "CertificateOwners", "HTTPSBehindProxies",
+      "ReloadsMeanwhile",
     ]
     for (path, names) in try Self.tests(in: "Tests/EndToEndTests") where suites.contains(where: { path.hasSuffix("/\($0)Tests.swift") }) {
       for name in names.sorted() where !named.contains(name) { Issue.record("\(path): \(name) is not in docs/THREAT-MODEL.md") }
