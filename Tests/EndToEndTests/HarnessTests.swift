@@ -96,6 +96,12 @@ extension EndToEnd {
       #expect(!Secrets.found(in: "x \(pair)").isEmpty)
       #expect(!Secrets.found(in: "GET /?p=p%40ss%20word%2F1").isEmpty)
       #expect(Secrets.found(in: "nothing here").isEmpty)
+      // However they begin, at the very end, and one within another.
+      for secret in ["six666", "p@ss word/2", "a-p@ss word/1-b"] { Secrets.keep(secret) }
+      #expect(Secrets.found(in: "x\nsix666") == ["six666"])
+      #expect(Secrets.found(in: "p@ss word/3 p@ss word/2") == ["p@ss word/2"])
+      #expect(Secrets.found(in: "a-p@ss word/1-b") == ["a-p@ss word/1-b", "p@ss word/1"])
+      #expect(Secrets.found(in: "six66").isEmpty && Secrets.found(in: "ix666").isEmpty)
     }
 
     @Test func thePatternShowsWhatMoved() {

@@ -3,12 +3,48 @@
 import Foundation
 
 enum Secrets {
-  private static let known = Monitor<Set<String>>([])
+  /// Secrets are thousands by the end of a run, and the log of a suite under load has megabytes: it is read once, not once for each of them.
+  private struct Known {
+    var secrets: Set<String> = []
+    /// Every form of every secret, by its first bytes.
+    var forms: [UInt64: [(bytes: [UInt8], secret: String)]] = [:]
+    /// Where `forms` may have something; by the hash of a key.
+    var marks = [Bool](repeating: false, count: 1 << 20)
+
+    static func place(of key: UInt64) -> Int { Int((key &* 0x9E37_79B9_7F4A_7C15) >> 44) }
+
+    mutating func keep(_ secret: String) {
+      // What is shorter stands in a log by chance.
+      guard secrets.insert(secret).inserted, secret.utf8.count >= Secrets.prefix else { return }
+      let escaped = secret.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? secret
+      for bytes in Set([Array(secret.utf8), Array(escaped.utf8)]) {
+        let key = bytes.prefix(Secrets.prefix).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        forms[key, default: []].append((bytes, secret))
+        marks[Self.place(of: key)] = true
+      }
+    }
+
+    func found(in text: [UInt8]) -> Set<String> {
+      var found: Set<String> = []
+      var key: UInt64 = 0
+      var end = 0
+      while end < text.count {
+        key = (key << 8 | UInt64(text[end])) & (1 << (8 * UInt64(Secrets.prefix)) - 1)
+        end += 1
+        guard end >= Secrets.prefix, marks[Self.place(of: key)] else { continue }
+        for form in forms[key] ?? [] where text[(end - Secrets.prefix)...].starts(with: form.bytes) { found.insert(form.secret) }
+      }
+      return found
+    }
+  }
+
+  private static let prefix = 6
+  private static let known = Monitor(Known())
 
   /// From now on no log may hold `secret`. Gives it back.
   @discardableResult
   static func keep(_ secret: String) -> String {
-    known.with { _ = $0.insert(secret) }
+    known.with { $0.keep(secret) }
     return secret
   }
 
@@ -22,13 +58,8 @@ enum Secrets {
 
   /// The secrets that stand in `text`, as they are or escaped as in a URL.
   static func found(in text: String) -> [String] {
-    known.with { known in
-      known.filter { secret in
-        guard secret.utf8.count >= 6 else { return false }
-        let escaped = secret.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? secret
-        return text.contains(secret) || text.contains(escaped)
-      }
-    }
+    let text = Array(text.utf8)
+    return known.with { $0.found(in: text).sorted() }
   }
 }
 
