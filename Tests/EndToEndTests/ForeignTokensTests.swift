@@ -153,13 +153,11 @@ extension EndToEnd {
       single.files = ["key.pem": pem]
       for setup in [single, try publicKeys()] {
         try House.with(setup) { house throws in
-          var forged: [(String, String)] = []
-          for secret in [pem, pem.trimmingCharacters(in: .newlines), pem + "\n", keys.set] {
-            for header in [#"{"alg":"HS256"}"#, #"{"alg":"HS256","kid":"rsa"}"#, #"{"alg":"RS256"}"#, #"{"alg":"RS256","kid":"rsa"}"#] {
-              forged.append((header, try Mint.forged(header, claims(), secret: secret)))
-            }
+          let headers = [#"{"alg":"HS256"}"#, #"{"alg":"HS256","kid":"rsa"}"#, #"{"alg":"RS256"}"#, #"{"alg":"RS256","kid":"rsa"}"#]
+          let forgeries = [pem, pem.trimmingCharacters(in: .newlines), pem + "\n", keys.set].flatMap { secret in
+            headers.map { Mint.Forgery(header: $0, payload: claims(), secret: secret) }
           }
-          try expectRefused(house, forged)
+          try expectRefused(house, Array(zip(forgeries.map(\.header), try Mint.forged(forgeries))))
         }
       }
     }
@@ -190,20 +188,20 @@ extension EndToEnd {
       setup.files = ["keys.jwks": #"{"keys":[{"kty":"oct","kid":"a","k":"\#(k)"}]}"#, "empty": ""]
       try House.with(setup) { house throws in
         #expect(try bearer(house, try Mint.token("HS256", "secret", claims(), ["kid": "a"])).status == 200)
-        var forged: [(String, String)] = []
         let names = [
           "../../../../dev/null", "/dev/null", "empty", "./empty", "keys.jwks", "file:///dev/null", "x' UNION SELECT 'secret", "|/bin/true",
           "%61", "A",
           "a\\u0000", "", String(repeating: "a", count: 255), String(repeating: "a", count: 256), String(repeating: "a", count: 5000),
         ]
-        for name in names {
-          let header = #"{"alg":"HS256","kid":"\#(name)"}"#
-          for secret in ["", Mint.secret] { forged.append((name, try Mint.forged(header, claims(), secret: secret))) }
+        var forgeries = names.flatMap { name in
+          ["", Mint.secret].map { Mint.Forgery(header: #"{"alg":"HS256","kid":"\#(name)"}"#, payload: claims(), secret: $0) }
         }
-        for kid in ["null", "1", #"["a"]"#, #"{"a":"a"}"#] {
-          forged.append((kid, try Mint.forged(#"{"alg":"HS256","kid":\#(kid)}"#, claims(), secret: Mint.secret)))
+        forgeries += ["null", "1", #"["a"]"#, #"{"a":"a"}"#].map {
+          Mint.Forgery(header: #"{"alg":"HS256","kid":\#($0)}"#, payload: claims(), secret: Mint.secret)
         }
-        for (name, token) in forged { #expect(try bearer(house, token).status == 401, "\(name.prefix(40))") }
+        for (forgery, token) in zip(forgeries, try Mint.forged(forgeries)) {
+          #expect(try bearer(house, token).status == 401, "\(forgery.header.prefix(60))")
+        }
       }
     }
 
@@ -214,7 +212,8 @@ extension EndToEnd {
           #"{"alg":"HS256","jwk":{"kty":"oct","k":"\#(k)"}}"#, #"{"alg":"HS256","jku":"\#(house.url)/keys"}"#,
           #"{"alg":"HS256","x5u":"\#(house.url)/keys"}"#, #"{"alg":"HS256","x5c":["AAAA"]}"#,
         ]
-        try expectRefused(house, try headers.map { ($0, try Mint.forged($0, claims(), secret: "attacker")) })
+        let forgeries = headers.map { Mint.Forgery(header: $0, payload: claims(), secret: "attacker") }
+        try expectRefused(house, Array(zip(headers, try Mint.forged(forgeries))))
         // Nor do they harm a token whose signature is right.
         let sound = try Mint.forged(headers[0], claims(), secret: Mint.secret)
         #expect(try bearer(house, sound).status == 200)
@@ -287,12 +286,12 @@ extension EndToEnd {
           ("JWE", dots), ("more than 8 KiB", big),
           ("crit", try Mint.forged(#"{"alg":"HS256","crit":["exp"]}"#, claims(), secret: Mint.secret)),
         ]
-        for header in [
+        let headers = [
           #"{"alg":"HS256","b64":false}"#, #"{"alg":"HS256","zip":"DEF"}"#, #"{"alg":"HS256","typ":"logout+jwt"}"#,
           #"{"alg":"HS256","alg":"HS256"}"#, "[]",
-        ] {
-          wrong.append((header, try Mint.forged(header, claims(), secret: Mint.secret)))
-        }
+        ]
+        let forgeries = headers.map { Mint.Forgery(header: $0, payload: claims(), secret: Mint.secret) }
+        wrong += Array(zip(headers, try Mint.forged(forgeries)))
         try expectRefused(house, wrong)
         let large = try Mint.forged(
           #"{"alg":"HS256"}"#, claims("alice", ",\"x\":\"\(String(repeating: "x", count: 5500))\""), secret: Mint.secret)
