@@ -134,7 +134,7 @@ extension EndToEnd {
         let load = Load(UInt16(places[0]) ?? 0, fields: [auth])
         try load.wait(for: 20)
         let outcome = try Gatehouse.run(["upgrade", "--config", "proxy.conf"], in: house.scratch)
-        #expect(outcome.code == 0, "\(outcome.errors)")
+        try #require(outcome.code == 0, "\(outcome.errors)")
         let new = pid_t(outcome.text.split(separator: " ")[1]) ?? 0
         defer {
           _ = kill(new, SIGTERM)

@@ -200,6 +200,7 @@ extension EndToEnd {
         let requests = try house.upstream.requests(3)
         #expect(requests.map(\.method) == ["GET", "POST", "PUT"])
         #expect(requests.map(\.target) == ["/plain?a=b%20c", "/form", "/stream"])
+        try #require(requests.count == 3)
         #expect(requests[1].text == "k=v" && requests[2].text == "onetwothree")
       }
     }
