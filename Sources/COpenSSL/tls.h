@@ -17,6 +17,8 @@
 #define GH_TLS_OVERHEAD 512
 // Records that are gathered for one send(2).
 #define GH_TLS_GATHERED 4
+// Records that are read at once: of one byte each they cost as much as full ones.
+#define GH_TLS_RECORDS 256
 // Records in a row that bring the service nothing (new keys, above all: RFC 8446 section 4.6.3), and how many more times keys may be changed than once
 // for each so many bytes. OpenSSL goes on for as long as they come, and each costs as much as a small request.
 #define GH_TLS_QUIET 64
@@ -133,7 +135,9 @@ static inline int gh_tls_bio_write(BIO *bio, const char *bytes, int count) {
   if (tls->gathers || tls->out_count > 0) {
     // What waits goes first. Beside records of ours that is a word of TLS now and then; much of it is not taken.
     if (!tls->gathers && tls->out_count > 2 * GH_TLS_GATHERED * (GH_TLS_RECORD + GH_TLS_OVERHEAD)) {
-      BIO_set_retry_write(bio);
+      // Who reads waits for bytes, and these have come: they would be told of for ever. Nobody who means well lets so many answers to new keys wait.
+      if (tls->reads) tls->failure = EPROTO;
+      else BIO_set_retry_write(bio);
       return -1;
     }
     if (gh_tls_keep(tls, bytes, (size_t)count)) return count;
@@ -264,6 +268,7 @@ static inline ssize_t gh_tls_flush(gh_tls *tls) {
 // Takes up to `count` bytes: as many records as have come, and not more than one recv(2) too many.
 static inline ssize_t gh_tls_read(gh_tls *tls, void *bytes, size_t count) {
   size_t filled = 0;
+  int records = 0;
   if (tls->failure != 0) return -tls->failure;
   // Once and for all: after the peer's last word nothing is read that somebody wrote behind it.
   if (SSL_get_shutdown(tls->ssl) & SSL_RECEIVED_SHUTDOWN) {
@@ -281,7 +286,7 @@ static inline ssize_t gh_tls_read(gh_tls *tls, void *bytes, size_t count) {
       tls->quiet = 0;
       tls->pending = SSL_has_pending(tls->ssl) || tls->early_taken < tls->early_count;
       // After a large record more of them are likely.
-      if (tls->pending || n >= GH_TLS_RECORD / 2) continue;
+      if ((tls->pending || n >= GH_TLS_RECORD / 2) && ++records < GH_TLS_RECORDS) continue;
       return (ssize_t)filled;
     }
     int error = SSL_get_error(tls->ssl, n);

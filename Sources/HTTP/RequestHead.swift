@@ -67,8 +67,11 @@ public struct RequestHead: Sendable {
     swap(&fields, &other.fields)
   }
 
-  /// The head was read from text that stands for a request of HTTP/2: that is its version.
-  public mutating func cameByHTTP2() { version = .http2 }
+  /// The head was read from text that stands for a request of HTTP/2: that is its version. `isHead`: its method is HEAD, though no line says so.
+  public mutating func cameByHTTP2(isHead: Bool = false) {
+    version = .http2
+    if isHead { method = .head }
+  }
 
   /// Empty again, memory kept.
   public mutating func reset() {

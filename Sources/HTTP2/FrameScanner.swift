@@ -129,9 +129,9 @@ public struct FrameScanner: Sendable {
 
   private mutating func note(_ kind: Flood, _ now: Instant) -> Flood? { counts.note(kind, at: now) ? kind : nil }
 
-  /// A response went out whole.
-  mutating func served() {
-    counts.refund(.reset, 1)
+  /// A response went out whole. One that cost us as little as it did the client pays for no other request.
+  mutating func answered(isServed: Bool) {
+    if isServed { counts.refund(.reset, 1) }
     counts.refund(.priority, 2)
     counts.refund(.unknown, 1)
     counts.refund(.windowUpdate, 4)

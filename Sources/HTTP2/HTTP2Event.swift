@@ -21,6 +21,8 @@ public struct HTTP2Event: BitwiseCopyable, Sendable {
   /// Whether the stream ends with it.
   public let isLast: Bool
   public let fault: FieldFault
+  /// Of `refused`: whether the method was HEAD, so that no content answers it.
+  public let isHead: Bool
   /// The stream's slot.
   public let slot: Int32
   public let start: Int32
@@ -29,11 +31,13 @@ public struct HTTP2Event: BitwiseCopyable, Sendable {
   public let code: UInt32
 
   init(
-    _ kind: Kind, slot: Int32, start: Int = 0, count: Int = 0, isLast: Bool = false, fault: FieldFault = .refusedByLibrary, code: UInt32 = 0
+    _ kind: Kind, slot: Int32, start: Int = 0, count: Int = 0, isLast: Bool = false, fault: FieldFault = .refusedByLibrary, isHead: Bool = false,
+    code: UInt32 = 0
   ) {
     self.kind = kind
     self.isLast = isLast
     self.fault = fault
+    self.isHead = isHead
     self.slot = slot
     self.start = Int32(truncatingIfNeeded: start)
     self.count = Int32(truncatingIfNeeded: count)

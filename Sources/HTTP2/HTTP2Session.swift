@@ -319,13 +319,19 @@ public import Primitives
   /// `n` bytes of a body were used: the client gets credit for as many.
   public func consume(_ slot: Int32, _ n: Int) {
     let stream = stream(slot)
+    // Once: what was held when it was closed, or reset, has been given back.
+    let n = min(n, stream.held)
+    guard n > 0 else { return }
     stream.held -= n
     unsafe nghttp2_session_consume(session, stream.id, n)
   }
 
   /// `n` bytes of a body came that nobody wants any more: no credit for more on its stream, but for the others.
   public func discard(_ slot: Int32, _ n: Int) {
-    stream(slot).held -= n
+    let stream = stream(slot)
+    let n = min(n, stream.held)
+    guard n > 0 else { return }
+    stream.held -= n
     unsafe nghttp2_session_consume_connection(session, n)
   }
 

@@ -22,6 +22,7 @@ public import Primitives
     var pending = ByteBuffer()
     var ending = Ending.open
     var hasAnswered = false
+    var isServed = false
     var isDeferred = false
     var trailers = ByteBuffer()
     var isDrainTold = true
@@ -59,6 +60,11 @@ public import Primitives
   public internal(set) var hasAnswered: Bool {
     @inline(__always) get { unsafe state.pointee.hasAnswered }
     @inline(__always) set { unsafe state.pointee.hasAnswered = newValue }
+  }
+  /// Whether the answer is a service's, and no refusal of ours: then something useful was done.
+  public var isServed: Bool {
+    @inline(__always) get { unsafe state.pointee.isServed }
+    @inline(__always) set { unsafe state.pointee.isServed = newValue }
   }
   /// Whether the library was told that there is nothing to send for now.
   var isDeferred: Bool {
@@ -136,6 +142,7 @@ public import Primitives
     pending.removeAll(keepingAtMost: HTTP2Limits.keptBuffer)
     ending = .open
     hasAnswered = false
+    isServed = false
     isDeferred = false
     trailers.removeAll(keepingAtMost: 0)
     isDrainTold = true

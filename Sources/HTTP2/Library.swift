@@ -127,7 +127,7 @@ extension HTTP2Session {
         // Nor are answers without end given to what can't be served.
         provoke()
         events.append(
-          HTTP2Event(.refused, slot: slot, start: Int(range.start), count: range.count, isLast: isLast, fault: fault))
+          HTTP2Event(.refused, slot: slot, start: Int(range.start), count: range.count, isLast: isLast, fault: fault, isHead: fields.isHead))
       case .malformed(let fault):
         // RFC 9113 section 8.1.1.
         malformed = fault

@@ -279,6 +279,9 @@ public struct RequestFields: ~Copyable {
     return false
   }
 
+  /// Whether the method that the block has named is HEAD.
+  public var isHead: Bool { block == .request && seen & 1 != 0 && Self.equals(pseudo, method, "HEAD") }
+
   // A span of one field of a struct holds the whole of it, a buffer only itself.
 
   private static func append(_ source: borrowing ByteBuffer, _ range: ByteRange, to out: inout ByteBuffer) {

@@ -55,7 +55,7 @@ extension HTTP2Session {
   /// The body is whole, and `trailers`, lines of fields, follow it.
   public func finish(_ slot: Int32, trailers: borrowing ByteBuffer) {
     let stream = stream(slot)
-    guard stream.ending == .open else { return }
+    guard stream.ending == .open, !stream.isReset, !stream.isClosed else { return }
     stream.ending = .whole
     if !trailers.isEmpty { stream.trailers.append(trailers.span) }
     // An end without a byte also waits for the client's window.
@@ -66,7 +66,7 @@ extension HTTP2Session {
   /// The answer breaks off: what was handed over is still sent, then the stream is reset.
   public func breakOff(_ slot: Int32) {
     let stream = stream(slot)
-    guard stream.ending == .open else { return }
+    guard stream.ending == .open, !stream.isReset, !stream.isClosed else { return }
     if !stream.hasAnswered { return reset(slot, .internalError) }
     stream.ending = .broken
     if stream.stalledSince == nil { stall(stream) }
@@ -189,9 +189,9 @@ extension HTTP2Session {
     switch type {
     case NGHTTP2_DATA.rawValue, NGHTTP2_HEADERS.rawValue:
       guard flags & NGHTTP2_FLAG_END_STREAM.rawValue != 0, let slot = slot(of: id) else { return 0 }
-      scanner.served()
       // What is left of the request is not wanted. The client is not told at once: some drop an answer when they hear of it in mid-upload.
       let stream = stream(slot)
+      scanner.answered(isServed: stream.isServed)
       unstall(stream)
       if !stream.isRequestWhole && !stream.isReset {
         stream.unwantedSince = now

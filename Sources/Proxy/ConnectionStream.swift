@@ -43,7 +43,7 @@ extension Connection {
     let length = text.count
     text.removeAll()
     worker.lendHeadText(&text)
-    head.cameByHTTP2()
+    head.cameByHTTP2(isHead: event.isHead)
     if event.kind == .refused {
       beginRecord()
       record.reason = "\(event.fault.reason)"
@@ -102,6 +102,21 @@ extension Connection {
     carrier.connection.session.reset(carrier.slot, .protocolError)
     perform(exchange.clientClosed())
     close()
+  }
+
+  /// Whether the refusal may wait for its time. Each takes a place while it does, and one connection has many streams: those beyond a few are reset
+  /// at once.
+  mutating func mayHoldRefusal(_ status: Int) -> Bool {
+    guard let carrier else { return true }
+    if carrier.connection.heldRefusals < Limits.heldRefusals {
+      carrier.connection.heldRefusals += 1
+      return true
+    }
+    record.status = status
+    carrier.connection.session.reset(carrier.slot, .enhanceYourCalm)
+    perform(exchange.clientClosed())
+    close()
+    return false
   }
 
   /// The client has reset the stream, or its connection is gone.
@@ -172,6 +187,7 @@ extension Connection {
     guard let carrier, !output.isEmpty else { return }
     let session = carrier.connection.session
     let stream = session.stream(carrier.slot)
+    if transfer != nil { stream.isServed = true }
     while !output.isEmpty && !stream.hasAnswered {
       guard let end = Self.headEnd(output), Self.answer(session, carrier.slot, output, end, endsHere: isLast && end == output.count) else {
         output.removeAll()
@@ -242,6 +258,7 @@ extension Connection {
       spare.removeAll()
       worker.client.giveBuffer(spare)
     }
+    if heldRefusal != nil { carrier.connection.heldRefusals -= 1 }
     carrier.connection.left(carrier.slot)
     // What is not used any more keeps no connection.
     self.carrier = nil

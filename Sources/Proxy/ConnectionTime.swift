@@ -28,6 +28,8 @@ extension Connection {
       return repliedAt.advanced(by: Limits.lingerTimeout)
     case .waiting, .relaying:
       guard let transfer else { return .distantFuture }
+      // It is the client who takes his time, and the session's clock is on him: the upstream is not read meanwhile.
+      if exchange.phase == .relaying && carrier != nil && !mayTakeMore() { return .distantFuture }
       if !exchange.isRequestComplete {
         return transfer.uploadRoom > 0
           ? max(lastRead, lastUpstream).advanced(by: snapshot.bodyTimeout) : lastUpstream.advanced(by: transfer.idleTimeout)

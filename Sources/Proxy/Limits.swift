@@ -64,6 +64,8 @@ public struct Limits: Equatable, Sendable {
   /// How long a refusal is held back that costs nothing to give, 429 and 503 for guesses: who guesses as fast as he is answered would take
   /// the workers' time from everybody.
   public static let refusalPause = Interval.seconds(1)
+  /// How many of them one connection of HTTP/2 may have waiting.
+  static let heldRefusals = 8
   /// Largest body of a request that we answer ourselves.
   static let ownBodyBytes: UInt64 = 16 << 10
   /// At the limit of connections: how long one must have been idle to be closed for another, and how many are closed at once.
