@@ -44,9 +44,9 @@ public final class User: Sendable {
   /// The hash as it stands in the file; nil for a user without one.
   public var storedHash: [UInt8]? { hash?.text }
 
-  func isActive(at now: Timestamp) -> Bool { standing(at: now) == .active }
-
   /// Whether anything of his may be accepted at `now`.
+  public func isActive(at now: Timestamp) -> Bool { standing(at: now) == .active }
+
   func standing(at now: Timestamp) -> Standing {
     if isLocked { return .locked }
     if let expires, now >= expires { return .expired }

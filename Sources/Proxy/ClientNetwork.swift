@@ -42,11 +42,6 @@ enum ClientNetwork {
     return ASCII.equals(head.bytes[proto], ignoringCaseOf: "https")
   }
 
-  /// Whether the peer asks for itself: it is no proxy, or names nobody, not even somebody whose address is a proxy's or can't be read.
-  static func isOwn(_ head: borrowing RequestHead, _ peer: Peer) -> Bool {
-    !peer.isTrusted || head.lastIndex(of: .xForwardedFor) == nil && head.lastIndex(of: .forwarded) == nil
-  }
-
   /// What the trusted proxy says it was spoken to by: the last value there is.
   static func proto(of head: borrowing RequestHead, by field: OriginField) -> ByteRange? {
     switch field {

@@ -331,6 +331,12 @@ struct Connection: ~Copyable {
     arm()
   }
 
+  /// What is under way ends; what would begin does not (`Peer.mustComeAgain`).
+  mutating func shutOut() {
+    if isClosed { return }
+    if exchange.phase == .idle && !parser.hasStarted && input.isEmpty && output.isEmpty { abandon() } else { drain() }
+  }
+
   /// Whether no request is under way or has been for a moment, and nothing is left to be written.
   func isIdle(since now: Instant) -> Bool {
     !isClosed && exchange.phase == .idle && !parser.hasStarted && output.isEmpty && now.since(lastRead) >= Limits.shedAfter.nanoseconds

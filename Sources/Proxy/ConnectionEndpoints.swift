@@ -57,7 +57,7 @@ extension Connection {
     case .users, .token, .nothing: break
     }
     let due = worker.now.advanced(by: snapshot.bodyTimeout)
-    own = OwnRequest(endpoint, name: name, user: grant.user, credential: grant.credential, due: due)
+    own = OwnRequest(endpoint, name: name, user: grant.user, credential: grant.credential, worker.gatekeeper, snapshot, due: due)
     let action = exchange.accepted(bodyLimit: Limits.ownBodyBytes)
     if case .reply = action { record.reason = Self.tooMuchForUs }
     perform(action)
@@ -65,7 +65,7 @@ extension Connection {
 
   /// The request is whole.
   mutating func answerRequest() {
-    guard let own else { return }
+    guard let own, isStillSo(own) else { return }
     switch own.endpoint {
     case .users: register(own)
     case .user: answer(lookUp(own))
@@ -74,6 +74,26 @@ extension Connection {
     case .token: giveToken(own)
     case .nothing, .forwardAuth: answer(.problem(404, "There is nothing here"))
     }
+  }
+
+  /// Whether what was found when the head came holds now that the content is there, for which the client may have taken its time. Answers if not: where
+  /// the configuration is another, nothing was done, and he may ask again.
+  private mutating func isStillSo(_ own: OwnRequest) -> Bool {
+    guard own.snapshot === worker.snapshot else { return answer(RegistrationReplies.busy) }
+    let gatekeeper = worker.gatekeeper
+    guard own.gatekeeper !== gatekeeper, let user = own.user else { return true }
+    own.gatekeeper = gatekeeper
+    let name = user.name
+    guard let fresh = gatekeeper.users.user(named: name.span), fresh.isActive(at: worker.wallNow), isInGroup(own.endpoint, fresh)
+    else { return answer(.problem(403, "This is not permitted any more", reason: "the user has changed meanwhile")) }
+    guard fresh.storedHash == user.storedHash else { return answer(RegistrationReplies.busy) }
+    own.user = fresh
+    return true
+  }
+
+  private func isInGroup(_ endpoint: Endpoint, _ user: User) -> Bool {
+    guard case .users = endpoint, case .group(let group)? = snapshot.settings.registration?.policy else { return true }
+    return user.groups.contains(group)
   }
 
   /// A user, for himself and for those who look after users. For others there is no difference between a user and none.

@@ -143,6 +143,7 @@ extension Connection {
 
   /// Finds the route and asks the gatekeeper. Who may not pass learns nothing of routes: 404 comes after authentication.
   mutating func judge() {
+    if peer.mustComeAgain { return turnAway() }
     if let port = portOfRedirect { return redirect(toPort: port) }
     guard findRoute(), endpoint == nil || checkEndpoint() else { return }
     if let index = record.route, refusesClearText(index) { return }
@@ -199,7 +200,7 @@ extension Connection {
     // A certificate is the connection's: not that of somebody for whom a proxy asks. And it comes without having been sent, so that other
     // people's pages could make a browser use it: what changes passwords and gives out tokens asks for more.
     // It has to agree with what is sent there all the same.
-    if let certificate = peer.certificate, ClientNetwork.isOwn(head, peer) {
+    if let certificate = peer.certificate, !peer.isTrusted {
       context.certificate = certificate
       context.certificateLogsIn = endpoint == nil
     }
@@ -269,6 +270,7 @@ extension Connection {
   /// Refuses after `Limits.refusalPause`. Until then the connection takes no other request, and costs nothing but its place.
   private mutating func refuseLater(_ status: Int) {
     guard exchange.phase == .judging else { return }
+    if carrier != nil && !mayHoldRefusal(status) { return }
     heldRefusal = (status, worker.now.advanced(by: Limits.refusalPause))
     arm()
   }
@@ -276,6 +278,7 @@ extension Connection {
   mutating func giveHeldRefusal() {
     guard let held = heldRefusal else { return }
     heldRefusal = nil
+    carrier?.connection.heldRefusals -= 1
     perform(exchange.refused(status: held.status))
   }
 
@@ -305,6 +308,10 @@ extension Connection {
       wasChecked = outcome == .matched
       record.isInquiry = false
       client = clientAddress()
+      if peer.mustComeAgain {
+        turnAway()
+        break
+      }
       if let port = portOfRedirect {
         redirect(toPort: port)
         break

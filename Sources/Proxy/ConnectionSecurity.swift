@@ -27,6 +27,12 @@ extension Connection {
     return true
   }
 
+  /// RFC 9110 section 15.5.20: a client may ask again on another connection, whatever it asked.
+  mutating func turnAway() {
+    record.reason = "the rules for certificates have changed since it connected"
+    perform(exchange.refused(status: 421))
+  }
+
   /// Sends the client to the same address by `https`. Nothing is looked at but the target, so that nobody learns what is there, or who is.
   mutating func redirect(toPort port: UInt16) {
     guard !head.host.isEmpty else {

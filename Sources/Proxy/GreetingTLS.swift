@@ -47,7 +47,7 @@ extension Greeting {
         return .over
       }
       guard let facts = stream?.facts(with: certificate) else { return .over }
-      peer = Peer(peer, trusted: worker.snapshot.trustedProxies, tls: facts)
+      peer = Peer(peer, tls: facts)
       return .done
     case .wantsRead?:
       return .wait(.read)

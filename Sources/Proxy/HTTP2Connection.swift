@@ -36,6 +36,8 @@ final class HTTP2Connection {
   private(set) var isEnding = false
   private var lingerSince: Instant?
   private var lingered: UInt64 = 0
+  /// Requests whose refusal is held back.
+  var heldRefusals = 0
 
   init(_ token: SlotToken, worker: Worker, stream: consuming Stream, peer: Peer) {
     self.token = token
@@ -384,6 +386,12 @@ final class HTTP2Connection {
     session.announceEnd()
     markDirty()
     arm()
+  }
+
+  /// The same, and no request that is on its way is taken.
+  func shutOut() {
+    drain()
+    if !isClosed && !isEnding && !hasRefusedFurther { refuseFurther() }
   }
 
   private func refuseFurther() {

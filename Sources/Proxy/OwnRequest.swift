@@ -12,6 +12,9 @@ final class OwnRequest {
   /// Who asks and by what he proved it; nil where nobody was asked.
   var user: User?
   let credential: Credential
+  /// Who has found that he may, and by which configuration.
+  var gatekeeper: Gatekeeper
+  let snapshot: Snapshot
   /// Whether a weak hash of his was replaced first, or could not be.
   var isRehashed = false
   /// Content is read and given up at this moment.
@@ -19,11 +22,13 @@ final class OwnRequest {
   /// At most `Limits.ownBodyBytes`.
   private(set) var body = Secret(capacity: 512)
 
-  init(_ endpoint: Endpoint, name: [UInt8], user: User?, credential: Credential, due: Instant) {
+  init(_ endpoint: Endpoint, name: [UInt8], user: User?, credential: Credential, _ gatekeeper: Gatekeeper, _ snapshot: Snapshot, due: Instant) {
     self.endpoint = endpoint
     self.name = name
     self.user = user
     self.credential = credential
+    self.gatekeeper = gatekeeper
+    self.snapshot = snapshot
     self.due = due
   }
 

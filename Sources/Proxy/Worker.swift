@@ -391,6 +391,8 @@ final class Worker {
     snapshot = fresh
     // They hold the old one.
     spareBoxes.removeAll()
+    // Before the listeners of now are told: who comes in between is asked for what they ask.
+    for listener in listeners.all() { listener.traits = fresh.listener(like: listener.traits) ?? listener.traits }
     sendAwayOutdated(fresh)
     if isAcceptPaused && drainDeadline == nil { resumeAccepting() }
   }

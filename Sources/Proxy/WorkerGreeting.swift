@@ -17,17 +17,24 @@ extension Worker {
     }
   }
 
-  /// A new configuration: greetings go on by it, and who was let in by other rules for certificates has to come again, and show his by those of now.
+  /// A new configuration: greetings go on by it, and who came by other rules has to come again: at once, where those of now would not let him in as
+  /// he is.
   func sendAwayOutdated(_ fresh: Snapshot) {
     for greeting in greetings.all() { greeting.peer = Peer(greeting.peer, in: fresh) }
-    for box in connections.all() where box.connection.peer.isDisowned(in: fresh) { box.connection.drain() }
-    for connection in http2.all() where connection.peer.isDisowned(in: fresh) { connection.drain() }
-    let changed = listeners.all().contains { listener in
-      fresh.listener(like: listener.traits)?.tls?.clientPolicyDigest != listener.traits.tls?.clientPolicyDigest
+    for box in connections.all() where box.connection.carrier == nil {
+      switch box.connection.peer.standing(in: fresh) {
+      case .fine: break
+      case .outdated: box.connection.drain()
+      case .shutOut: box.connection.shutOut()
+      }
     }
-    guard changed else { return }
-    for box in connections.all() where box.connection.peer.isOutdated(in: fresh) { box.connection.drain() }
-    for connection in http2.all() where connection.peer.isOutdated(in: fresh) { connection.drain() }
+    for connection in http2.all() {
+      switch connection.peer.standing(in: fresh) {
+      case .fine: break
+      case .outdated: connection.drain()
+      case .shutOut: connection.shutOut()
+      }
+    }
   }
 
   /// Closes the connection.

@@ -50,17 +50,16 @@ extension EndToEnd {
       }
     }
 
-    /// Also of those whom it names in a way that says nothing: it does not ask for itself.
+    /// Also of those whom it names in a way that says nothing, or not at all.
     @Test func aProxysCertificateIsNobodysForWhomItAsks() throws {
       let setup = try ClientCertificates.setup(
         "require", Self.users, "trusted_proxies 127.0.0.0/29", more: "route /machines/ { upstream legacy; require certificate }")
       try House.with(setup) { house throws in
-        for path in ["/", "/machines/"] { #expect(try curl(house, as: "alice", target: path).status == 200) }
         let fields = [
           "X-Forwarded-For: 203.0.113.9", "X-Forwarded-For: 127.0.0.1", "X-Forwarded-For: 127.0.0.3",
           "X-Forwarded-For: 203.0.113.9, 127.0.0.3",
           "X-Forwarded-For: unknown", "X-Forwarded-For: unix:", "X-Forwarded-For: _hidden, unknown", "X-Forwarded-For: fe80::1%eth0",
-          "X-Forwarded-For;", "Forwarded: for=203.0.113.9", "Forwarded: for=127.0.0.1", "Forwarded: proto=https",
+          "X-Forwarded-For;", "X-Forwarded-Proto: https", "Via: 1.1 proxy", "Accept: */*", "Forwarded: for=203.0.113.9", "Forwarded: for=127.0.0.1", "Forwarded: proto=https",
         ]
         for version in ["--http1.1", "--http2"] {
           for field in fields {
@@ -69,7 +68,7 @@ extension EndToEnd {
             }
           }
         }
-        #expect(house.upstream.requests.count == 2)
+        #expect(house.upstream.requests.isEmpty)
         // For a client with a password of his own it asks as ever.
         #expect(try curl(house, as: "alice", ["-H", "X-Forwarded-For: unknown", "-u", People.bob.pair]).status == 200)
         #expect(house.upstream.requests.last?.values("X-Forwarded-User") == ["bob"])
