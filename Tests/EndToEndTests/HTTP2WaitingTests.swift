@@ -19,6 +19,7 @@ extension EndToEnd {
       // header_timeout, of the connection until it asks for something, comes before the upstream's time is over.
       try HTTP2.house(Setup(top: "header_timeout 300ms", upstream: "response_timeout 1s"), Self.silence) { house, port throws in
         let client = try FrameClient(to: port)
+        try client.socket.wait(milliseconds: 10_000)
         let id = try client.request(FrameClient.fields("/", "GET", [Self.alice]))
         #expect(try client.answer(id, .after(.seconds(10))).status == 504)
       }
@@ -32,6 +33,23 @@ extension EndToEnd {
         #expect(try client.answer(early, .after(.seconds(10))).status == 504)
         #expect(client.streams[late]?.isOver != true)
         #expect(try client.answer(late, .after(.seconds(10))).status == 408)
+      }
+    }
+
+    @Test func aRefusalThatIsHeldBackIsGivenInItsTime() throws {
+      var setup = Setup(top: "header_timeout 300ms")
+      setup.lockout = nil
+      try HTTP2.house(setup) { house, port throws in
+        let guesser = try FrameClient(to: port)
+        for i in 0..<10 {
+          let wrong = ("authorization", Secrets.basic("alice", "wrong-guess-\(i)-by-streams"))
+          #expect(try guesser.exchange(FrameClient.fields("/", "GET", [wrong])).status == 401)
+        }
+        let client = try FrameClient(to: port)
+        // The server has spoken: it waits for a request, and not for long.
+        try client.socket.wait(milliseconds: 10_000)
+        let id = try client.request(FrameClient.fields("/", "GET", [Self.alice]))
+        #expect(try client.answer(id, .after(.seconds(10))).status == 429)
       }
     }
 
