@@ -18,12 +18,13 @@ struct stream {
   uint8_t *fields, *body;
   size_t body_count, body_sent;
   int status, ended;
+  int32_t number;
   uint32_t error;
 };
 
 struct front_h2 {
   nghttp2_session *session;
-  // By (number - 1) / 2.
+  // By place(number). One that has ended is kept until its place is needed.
   struct stream *streams[STREAMS];
   int64_t goaway;
 };
@@ -38,9 +39,19 @@ static void append(struct text *text, const void *bytes, size_t count) {
   text->count += count;
 }
 
+static size_t place(int32_t number) { return ((size_t)number - 1) / 2 % STREAMS; }
+
 static struct stream *find(front_h2 *h2, int32_t number) {
-  size_t index = number > 0 ? ((size_t)number - 1) / 2 : STREAMS;
-  return index < STREAMS ? h2->streams[index] : NULL;
+  struct stream *stream = number > 0 ? h2->streams[place(number)] : NULL;
+  return stream != NULL && stream->number == number ? stream : NULL;
+}
+
+static void forget(struct stream *stream) {
+  if (stream == NULL) return;
+  for (int part = 0; part < PARTS; part++) free(stream->parts[part].bytes);
+  free(stream->fields);
+  free(stream->body);
+  free(stream);
 }
 
 // A head's fields gather in FRONT_TRAILERS until it is known what they are.
@@ -125,14 +136,7 @@ front_h2 *front_h2_new(void) {
 
 void front_h2_free(front_h2 *h2) {
   nghttp2_session_del(h2->session);
-  for (size_t i = 0; i < STREAMS; i++) {
-    struct stream *stream = h2->streams[i];
-    if (stream == NULL) continue;
-    for (int part = 0; part < PARTS; part++) free(stream->parts[part].bytes);
-    free(stream->fields);
-    free(stream->body);
-    free(stream);
-  }
+  for (size_t i = 0; i < STREAMS; i++) forget(h2->streams[i]);
   free(h2);
 }
 
@@ -143,14 +147,14 @@ int32_t front_h2_request(front_h2 *h2, const void *const *fields, const size_t *
   // What nghttp2 copies it puts into lower case: so these are kept as they are, here.
   size_t room = 0;
   for (size_t i = 0; i < 2 * count; i++) room += lengths[i];
-  uint8_t *place = stream->fields = malloc(room + 1);
-  if (place == NULL) abort();
+  uint8_t *next = stream->fields = malloc(room + 1);
+  if (next == NULL) abort();
   for (size_t i = 0; i < count; i++) {
-    pairs[i] = (nghttp2_nv){place, place + lengths[2 * i], lengths[2 * i], lengths[2 * i + 1],
+    pairs[i] = (nghttp2_nv){next, next + lengths[2 * i], lengths[2 * i], lengths[2 * i + 1],
                             NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE};
-    memcpy(place, fields[2 * i], lengths[2 * i]);
-    memcpy(place + lengths[2 * i], fields[2 * i + 1], lengths[2 * i + 1]);
-    place += lengths[2 * i] + lengths[2 * i + 1];
+    memcpy(next, fields[2 * i], lengths[2 * i]);
+    memcpy(next + lengths[2 * i], fields[2 * i + 1], lengths[2 * i + 1]);
+    next += lengths[2 * i] + lengths[2 * i + 1];
   }
   nghttp2_data_provider provider = {.source = {.ptr = stream}, .read_callback = read_body};
   if (body != NULL) {
@@ -161,13 +165,16 @@ int32_t front_h2_request(front_h2 *h2, const void *const *fields, const size_t *
   }
   int32_t number = nghttp2_submit_request(h2->session, NULL, pairs, count, body != NULL ? &provider : NULL, NULL);
   free(pairs);
-  if (number < 0 || ((size_t)number - 1) / 2 >= STREAMS) {
-    free(stream->fields);
-    free(stream->body);
-    free(stream);
+  if (number < 0) {
+    forget(stream);
     return -1;
   }
-  h2->streams[((size_t)number - 1) / 2] = stream;
+  struct stream *before = h2->streams[place(number)];
+  // So many at a time no test has.
+  if (before != NULL && !before->ended) abort();
+  forget(before);
+  stream->number = number;
+  h2->streams[place(number)] = stream;
   return number;
 }
 

@@ -124,15 +124,14 @@ extension EndToEnd {
     @Test(.byEachEngine) func reloadsUnderLoadLoseNothing() throws {
       // However long it takes: a client that has used its connection up would be told, and wouldn't listen.
       try House.with(Setup(top: "keepalive_requests 1000000", workers: 2)) { house throws in
+        let (port, auth) = (house.port, auth)
         let stop = Monitor(false)
-        let port = house.port
-        let get = request("GET", "/", [auth])
         let loads = (0..<8).map { _ in
           Worker {
-            let client = try Client(to: port)
+            let client = try Asker(port, [auth])
             var count = 0
             while !stop.with({ $0 }) {
-              guard try client.exchange(get).status == 200 else { throw Failure("an answer other than 200 after \(count)") }
+              guard try client.ask()?.status == 200 else { throw Failure("an answer other than 200 after \(count)") }
               count += 1
             }
             return count
@@ -182,21 +181,20 @@ extension EndToEnd {
 
     @Test(.byEachEngine) func terminateUnderLoadLosesNoRequest() throws {
       try House.with(Setup(workers: 2)) { house throws in
-        let port = house.port
-        let get = request("GET", "/", [auth])
+        let (port, auth) = (house.port, auth)
         let running = Steps()
         let loads = (0..<16).map { _ in
           Worker {
-            let client = try Client(to: port)
+            let client = try Asker(port, [auth])
             var answered = 0
             // Until the server says, with an answer, that it will end the connection. A request without an answer is a lost one.
-            while true {
-              try client.send(get)
-              guard let answer = try client.response(), answer.status == 200 else { throw Failure("request \(answered) was lost") }
+            while let answer = try client.ask() {
+              guard answer.status == 200 else { throw Failure("request \(answered) was lost") }
               answered += 1
               if answered == 20 { running.advance() }
-              if answer["Connection"]?.lowercased() == "close" { return answered }
+              if client.isToEnd { break }
             }
+            return answered
           }
         }
         try running.wait(for: 16)

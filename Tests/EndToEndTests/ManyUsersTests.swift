@@ -22,23 +22,23 @@ extension EndToEnd {
       try House.with(Setup(top: "keepalive_requests 1000000", users: file, workers: 2)) { house throws in
         let stop = Monitor(false)
         let port = house.port
-        let get = request("GET", "/", [People.alice.authorization])
+        let fields = [People.alice.authorization]
         // Some stay, as browsers do, and some come anew with each request.
         let loads = (0..<4).map { i in
           Worker {
-            var client = try Client(to: port)
+            var client = try Asker(port, fields)
             var count = 0
             while !stop.with({ $0 }) {
-              if i % 2 == 1 { client = try Client(to: port) }
-              guard try client.exchange(get).status == 200 else { throw Failure("an answer other than 200 after \(count)") }
+              if i % 2 == 1 { client = try Asker(port, fields) }
+              guard try client.ask()?.status == 200 else { throw Failure("an answer other than 200 after \(count)") }
               count += 1
             }
             return count
           }
         }
         // These hold a connection from before the first reload to behind the last one.
-        let idle = try (0..<8).map { _ in try house.client() }
-        for client in idle { #expect(try client.exchange(get).status == 200) }
+        let idle = try (0..<8).map { _ in try Asker(port, fields) }
+        for client in idle { #expect(try client.ask()?.status == 200) }
         var memory = 0
         for round in 1...4 {
           let name = People.Person(name: "new\(round)", password: "Nimble-\(round)-new-pass")
@@ -46,7 +46,7 @@ extension EndToEnd {
           try eventually("round \(round) is in force") { try house.ask("GET", "/", [name.authorization]).status == 200 }
           if round == 2 { memory = try house.gate.child.peakMemory() }
         }
-        for client in idle { #expect(try client.exchange(get).status == 200) }
+        for client in idle { #expect(try client.ask()?.status == 200) }
         stop.with { $0 = true }
         for load in loads { #expect(try load.join() > 0) }
         // A table that is not in force any more is let go: four reloads need no more than two do, give or take half a table.

@@ -131,7 +131,9 @@ final class Child: Sendable {
 
   /// The exit code alone: its outputs may be another process's by now.
   func status(within duration: Duration = Deadline.patience) throws -> Int32 {
-    guard let code = status.wait(until: .after(duration), { $0 }) else { throw Failure("process \(pid) did not end in time:\n\(errors.text)") }
+    guard let code = status.wait(until: .after(duration), { $0 }) else {
+      throw Failure("process \(pid) did not end in time:\n\(errors.text)")
+    }
     return code
   }
 

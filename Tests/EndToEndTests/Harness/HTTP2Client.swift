@@ -60,6 +60,9 @@ import Foundation
     }
   }
 
+  /// Whether the server has said, by GOAWAY, that it will end the connection.
+  var isToEnd: Bool { unsafe front_h2_goaway(state) >= 0 }
+
   /// Reads until the stream has ended. Throws `Reset` or `Ended` when that was no answer.
   func response(_ stream: Int32, _ deadline: Deadline = .usual) throws -> Message {
     while unsafe !front_h2_has_ended(state, stream) {

@@ -2,6 +2,43 @@
 
 import Foundation
 
+/// One of them: asks for `/` again and again on one connection, in the protocol that the house speaks.
+final class Asker {
+  private enum Line {
+    case text(Client, String)
+    case streams(HTTP2Client, [(name: String, value: String)])
+  }
+  private let line: Line
+
+  init(_ port: UInt16, _ fields: [String]) throws {
+    if Front.door(port)?.front == .h2, let fields = HTTP2Client.fields("GET", "/", fields) {
+      line = .streams(try HTTP2Client(to: port), fields)
+    } else {
+      line = .text(try Client(to: port), request("GET", "/", fields))
+    }
+  }
+
+  /// The server has said that it will end the connection: whatever else there is to be asked is to be asked on another.
+  private(set) var isToEnd = false
+
+  /// nil when the server has said that it did not look at the request: after GOAWAY, and of that stream (RFC 9113 sections 6.8 and 8.7).
+  func ask() throws -> Message? {
+    switch line {
+    case .text(let client, let text):
+      let answer = try client.exchange(text)
+      isToEnd = answer["Connection"]?.lowercased() == "close"
+      return answer
+    case .streams(let client, let fields):
+      defer { isToEnd = client.isToEnd }
+      do {
+        return try client.response(try client.send(fields))
+      } catch let reset as HTTP2Client.Reset where reset.code == 7 && client.isToEnd {
+        return nil
+      }
+    }
+  }
+}
+
 final class Load {
   private let over = Monitor(false)
   private let workers: [Worker<Int>]
@@ -10,18 +47,17 @@ final class Load {
   /// Half of the clients make a connection for each request, half keep theirs until they are told that it ends.
   init(_ port: UInt16, fields: [String], clients: Int = 8) {
     let (over, answered) = (over, answered)
-    let get = request("GET", "/", fields)
     workers = (0..<clients).map { i in
       Worker {
         var count = 0
         while !over.with({ $0 }) {
-          let client = try Client(to: port)
+          let client = try Asker(port, fields)
           while !over.with({ $0 }) {
-            let answer = try client.exchange(get)
+            guard let answer = try client.ask() else { break }
             guard answer.status == 200 else { throw Failure("an answer of \(answer.status) after \(count)") }
             count += 1
             answered.with { $0 += 1 }
-            if i % 2 == 0 || answer["Connection"]?.lowercased() == "close" { break }
+            if i % 2 == 0 || client.isToEnd { break }
           }
         }
         return count
