@@ -5,7 +5,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.inClearText) struct HTTP2Bodies {
+  @Suite(.byEachFrontOfHTTP2) struct HTTP2Bodies {
     private static let size = 256 << 20
     private static let piece = 1 << 20
     private static let alice = FrameClient.authorized(People.alice)
@@ -155,10 +155,7 @@ extension EndToEnd {
       try HTTP2.house(Setup(), script) { house, port throws in
         let before = try Self.warmed(house, port)
         try house.scratch.write([UInt8](repeating: 7, count: 64 << 20), to: "upload")
-        let answer = try Curl.run(
-          ["--http2-prior-knowledge", "-u", People.alice.pair, "-T", house.scratch["upload"], "http://127.0.0.1:\(port)/up"],
-          in: house.scratch,
-          within: .seconds(120))
+        let answer = try HTTP2.curl(house, port, "-T", house.scratch["upload"], "/up", within: .seconds(120))
         #expect(answer.text == "\(64 << 20)")
         try Self.expectSmall(house, since: before)
       }

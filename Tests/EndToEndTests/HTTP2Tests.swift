@@ -1,12 +1,13 @@
-// HTTP/2 in clear text with prior knowledge: what clients of all kinds see of it. Over TLS the suites run by their parameter.
+// HTTP/2, by TLS and in clear text with prior knowledge: what clients of all kinds see of it.
 
 import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.inClearText) struct HTTP2 {
-    /// A second listener speaks HTTP/2 as well.
+  @Suite(.byEachFrontOfHTTP2) struct HTTP2 {
+    /// Where the front is clear text, a second listener speaks HTTP/2 as well.
     static func house(_ setup: Setup = Setup(), _ script: @escaping Script = Answer.hello, _ body: (House, UInt16) throws -> Void) throws {
+      if Front.current == .h2 { return try House.with(setup, script) { try body($0, $0.port) } }
       var setup = setup
       setup.top = "listen 127.0.0.1:0 { h2c on }\n" + setup.top
       try House.with(setup, script) { try body($0, $0.gate.ports[1]) }
@@ -21,20 +22,27 @@ extension EndToEnd {
       }
     }
 
-    private func curl(_ house: House, _ port: UInt16, _ arguments: String..., input: [UInt8] = []) throws -> CurlAnswer {
-      let last = "http://127.0.0.1:\(port)\(arguments.last ?? "/")"
+    static func url(_ port: UInt16, _ path: String = "/") -> String { "\(Front.current.scheme)://127.0.0.1:\(port)\(path)" }
+
+    /// As alice; the last of `arguments` is a path.
+    static func curl(
+      _ house: House, _ port: UInt16, _ arguments: String..., input: [UInt8] = [], within duration: Duration = .seconds(60)
+    ) throws -> CurlAnswer {
+      // By TLS the protocol is chosen by ALPN, which is what the front's own option asks for.
+      let prior = Front.current.isSecure ? [] : ["--http2-prior-knowledge"]
+      let last = url(port, arguments.last ?? "/")
       return try Curl.run(
-        ["--http2-prior-knowledge", "-u", People.alice.pair] + arguments.dropLast() + [last], input: input, in: house.scratch)
+        prior + ["-u", People.alice.pair] + arguments.dropLast() + [last], input: input, in: house.scratch, within: duration)
     }
 
     @Test func curlIsServed() throws {
       try Self.house(Setup(), Self.echo) { house, port throws in
-        let answer = try curl(house, port, "/a?b=c")
+        let answer = try Self.curl(house, port, "/a?b=c")
         #expect(answer.status == 200 && answer.text == "alice /a?b=c 0" && answer.heads.hasPrefix("HTTP/2 200"))
-        #expect(try curl(house, port, "-d", "12345", "/").text == "alice / 5")
+        #expect(try Self.curl(house, port, "-d", "12345", "/").text == "alice / 5")
         let large = [UInt8](repeating: 7, count: 3_000_000)
-        #expect(try curl(house, port, "-T", "-", "/up", input: large).text == "alice /up 3000000")
-        let head = try curl(house, port, "-I", "/head")
+        #expect(try Self.curl(house, port, "-T", "-", "/up", input: large).text == "alice /up 3000000")
+        let head = try Self.curl(house, port, "-I", "/head")
         #expect(head.status == 200 && head.final["content-length"] == "13")
         let request = try #require(house.upstream.requests.first)
         #expect(request["Via"] == "2.0 gatehouse" && request["Host"] == "127.0.0.1:\(port)")
@@ -49,7 +57,7 @@ extension EndToEnd {
 
     @Test func nghttpAndH2loadAreServed() throws {
       try Self.house(Setup(), Answer.hello) { house, port throws in
-        let url = "http://127.0.0.1:\(port)/"
+        let url = Self.url(port)
         let field = "authorization: \(alice.1)"
         let nghttp = try Child.run("/usr/bin/nghttp", ["-v", "--no-dep", "-H", field, url], folder: house.scratch.path)
         #expect(nghttp.text.contains(":status: 200") && nghttp.text.contains("hello"))
@@ -63,9 +71,9 @@ extension EndToEnd {
       try Self.house(Setup(), Self.echo) { house, port throws in
         let program = """
           import httpx
-          with httpx.Client(http1=False, http2=True, auth=("alice", "\(People.alice.password)")) as client:
+          with httpx.Client(http1=False, http2=True, verify=trust, auth=("alice", "\(People.alice.password)")) as client:
               for i in range(20):
-                  answer = client.post("http://127.0.0.1:\(port)/%d" % i, content=b"x" * 70000 * i)
+                  answer = client.post("\(Self.url(port))%d" % i, content=b"x" * 70000 * i)
                   assert answer.http_version == "HTTP/2" and answer.text == "alice /%d %d" % (i, 70000 * i), answer.text
           print("well")
           """
@@ -90,7 +98,7 @@ extension EndToEnd {
         let answer = try client.answer(id)
         #expect(answer.status == 200 && answer.body == [UInt8]("abc".utf8) && answer.hasEnded)
         #expect(house.upstream.requests.first?.trailers.map(\.value) == ["seven"])
-        let curl = try curl(house, port, "/")
+        let curl = try Self.curl(house, port, "/")
         #expect(curl.text == "abc" && curl.heads.contains("x-back: none"))
       }
     }
@@ -130,7 +138,7 @@ extension EndToEnd {
     @Test func fieldsOfTheUpstreamsConnectionStayBehind() throws {
       let fields = ["Connection: X-Own", "X-Own: 1", "Keep-Alive: timeout=5", "Upgrade: h2c", "X-Kept: 1"]
       try Self.house(Setup(), Answer.always(Answer.text("hello", fields: fields))) { house, port throws in
-        let heads = try curl(house, port, "/").heads.lowercased()
+        let heads = try Self.curl(house, port, "/").heads.lowercased()
         #expect(heads.contains("x-kept: 1"))
         for name in ["connection", "x-own", "keep-alive", "upgrade"] { #expect(!heads.contains("\n\(name):"), "\(name)") }
       }

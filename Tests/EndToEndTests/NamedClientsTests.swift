@@ -89,7 +89,7 @@ extension EndToEnd {
     @Test func whoWasNamedIsNoProxyByHTTP2Either() throws {
       try House.with(Self.setup) { house throws in
         let client = try FrameClient(to: house.gate.ports[1], after: Self.named)
-        let office = FrameClient.fields("/office/", "GET", [("x-forwarded-for", "198.51.100.7")])
+        let office = FrameClient.fields("/office/", "GET", [("x-forwarded-for", "198.51.100.7")], scheme: "http")
         #expect(try client.exchange(office).status == 401)
         try Self.distrust(house)
         do { #expect(try client.exchange(office).status ?? 401 == 401) } catch is Socket.Trouble {}

@@ -23,7 +23,7 @@ extension EndToEnd {
         let plain = try Client(to: port)
         var id: Int32 = 0
         if byHTTP2 {
-          id = try carol.request(FrameClient.fields("/", "GET", [FrameClient.authorized(People.carol)]))
+          id = try carol.request(FrameClient.fields("/", "GET", [FrameClient.authorized(People.carol)], scheme: "http"))
         } else {
           try plain.send(request("GET", "/", [People.carol.authorization]))
         }

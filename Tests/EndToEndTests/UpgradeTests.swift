@@ -263,6 +263,7 @@ extension EndToEnd {
         let load = Load(house.port, fields: [auth])
         let text = try house.scratch.text("proxy.conf")
         var last: pid_t = 0
+        defer { if last != 0 { try? end(last) } }
         for count in [3, 1] {
           try house.scratch.write(text.replacingOccurrences(of: "workers 2", with: "workers \(count)"), to: "proxy.conf")
           last = try upgrade(house)

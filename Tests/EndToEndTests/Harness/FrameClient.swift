@@ -64,6 +64,8 @@ final class FrameClient {
   private(set) var streams: [Int32: Stream] = [:]
   private(set) var goaways: [(last: UInt32, code: UInt32)] = []
   private(set) var isClosed = false
+  /// Whether the server's SETTINGS came, and were acknowledged.
+  private(set) var isGreeted = false
   /// Whether credit is given for what comes.
   var givesCredit = true
   /// Whether bodies are kept.
@@ -72,18 +74,22 @@ final class FrameClient {
   private var start = 0
   private var next: Int32 = 1
 
+  /// By TLS and ALPN where that is spoken, with prior knowledge elsewhere.
   /// - Parameters:
   ///   - first: what is sent before HTTP/2 begins.
   ///   - settings: beside that no dynamic table is wanted, so that heads can be read one by one.
   init(to port: UInt16, after first: [UInt8] = [], settings: [UInt8] = []) throws {
-    socket = try Socket.connect(to: port)
+    socket = try Socket.connect(to: port, offering: "h2")
     try socket.write(first + Frame.preface + Frame.make(Frame.settings, 0, Frame.setting(1, 0) + settings))
   }
 
   func send(_ bytes: [UInt8]) throws { try socket.write(bytes) }
 
-  static func fields(_ path: String = "/", _ method: String = "GET", _ more: [(String, String)] = []) -> [(String, String)] {
-    [(":method", method), (":scheme", "http"), (":path", path), (":authority", "legacy.test")] + more
+  /// - Parameter scheme: for a listener of a test's own, which is not the front.
+  static func fields(
+    _ path: String = "/", _ method: String = "GET", _ more: [(String, String)] = [], scheme: String = Front.current.scheme
+  ) -> [(String, String)] {
+    [(":method", method), (":scheme", scheme), (":path", path), (":authority", "legacy.test")] + more
   }
 
   static func authorized(_ person: People.Person) -> (String, String) {
@@ -158,6 +164,7 @@ final class FrameClient {
     case Frame.reset:
       streams[id, default: Stream()].reset = number(at: begin)
     case Frame.settings where flags & 1 == 0:
+      isGreeted = true
       try? send(Frame.make(Frame.settings, 1))
     case Frame.ping where flags & 1 == 0:
       try? send(Frame.make(Frame.ping, 1, Array(buffer[begin..<start])))

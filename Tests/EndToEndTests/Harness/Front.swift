@@ -70,12 +70,14 @@ enum Front: String, CaseIterable, Sendable {
 /// Runs every test of a suite over several fronts in turn; over one alone when the whole run has one.
 struct ByEachFront: SuiteTrait, TestTrait, TestScoping {
   let fronts: [Front]
+  /// What stands for a whole run's front that is not among them; nil when that may be any.
+  var instead: Front?
   var isRecursive: Bool { true }
 
   func scopeProvider(for test: Test, testCase: Test.Case?) -> Self? { testCase == nil ? nil : self }
 
   func provideScope(for test: Test, testCase: Test.Case?, performing function: @Sendable () async throws -> Void) async throws {
-    for front in Front.ofRun.map({ [$0] }) ?? fronts {
+    for front in Front.ofRun.map({ [fronts.contains($0) ? $0 : instead ?? $0] }) ?? fronts {
       do {
         try await Front.$current.withValue(front) { try await function() }
       } catch {
@@ -102,6 +104,8 @@ extension Trait where Self == ByEachFront {
   static var byEachFront: Self { ByEachFront(fronts: Front.allCases) }
   /// For suites whose clients are bare sockets: over HTTP/2 they would do the same again.
   static var byEachRawFront: Self { ByEachFront(fronts: [.clear, .tls]) }
+  /// For suites whose clients speak HTTP/2 and nothing else: with prior knowledge (see `HTTP2.house`), and over TLS.
+  static var byEachFrontOfHTTP2: Self { ByEachFront(fronts: [.clear, .h2], instead: .clear) }
 }
 
 extension Trait where Self == AlwaysByOneFront {
