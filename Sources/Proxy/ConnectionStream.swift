@@ -14,6 +14,8 @@ struct StreamCarrier {
   let slot: Int32
   /// Bytes of the body that wait in the input: the client has credit for the others.
   var uncredited = 0
+  /// Whether there is to be no body, which is known when the stream has ended: then the exchange begins.
+  var awaitsEnd = false
 
   init(_ connection: HTTP2Connection, _ slot: Int32) {
     self.connection = connection
@@ -51,6 +53,13 @@ extension Connection {
     } else {
       switch result {
       case .complete(let n) where n == length:
+        // Of a body that is none no byte can be held back: the upstream would be told of a whole request, and then the content comes that makes it
+        // malformed (RFC 9113 section 8.1.1).
+        if case .length(0) = head.framing, !event.isLast {
+          carrier?.awaitsEnd = true
+          body.beginTold(head.framing)
+          return settleDown()
+        }
         beginExchange()
       case .failed(let failure):
         beginRecord()
@@ -83,6 +92,12 @@ extension Connection {
     lastRead = worker.now
     if let failure = body.end(trailers) {
       return breakRequest(failure == .invalidContentLength ? "less content than its Content-Length" : "\(failure.reason)")
+    }
+    if carrier?.awaitsEnd == true {
+      carrier?.awaitsEnd = false
+      // By the users of now.
+      adoptLatest()
+      beginExchange()
     }
     if !exchange.isRequestComplete {
       body.completeIfEnded(input.count)
@@ -259,6 +274,8 @@ extension Connection {
       worker.client.giveBuffer(spare)
     }
     if heldRefusal != nil { carrier.connection.heldRefusals -= 1 }
+    // Nobody is left who could end it otherwise.
+    if carrier.awaitsEnd { carrier.connection.session.reset(carrier.slot, .cancel) }
     carrier.connection.left(carrier.slot)
     // What is not used any more keeps no connection.
     self.carrier = nil

@@ -116,6 +116,27 @@ extension EndToEnd {
       }
     }
 
+    @Test(.byEachEngine) func thatThereIsNoBodyIsKnownWhenTheStreamHasEnded() throws {
+      let fields = FrameClient.fields("/", "POST", [Self.alice, ("content-length", "0")])
+      try HTTP2.house(Setup(top: "header_timeout 1s")) { house, port throws in
+        let client = try FrameClient(to: port)
+        let (spoilt, whole) = (try client.request(fields, ends: false), try client.request(fields, ends: false))
+        // Both have been looked at when a later request is answered, and neither is at the upstream.
+        #expect(try client.exchange(Self.fields()).status == 200)
+        #expect(house.upstream.requests.map(\.method) == ["GET"])
+        try client.send(Frame.make(Frame.data, Frame.endStream, stream: spoilt, Array("GET / HTTP/1.1\r\n\r\n".utf8)))
+        #expect(try client.answer(spoilt).reset == 1)
+        try client.send(Frame.make(Frame.data, Frame.endStream, stream: whole))
+        #expect(try client.answer(whole).status == 200)
+        #expect(house.upstream.requests.map(\.method) == ["GET", "POST"])
+        // Nor does it wait without end.
+        let left = try client.request(fields, ends: false)
+        #expect(try client.answer(left).reset == 8)
+        #expect(try client.exchange(Self.fields()).status == 200)
+        #expect(house.upstream.requests.count == 3)
+      }
+    }
+
     @Test func whatComesInTrailersIsJudgedLikeFields() throws {
       let trailers: [[(String, String)]] = [
         [(":path", "/")], [("x", "a\r\ny: z")], [("transfer-encoding", "chunked")], [("X", "y")], [("content-length", "1")],
