@@ -25,6 +25,7 @@ extension Reading {
     checkHeaders()
     checkForwardAuth()
     checkProxyProtocol()
+    checkFrontDoor()
     warnOfUnaskedCertificates()
     checkPublicNetworks()
     finishIssuers()

@@ -11,6 +11,14 @@ public struct Network: Hashable, Sendable {
   }
   private let kind: Kind
 
+  /// Whether it has every address of its family.
+  public var isEverything: Bool {
+    switch kind {
+    case .ipv4(_, let prefix), .ipv6(_, _, let prefix): prefix == 0
+    case .unix: false
+    }
+  }
+
   /// Reads `10.0.0.0/8`, `192.0.2.1`, `2001:db8::/32`, `::1` or `unix:`. Throws when it is none of these, or when an address has bits beyond its prefix
   /// (`10.1.2.3/8` is more likely a slip than a wish).
   public init(parsing text: String) throws(NetError) {

@@ -32,6 +32,30 @@ import Testing
     #expect(complaints(Self.head + "route / { upstream u; require user }") == ["2:31: 'require user' takes one name at least"])
   }
 
+  @Test func aFrontDoorThatCantBeMeantIsSaidToBeOne() {
+    let rest = "upstream u { server http://a }\nroute / { upstream u; require nobody }"
+    #expect(complaints("listen [::ffff:127.0.0.1]:1\n\(rest)") == ["1:8: an IPv4 address is listened on as such"])
+    #expect(complaints("listen unix:/tmp/a\nadmin unix:/tmp/a\n\(rest)") == ["1:8: the admin socket has this path too"])
+    #expect(complaints("listen unix:/tmp/a\nadmin unix:/tmp/b\n\(rest)").isEmpty)
+    for name in ["X-Forwarded-Client-Cert-Subject", "x_forwarded_client_cert", "Client-Cert"] {
+      #expect(
+        complaints("listen 127.0.0.1:1\nuser_header \(name)\n\(rest)").map { $0.drop { $0 != " " } }
+          == [" upstreams are told of client certificates by names that begin like this"], "\(name)")
+    }
+    for networks in ["0.0.0.0/0", "10.0.0.1 ::/0"] {
+      #expect(
+        complaints("listen 127.0.0.1:1\ntrusted_proxies \(networks)\n\(rest)").map { $0.drop { $0 != " " } }
+          == [" warning: everybody is a trusted proxy, so that every client chooses its own address"])
+    }
+    #expect(complaints("listen 127.0.0.1:1\ntrusted_proxies 0.0.0.0/1\n\(rest)").isEmpty)
+    // TLS that nobody speaks.
+    let tls = "upstream u { server http://a }\nroute / { upstream u; require nobody; require tls }"
+    #expect(complaints("listen 127.0.0.1:1\n\(tls)").map { $0.contains("refuses everybody") } == [true])
+    #expect(complaints("listen 127.0.0.1:1\ntrusted_proxies 10.0.0.1\n\(tls)").isEmpty)
+    #expect(complaints("listen 127.0.0.1:1\nhsts 365d\n\(rest)").map { $0.contains("nobody is told this") } == [true])
+    #expect(complaints("listen 127.0.0.1:1\nclient_certificate_headers on\n\(rest)").map { $0.contains("nothing to tell") } == [true])
+  }
+
   @Test(arguments: [
     "require nobody; require valid-user", "require valid-user; require nobody", "require nobody; require user a",
     "require user a; require valid-user",

@@ -59,7 +59,8 @@ extension EndToEnd {
           "X-Forwarded-For: 203.0.113.9", "X-Forwarded-For: 127.0.0.1", "X-Forwarded-For: 127.0.0.3",
           "X-Forwarded-For: 203.0.113.9, 127.0.0.3",
           "X-Forwarded-For: unknown", "X-Forwarded-For: unix:", "X-Forwarded-For: _hidden, unknown", "X-Forwarded-For: fe80::1%eth0",
-          "X-Forwarded-For;", "X-Forwarded-Proto: https", "Via: 1.1 proxy", "Accept: */*", "Forwarded: for=203.0.113.9", "Forwarded: for=127.0.0.1", "Forwarded: proto=https",
+          "X-Forwarded-For;", "X-Forwarded-Proto: https", "Via: 1.1 proxy", "Accept: */*",
+          "Forwarded: for=203.0.113.9", "Forwarded: for=127.0.0.1", "Forwarded: proto=https",
         ]
         for version in ["--http1.1", "--http2"] {
           for field in fields {
