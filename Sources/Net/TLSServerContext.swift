@@ -12,7 +12,7 @@ public import Primitives
   public let options: TLSServerOptions
   /// In the order of the options.
   public let certificates: [TLSCertificate]
-  /// What is not as it should be, each with its file and what to do.
+  /// What is not as it should be with the files that were read for it, each with its file and what to do.
   public let warnings: [String]
   /// SSL_CTXs, the first for who asks for nobody we know.
   private let contexts: [OpaquePointer]
@@ -30,18 +30,43 @@ public import Primitives
   /// - Parameters:
   ///   - tickets: shared by all listeners, workers and reloads.
   ///   - logsKeys: false for who only wants to know what is wrong.
-  public init(_ options: TLSServerOptions, tickets: TicketKeys, now: Timestamp = .now(), logsKeys: Bool = true) throws(TLSFault) {
+  public convenience init(_ options: TLSServerOptions, tickets: TicketKeys, now: Timestamp = .now(), logsKeys: Bool = true) throws(TLSFault)
+  {
     var report = TLSReport()
     let loaded = options.certificates.compactMap { LoadedCertificate.load($0, options.profile, at: now, &report) }
     if options.certificates.isEmpty { report.problems.append("there is no certificate: certificate FILE, key FILE") }
     let clientPolicy = options.clientCertificates.flatMap { TLSClientPolicy($0, at: now, &report) }
     guard report.problems.isEmpty else { throw TLSFault(problems: report.problems) }
 
-    let names = TLSNames(loaded.map(\.facts), &report)
     if let path = options.keyLogPath {
       report.warnings.append("\(path): the keys of every connection are written there: whoever reads that reads all that is said")
     }
     let keyLog = logsKeys ? TLSKeyLog.open(options.keyLogPath, &report) : nil
+    try self.init(options, loaded, clientPolicy, tickets, keyLog, report)
+  }
+
+  /// The same but for one part, whose files are read anew: what the others held when they were read goes on, whatever has become of their files. Throws
+  /// all that is wrong with that part.
+  public func renewing(_ part: TLSServerOptions.Part, now: Timestamp = .now()) throws(TLSFault) -> TLSServerContext {
+    var report = TLSReport()
+    var (loaded, clientPolicy) = (loaded, clientPolicy)
+    switch part {
+    case .certificate(let i):
+      if let fresh = LoadedCertificate.load(options.certificates[i], options.profile, at: now, &report) { loaded[i] = fresh }
+    case .clients:
+      clientPolicy = options.clientCertificates.flatMap { TLSClientPolicy($0, at: now, &report) }
+    }
+    guard report.problems.isEmpty else { throw TLSFault(problems: report.problems) }
+    return try TLSServerContext(options, loaded, clientPolicy, tickets, keyLog, report)
+  }
+
+  private init(
+    _ options: TLSServerOptions, _ loaded: [LoadedCertificate], _ clientPolicy: TLSClientPolicy?, _ tickets: TicketKeys,
+    _ keyLog: TLSKeyLog?,
+    _ found: TLSReport
+  ) throws(TLSFault) {
+    var report = found
+    let names = TLSNames(loaded.map(\.facts), &report)
     var contexts: [OpaquePointer] = unsafe []
     for group in names.groups {
       guard let context = unsafe TLSSetting.make(options, group.map { loaded[$0] }, clientPolicy, logsKeys: keyLog != nil, &report) else {

@@ -90,6 +90,14 @@ public struct TLSServerOptions: Equatable, Sendable {
     }
   }
 
+  /// What is read by itself, so that nothing else that is broken keeps it out.
+  public enum Part: Hashable, Sendable {
+    /// One of the certificates, by its place among them, with what belongs to it.
+    case certificate(Int)
+    /// Whose certificates clients may show, and which were revoked.
+    case clients
+  }
+
   /// The first is for clients that name none of the others' hosts, or nobody.
   public var certificates: [Certificate] = []
   public var profile = TLSProfile.intermediate
@@ -113,12 +121,23 @@ public struct TLSServerOptions: Equatable, Sendable {
   /// The least that is spoken.
   public var lowestVersion: TLSVersion { max(profile.minimumVersion, minimumVersion ?? profile.minimumVersion) }
 
+  public var parts: [Part] { certificates.indices.map { .certificate($0) } + (clientCertificates == nil ? [] : [.clients]) }
+
+  /// The files that a part is read from.
+  public func paths(of part: Part) -> [String] {
+    switch part {
+    case .certificate(let i):
+      let certificate = certificates[i]
+      return [certificate.chainPath, certificate.keyPath] + (certificate.staplePath.map { [$0] } ?? [])
+    case .clients:
+      guard let client = clientCertificates else { return [] }
+      return [client.authorityPath] + (client.revocationPath.map { [$0] } ?? [])
+    }
+  }
+
   /// Every file that is read, each once.
   public var paths: [String] {
-    var paths: [String] = []
-    for certificate in certificates { paths += [certificate.chainPath, certificate.keyPath] + (certificate.staplePath.map { [$0] } ?? []) }
-    if let client = clientCertificates { paths += [client.authorityPath] + (client.revocationPath.map { [$0] } ?? []) }
     var seen: Set<String> = []
-    return paths.filter { seen.insert($0).inserted }
+    return parts.flatMap { paths(of: $0) }.filter { seen.insert($0).inserted }
   }
 }

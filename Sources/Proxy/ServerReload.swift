@@ -151,20 +151,16 @@ extension Server {
   /// Takes changed certificates into use once they fit together and hold still. True when that may be soon.
   private func reloadCertificates() -> Bool {
     guard let certificates else { return false }
-    switch certificates.look() {
-    case .changing: return true
-    case .unchanged: return false
-    case .changed(let notices, let warnings):
+    let look = certificates.look()
+    if look.hasChanged {
       snapshot = makeSnapshot()
       adopt()
-      for notice in notices { errors.notice(notice) }
-      for warning in warnings { errors.warning(warning) }
+      for notice in look.notices { errors.notice(notice) }
+      for warning in look.warnings { errors.warning(warning) }
       warnOfExpiry()
-      return true
-    case .failed(let problems):
-      for problem in problems { errors.error("\(problem); the certificates before stay in force") }
-      return false
     }
+    for failure in look.failures { errors.error(failure) }
+    return look.isChanging || look.hasChanged
   }
 
   /// Once a day; and wipes keys of tickets that nobody can show any more.

@@ -244,6 +244,41 @@ extension EndToEnd {
       }
     }
 
+    /// Nobody's broken file keeps a list of revocations out: another listener's, or the listener's own certificate.
+    @Test(arguments: ["other.key", "server.pem"]) func aBrokenFileKeepsNoRevocationOut(_ broken: String) throws {
+      var setup = try Self.setup(
+        "require", "crl none.crl; user_from san email *@example.com", "listen 127.0.0.1:0 tls { certificate other.pem; key other.key }")
+      (setup.files["other.pem"], setup.files["other.key"]) = (setup.files["server.pem"], setup.files["server.key"])
+      try House.with(setup) { house throws in
+        #expect(try curl(house, as: "alice").status == 200)
+        try house.scratch.replace(broken, with: "-----BEGIN ")
+        try house.gate.child.errors.waitForLine(containing: "the certificates before stay in force")
+        #expect(house.gate.errorLines.contains { $0.contains("\(house.scratch[broken]): ") && $0.contains("stay in force") })
+        try house.scratch.replace("none.crl", with: try house.scratch.text("alice.crl"))
+        try eventually("who was revoked is out") { try curl(house, as: "alice").status == 0 }
+        #expect(try curl(house, as: "bob").status == 200, "by the certificate that was there before")
+        // A configuration with a broken certificate is refused, and brings nobody back.
+        house.gate.child.signal(SIGHUP)
+        try house.gate.child.errors.waitForLine(containing: "reload: the configuration has errors")
+        #expect(try curl(house, as: "alice").status == 0)
+        #expect(try curl(house, as: "bob").status == 200)
+      }
+    }
+
+    @Test func aListOfRevocationsThatIsNotInForceIsSaidToBeSo() throws {
+      try House.with(try Self.setup("require", "crl none.crl; user_from san email *@example.com")) { house throws in
+        let authority = try house.scratch.text("clients.pem")
+        try house.scratch.replace("clients.pem", with: "-----BEGIN ")
+        try house.scratch.replace("none.crl", with: try house.scratch.text("alice.crl"))
+        try house.gate.child.errors.waitForLine(containing: "none.crl: this list of revocations is not in force")
+        #expect(house.gate.errorLines.contains { $0.contains("clients.pem: ") && $0.contains("revocations before stay in force") })
+        #expect(try curl(house, as: "bob").status == 200)
+        try house.scratch.replace("clients.pem", with: authority)
+        try eventually("who was revoked is out") { try curl(house, as: "alice").status == 0 }
+        #expect(try curl(house, as: "bob").status == 200)
+      }
+    }
+
     /// What `openssl s_client` sees of one request; nil when there was no answer.
     private func resume(_ house: House, _ version: String, _ session: [String]) throws -> (status: String?, isResumed: Bool) {
       let arguments =

@@ -100,6 +100,20 @@ extension EndToEnd {
       }
     }
 
+    @Test func aBadOneKeepsNoOtherOut() throws {
+      let authority = try Authority()
+      try authority.sign("a", for: "DNS:a.test")
+      try authority.sign("b", for: "DNS:a.test")
+      try authority.sign("c", for: "DNS:c.test")
+      try House.with(.tls(authority.directives("a", "c"))) { house throws in
+        try authority.scratch.replace("c.key", with: authority.scratch.text("b.key"))
+        try house.gate.child.errors.waitForLine(containing: "c.key: this key does not belong to the certificate")
+        try replace(authority, by: "b")
+        try eventually("b is shown") { try subject(house, authority).contains("CN = b") }
+        #expect(try authority.ask(house.tlsPort, "-servername", "c.test").contains("subject=CN = c"))
+      }
+    }
+
     @Test func sessionsAreResumedAcrossWorkersAndReloads() throws {
       let authority = try Authority()
       try authority.sign("a", for: "DNS:a.test")
