@@ -65,7 +65,8 @@ public struct Handover: Equatable, Sendable {
   public var text: String {
     var lines = [Self.title, "parent \(parent)", "ready \(ready)"]
     for socket in sockets {
-      let file = socket.file.map { " \(Self.hex($0.path)) \($0.device) \($0.inode)" } ?? ""
+      var file = socket.file.map { " \(Self.hex($0.path)) \($0.device) \($0.inode)" } ?? ""
+      if let owner = socket.file?.owner { file += " \(owner.user) \(owner.group)" }
       lines.append("socket \(socket.descriptor) \(socket.role.rawValue) \(socket.index) \(Self.hex(socket.place))\(file)")
     }
     lines += notes.map { "note \($0)" }
@@ -87,7 +88,8 @@ public struct Handover: Equatable, Sendable {
       case ("ready", 2):
         guard let number = Int32(words[1]), number > 2 else { return nil }
         ready = number
-      case ("socket", 5), ("socket", 8):
+      // Versions before this one do not say whose a file was.
+      case ("socket", 5), ("socket", 8), ("socket", 10):
         guard let socket = Self.socket(words) else { return nil }
         sockets.append(socket)
       case ("note", _):
@@ -104,9 +106,13 @@ public struct Handover: Equatable, Sendable {
       (0..<65_536).contains(index), let place = unhex(words[4])
     else { return nil }
     var socket = Socket(descriptor: descriptor, place: place, role: role, index: index)
-    if words.count == 8 {
+    if words.count >= 8 {
       guard let path = unhex(words[5]), let device = UInt(words[6]), let inode = UInt(words[7]) else { return nil }
       socket.file = HandedFile(path: path, device: device, inode: inode)
+    }
+    if words.count == 10 {
+      guard let user = UInt32(words[8]), let group = UInt32(words[9]) else { return nil }
+      socket.file?.owner = HandedFile.Owner(user: user, group: group)
     }
     return socket
   }

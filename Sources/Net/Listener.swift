@@ -198,13 +198,26 @@ public struct HandedFile: Equatable, Sendable {
   public var path: String
   public var device: UInt
   public var inode: UInt
+  /// Whose it was when it was made, and is where nobody else is named. Nil where that is not known.
+  public var owner: Owner?
+
+  public struct Owner: Equatable, Sendable {
+    public var user: UInt32
+    public var group: UInt32
+
+    public init(user: UInt32, group: UInt32) {
+      self.user = user
+      self.group = group
+    }
+  }
 
   /// `Listener.removeFile`.
   public func remove() { UnixSocketFile(self).remove() }
 
-  public init(path: String, device: UInt, inode: UInt) {
+  public init(path: String, device: UInt, inode: UInt, owner: Owner? = nil) {
     self.path = path
     self.device = device
     self.inode = inode
+    self.owner = owner
   }
 }

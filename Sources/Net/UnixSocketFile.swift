@@ -11,20 +11,22 @@ struct UnixSocketFile: Sendable {
 
   init(_ handed: HandedFile) { self.handed = handed }
 
-  /// Whether the file at the path is still this one.
-  private var isThere: Bool {
+  /// What the file at the path is, while it is still this one.
+  private var status: stat? {
     var status = stat()
-    return unsafe lstat(path, &status) == 0 && status.st_dev == handed.device && status.st_ino == handed.inode
+    let isThis = unsafe lstat(path, &status) == 0 && status.st_dev == handed.device && status.st_ino == handed.inode
+    return isThis ? status : nil
   }
 
-  /// Gives it the mode and the owner that `options` name. Throws also when another file has taken its place.
+  /// Gives it the mode and the owner that `options` name, or whoever it was made for. Throws also when another file has taken its place.
   func give(to options: ListenOptions) throws(NetError) {
-    guard isThere else { throw .system(doing: "find unix:\(path) again", errno: ENOENT) }
+    guard let status else { throw .system(doing: "find unix:\(path) again", errno: ENOENT) }
     // The mode first: who gives a file away may not change it any more.
     guard unsafe chmod(path, options.unixMode) == 0 else { throw .system(doing: "set the mode of unix:\(path)", errno: errno) }
-    guard options.unixOwner != nil || options.unixGroup != nil else { return }
-    // All bits set: left as it is (chown(2)).
-    guard unsafe lchown(path, options.unixOwner ?? .max, options.unixGroup ?? .max) == 0 else {
+    let user = options.unixOwner ?? handed.owner?.user ?? status.st_uid
+    let group = options.unixGroup ?? handed.owner?.group ?? status.st_gid
+    guard user != status.st_uid || group != status.st_gid else { return }
+    guard unsafe lchown(path, user, group) == 0 else {
       throw .system(doing: "give unix:\(path) to its `owner` and `group`", errno: errno)
     }
   }
@@ -48,7 +50,8 @@ struct UnixSocketFile: Sendable {
     try NetError.check(unsafe gh_socket_bind(raw, &native, path, path.utf8.count), doing)
     var status = stat()
     guard unsafe lstat(path, &status) == 0 else { throw .system(doing: doing, errno: errno) }
-    let made = UnixSocketFile(HandedFile(path: path, device: status.st_dev, inode: status.st_ino))
+    let owner = HandedFile.Owner(user: status.st_uid, group: status.st_gid)
+    let made = UnixSocketFile(HandedFile(path: path, device: status.st_dev, inode: status.st_ino, owner: owner))
     do throws(NetError) {
       try made.give(to: options)
       try NetError.check(gh_socket_listen(raw, options.backlog), doing)
@@ -106,7 +109,7 @@ struct UnixSocketFile: Sendable {
   func remove() {
     guard let folder = try? Self.lockFolder(of: path, "remove unix:\(path)") else { return }
     defer { _ = flock(folder.raw, LOCK_UN) }
-    guard isThere else { return }
+    guard status != nil else { return }
     _ = unsafe unlink(path)
   }
 }

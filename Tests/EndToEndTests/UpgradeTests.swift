@@ -306,6 +306,40 @@ extension EndToEnd {
       }
     }
 
+    @Test(.enabled(if: geteuid() == 0, "only root may give a file to any group"))
+    func oneThatIsRefusedLeavesEveryFileItsOwner() throws {
+      try House.with(setup("listen unix:http.sock { mode 660 }")) { house throws in
+        func owner() throws -> [Int] {
+          let facts = try FileManager.default.attributesOfItem(atPath: house.scratch["http.sock"])
+          return [.ownerAccountID, .groupOwnerAccountID].compactMap { facts[$0] as? Int }
+        }
+        let made = try owner()
+        let plain = try house.scratch.text("proxy.conf")
+        let given = plain.replacingOccurrences(of: "mode 660", with: "mode 660; owner 12345; group 23456")
+        try failAtTheLastPlace(house) { _ in given }
+        #expect(try owner() == made)
+        let (other, port) = try Socket.bind()
+        try other.listen()
+        try house.scratch.write(given + "listen 127.0.0.1:\(port)\n", to: "proxy.conf")
+        #expect(try run(house, "reload").code == 1)
+        #expect(try owner() == made)
+        // What was given is taken back where nobody is named any more, also by the next process.
+        try house.scratch.write(given, to: "proxy.conf")
+        #expect(try run(house, "reload").code == 0)
+        #expect(try owner() == [12345, 23456])
+        try house.scratch.write(plain, to: "proxy.conf")
+        #expect(try run(house, "reload").code == 0)
+        #expect(try owner() == made)
+        try house.scratch.write(given, to: "proxy.conf")
+        let new = try upgrade(house)
+        defer { try? end(new) }
+        #expect(try owner() == [12345, 23456])
+        try house.scratch.write(plain, to: "proxy.conf")
+        #expect(try run(house, "reload").code == 0)
+        #expect(try owner() == made)
+      }
+    }
+
     @Test func oneThatFailsLateCutsNobodyOff() throws {
       try House.with(setup()) { house throws in
         let load = Load(house.port, fields: [auth])

@@ -12,6 +12,9 @@ import Testing
       .init(descriptor: 5, place: "127.0.0.1:80", role: .own, index: 0),
       .init(descriptor: 6, place: "unix:/run/a b\n%", role: .shared, index: 1, file: HandedFile(path: "/run/a b\n%", device: 7, inode: 8)),
       .init(descriptor: 7, place: "", role: .passed, index: 2),
+      .init(
+        descriptor: 8, place: "unix:/s", role: .shared, index: 3,
+        file: HandedFile(path: "/s", device: 9, inode: 10, owner: .init(user: 11, group: 12))),
     ], notes: ["one", "two 2", ""])
 
   @Test func textComesBack() { #expect(Handover(handover.text) == handover) }
@@ -22,6 +25,7 @@ import Testing
     for (old, new) in [
       ("handover 1", "handover 2"), ("parent 42", "parent x"), ("parent 42", "parent 0"), ("ready 4", "ready 2"), ("ready 4", ""),
       ("socket 5", "socket 2"), ("socket 5", "socket -1"), (" own ", " owned "), ("own 0", "own -1"), (" x", " y"), ("socket 7", "sock 7"),
+      (" 11 12", " 11"), (" 11 12", " 11 x"), (" 11 12", " 11 12 13"),
     ] {
       #expect(Handover(text.replacing(old, with: new)) == nil, "\(old) → \(new)")
     }
