@@ -42,6 +42,8 @@ public final class Server {
   /// How to start a process that takes our place, and the one that is about to.
   let program: OwnProgram
   var upgrade: Upgrade?
+  /// Who has taken our place.
+  var successor: ChildProcess?
   /// Nothing is opened any more.
   private(set) var isDraining = false
   var reloads = (accepted: 0, refused: 0)
@@ -293,7 +295,7 @@ public final class Server {
           while let signal = reader.next() {
             switch signal {
             case .terminate, .interrupt:
-              giveUpgradeUp(admin, poller)
+              if giveUpgradeUp(shared, admin, poller, &watched, &deadline) { continue }
               if deadline == nil { deadline = startDraining() } else { errors.notice("already draining") }
             case .user2:
               if let refusal = startUpgrade(admin, poller) { errors.error("upgrade: \(refusal)") }
@@ -312,6 +314,9 @@ public final class Server {
         case Source.clerk:
           for file in written.drain() where take(file) == .later && lookAgain == nil {
             lookAgain = Instant.now().advanced(by: FileSettling.time)
+              // The new process may have opened the file before it was moved.
+              upgrade?.owesReopening = true
+              successor?.send(.user1)
           }
         case Source.adminListener, Source.adminVisitor:
           let (token, readiness) = poller.event(i)
@@ -328,8 +333,9 @@ public final class Server {
               answer = reload(shared, poller, &watched)
               lookAgain = Instant.now().advanced(by: FileSettling.time)
             case .drain:
-              giveUpgradeUp(admin, poller)
-              answer = AdminAnswer(deadline == nil ? "draining" : "already draining")
+              let isDraining = deadline != nil
+              _ = giveUpgradeUp(shared, admin, poller, &watched, &deadline)
+              answer = AdminAnswer(isDraining ? "already draining" : "draining")
               if deadline == nil { deadline = startDraining() }
             default:
               answer = self.answer(question.command, shared)
@@ -353,7 +359,7 @@ public final class Server {
         if lookAgain == nil && (files.looksChanged() || certificates?.looksChanged() == true) { lookAgain = Instant.now() }
         warnOfExpiry()
       }
-      expireUpgrade(shared, admin, poller, &watched)
+      expireUpgrade(shared, admin, poller, &watched, &deadline)
       admin?.expire(poller, now: Instant.now())
       if let due = lookAgain, Instant.now() >= due { lookAgain = reloadFiles() }
       releaseRetired()

@@ -12,8 +12,9 @@ final class Upgrade {
   let deadline: Instant
   /// Who asked for it; nil where a signal did.
   let question: AdminSocket.Question?
-  /// A HUP came meanwhile.
+  /// A HUP came meanwhile; a USR1.
   var owesReload = false
+  var owesReopening = false
 
   fileprivate init(_ child: ChildProcess, _ pipe: consuming HandoverPipe, deadline: Instant, for question: AdminSocket.Question?) {
     self.child = child
@@ -75,6 +76,7 @@ extension Server {
     switch Handover.Outcome(said) {
     case .ready(let left):
       finish(upgrade, poller)
+      successor = upgrade.child
       let pid = upgrade.child.pid
       let words = "process \(pid) serves now, and process \(getpid()) finishes what runs"
       errors.notice("upgrade: \(words)")
@@ -82,6 +84,7 @@ extension Server {
       if !left.contains(places.current.count + 1) { admin?.handOver(poller) }
       ServiceManager.notify("MAINPID=\(pid)\nREADY=1\nSTATUS=serving")
       if upgrade.owesReload { upgrade.child.send(.hangup) }
+      if upgrade.owesReopening { upgrade.child.send(.user1) }
       draining = startDraining(replacedBut: left)
       if let question = upgrade.question { admin?.answer(question, AdminAnswer(words), poller, now: Instant.now()) }
     case .failed(let why):
@@ -94,23 +97,39 @@ extension Server {
     }
   }
 
-  /// It has taken too long.
-  func expireUpgrade(_ shared: Shared, _ admin: AdminSocket?, _ poller: borrowing Poller, _ watched: inout Int32?) {
-    guard let upgrade, Instant.now() >= upgrade.deadline else { return }
+  /// It has taken too long, unless it has said something since, and we had no time to listen.
+  func expireUpgrade(
+    _ shared: Shared, _ admin: AdminSocket?, _ poller: borrowing Poller, _ watched: inout Int32?, _ draining: inout Instant?
+  ) {
+    guard let due = upgrade?.deadline, Instant.now() >= due else { return }
+    hearUpgrade(shared, admin, poller, &watched, &draining)
+    guard let upgrade else { return }
     upgrade.child.end()
     let time = settings.limits.upgradeTimeout.wholeMilliseconds
     fail(upgrade, "the new process was not ready within \(time) ms (`upgrade_timeout`)", [], shared, admin, poller, &watched)
   }
 
-  /// This process is to end: nobody is to take its place any more.
-  func giveUpgradeUp(_ admin: AdminSocket?, _ poller: borrowing Poller) {
-    guard let upgrade else { return }
+  /// This process is to end, and nobody is to take its place any more. Who has done so already, and serves clients, is told to end as this one is.
+  ///
+  /// - Returns: true where this process drains by that.
+  func giveUpgradeUp(
+    _ shared: Shared, _ admin: AdminSocket?, _ poller: borrowing Poller, _ watched: inout Int32?, _ draining: inout Instant?
+  ) -> Bool {
+    guard let child = upgrade?.child else { return false }
+    hearUpgrade(shared, admin, poller, &watched, &draining)
+    guard let upgrade else {
+      if draining == nil { return false }
+      child.send(.terminate)
+      errors.notice("upgrade: process \(child.pid) is told to end too")
+      return true
+    }
     finish(upgrade, poller)
     upgrade.child.end()
     errors.error("upgrade: given up, since this process is to end")
     if let question = upgrade.question {
       admin?.answer(question, AdminAnswer(error: "given up: the server was told to end"), poller, now: Instant.now())
     }
+    return false
   }
 
   private func finish(_ upgrade: Upgrade, _ poller: borrowing Poller) {

@@ -340,6 +340,64 @@ extension EndToEnd {
       }
     }
 
+    /// Its log's file is moved when it has opened it, and before the old one knows that it is ready.
+    @Test func aLogThatIsRotatedMeanwhileIsOpenedAnewByBoth() throws {
+      try House.with(setup()) { house throws in
+        let text = try house.scratch.text("proxy.conf")
+        try house.scratch.write(text.replacingOccurrences(of: "log access.log ", with: "log access.log.new "), to: "proxy.conf")
+        let outcome = try duringAnUpgrade(house) { starting in
+          house.gate.child.signal(SIGSTOP)
+          house.gate.child.signal(SIGUSR1)
+          _ = kill(starting, SIGCONT)
+          try eventually("its log is there") { house.scratch.contains("access.log.new") }
+          for name in ["access.log", "access.log.new"] {
+            #expect(unsafe rename(house.scratch[name], house.scratch[name + ".1"]) == 0)
+          }
+          house.gate.child.signal(SIGCONT)
+        }
+        #expect(outcome.code == 0, "\(outcome.errors)")
+        let new = try pid(house)
+        defer { try? end(new) }
+        for name in ["access.log", "access.log.new"] { try eventually("\(name) is opened anew") { house.scratch.contains(name) } }
+      }
+    }
+
+    /// It serves, and the old one is told to end before it knows.
+    @Test func whoServesAlreadyIsNotCutOff() throws {
+      let go = Steps()
+      try House.with(
+        setup(),
+        { conversation in
+          guard try conversation.request() != nil else { return }
+          try conversation.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf-")
+          try go.wait()
+          try conversation.send("whole")
+        }
+      ) { house throws in
+        var new: pid_t = 0
+        var client: Client?
+        let outcome = try duringAnUpgrade(house) { starting in
+          new = starting
+          house.gate.child.signal(SIGSTOP)
+          house.gate.child.signal(SIGTERM)
+          _ = kill(starting, SIGCONT)
+          // Whoever accepts has said that it is ready.
+          client = try house.client()
+          try client?.send(request("GET", "/", [auth]))
+          #expect(try client?.head()?.status == 200)
+          house.gate.child.signal(SIGCONT)
+        }
+        #expect(outcome.code == 0, "\(outcome.errors)")
+        try house.gate.child.errors.waitForLine(containing: "process \(new) is told to end too")
+        #expect(try house.gate.child.status(within: .seconds(10)) == 0)
+        #expect(!isGone(new), "it waits for its download")
+        go.advance()
+        #expect(try client?.rest() == [UInt8]("half-whole".utf8))
+        try eventually("the new one has ended too") { isGone(new) }
+        #expect(!house.scratch.contains("admin.sock"))
+      }
+    }
+
     @Test func oneThatFailsLateCutsNobodyOff() throws {
       try House.with(setup()) { house throws in
         let load = Load(house.port, fields: [auth])
