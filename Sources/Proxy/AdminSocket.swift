@@ -34,6 +34,8 @@ final class AdminSocket {
   }
 
   let path: String
+  /// Another process has made it.
+  let isHandedOver: Bool
   /// Nil when another process has it.
   private var listener: Listener?
   private let listenerKind: UInt8
@@ -51,10 +53,12 @@ final class AdminSocket {
 
   /// - Parameters:
   ///   - listener: at `path`.
+  ///   - isHandedOver: by another process, which made it.
   ///   - listenerKind: of the listener's events.
   ///   - visitorKind: of its connections' events.
-  init(path: String, _ listener: consuming Listener, listenerKind: UInt8, visitorKind: UInt8) {
+  init(path: String, _ listener: consuming Listener, isHandedOver: Bool = false, listenerKind: UInt8, visitorKind: UInt8) {
     self.path = path
+    self.isHandedOver = isHandedOver
     self.listener = .some(listener)
     self.listenerKind = listenerKind
     self.visitorKind = visitorKind

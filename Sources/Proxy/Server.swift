@@ -160,7 +160,9 @@ public final class Server {
       errors: errors, failures: failures, connectionLimit: connectionLimit, pipeLimit: pipeLimit)
     try openPlaces(workers: count)
     let admin = try openAdminSocket()
-    defer { admin?.removeFile() }
+    // Where this comes to nothing, a file that another process has handed over is still that one's.
+    var isReady = false
+    defer { if isReady || admin?.isHandedOver == false { admin?.removeFile() } }
     let logThread = try Threads.spawn(name: "access log") { accessLog.run() }
     let hashThreads = try (0..<pool.threads).map { try Threads.spawn(name: "hash \($0)", niceness: HashPool.niceness) { pool.run() } }
     let makerThread = try Threads.spawn(name: "hash maker", niceness: HashMaker.niceness) { maker.run() }
@@ -180,7 +182,12 @@ public final class Server {
     errors.notice("\(count) workers, \(settings.routes.count) routes, \(files.users.users.count) users")
     errors.notice("ready")
     // From here on nothing can fail. Whose place we take stops accepting when he hears of it, and tells the service manager.
-    if let arrival { arrival.tell(.ready(left: unwanted)) } else { _ = ServiceManager.notify("READY=1\nSTATUS=serving") }
+    isReady = true
+    if let arrival {
+      arrival.tell(.ready(left: unwanted))
+    } else {
+      _ = ServiceManager.notify("READY=1\nSTATUS=serving")
+    }
     do { try places.open() } catch { errors.error("not every worker can listen: \(error)") }
     do { try admin?.listen(poller) } catch { errors.error("the admin socket can't be listened on: \(error)") }
     tellListeners()
@@ -306,6 +313,9 @@ public final class Server {
               // A change that was told a moment ago may not have been read, or may fall between the reading and the new watch.
               lookAgain = Instant.now().advanced(by: FileSettling.time)
             case .user1:
+              // The new process may have opened the file before it was moved.
+              upgrade?.owesReopening = true
+              successor?.send(.user1)
               shared.accessLog.reopen()
             }
           }
@@ -314,9 +324,6 @@ public final class Server {
         case Source.clerk:
           for file in written.drain() where take(file) == .later && lookAgain == nil {
             lookAgain = Instant.now().advanced(by: FileSettling.time)
-              // The new process may have opened the file before it was moved.
-              upgrade?.owesReopening = true
-              successor?.send(.user1)
           }
         case Source.adminListener, Source.adminVisitor:
           let (token, readiness) = poller.event(i)

@@ -28,8 +28,10 @@ extension Server {
       guard unsafe access(folder, W_OK | X_OK) == 0 else { return nil }
     }
     do {
-      let listener = if let inherited, handed?.place == path { inherited } else { try AdminSocket.bind(path) }
-      return AdminSocket(path: path, listener, listenerKind: Source.adminListener, visitorKind: Source.adminVisitor)
+      let isHandedOver = handed?.place == path
+      let listener = if let inherited, isHandedOver { inherited } else { try AdminSocket.bind(path) }
+      return AdminSocket(
+        path: path, listener, isHandedOver: isHandedOver, listenerKind: Source.adminListener, visitorKind: Source.adminVisitor)
     } catch {
       if settings.admin != .standard { throw ServerFailure("the admin socket: \(error)") }
       errors.warning("no admin socket: \(error); `admin` names another place for it, or none")

@@ -340,6 +340,24 @@ extension EndToEnd {
       }
     }
 
+    /// It fails at its workers, when it has all sockets.
+    @Test func oneThatFailsLastLeavesTheAdminSocketWhereItIs() throws {
+      var setup = setup()
+      setup.descriptors = 128
+      try House.with(setup) { house throws in
+        let text = try house.scratch.text("proxy.conf").replacingOccurrences(of: "workers 2", with: "workers 100")
+        for path in ["admin.sock", "other.sock"] {
+          try house.scratch.write(text.replacingOccurrences(of: "admin.sock", with: path), to: "proxy.conf")
+          let refused = try Gatehouse.run(["upgrade", "--admin", "unix:admin.sock"], in: house.scratch)
+          #expect(refused.code == 1 && refused.errors.contains("goes on serving"), "\(refused.errors)")
+          #expect(house.scratch.contains("admin.sock"))
+          #expect(!house.scratch.contains("other.sock"), "what it has made itself it takes away")
+        }
+        try house.scratch.write(text.replacingOccurrences(of: "workers 100", with: "workers 2"), to: "proxy.conf")
+        #expect(try pid(house) == house.gate.child.pid)
+      }
+    }
+
     /// Its log's file is moved when it has opened it, and before the old one knows that it is ready.
     @Test func aLogThatIsRotatedMeanwhileIsOpenedAnewByBoth() throws {
       try House.with(setup()) { house throws in
