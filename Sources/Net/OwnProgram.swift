@@ -38,7 +38,7 @@ public struct OwnProgram: Sendable {
     return count > 0 ? String(decoding: bytes[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self) : "/proc/self/exe"
   }
 
-  /// Starts it anew, with these variables beside those of our environment, no signal blocked or ignored, and no descriptors but the standard
+  /// Starts it anew, in a process group of its own, with these variables beside those of our environment, no signal blocked or ignored, and no descriptors but the standard
   /// ones and `passed`, which become 3, 4, 5 … in this order. Answers when it runs; what becomes of it, `ChildProcess` says.
   public func start(_ variables: [String: String], passing passed: [Int32]) throws(NetError) -> ChildProcess {
     var environment = variables.map { "\($0)=\($1)" }
@@ -64,14 +64,20 @@ public struct OwnProgram: Sendable {
 public struct ChildProcess: Sendable {
   public let pid: Int32
 
-  /// Ends it at once, and answers how it ended: an exit code, or 128 and a signal's number, as a shell has it.
+  /// Ends it at once, with all that it has started in its group, and answers how it ended: an exit code, or 128 and a signal's number, as a shell
+  /// has it. It may have ended by itself, and how is then what counts.
   @discardableResult
   public func end() -> Int32 {
-    // It may have ended by itself, and how is then what counts.
-    let code = gh_program_end(pid, 0)
-    if code >= 0 { return code }
+    // Before anybody waits for it: till then its number, which is its group's, is nobody else's. It may have left that group (`joinParent`).
+    _ = kill(-pid, SIGKILL)
     _ = kill(pid, SIGKILL)
     return gh_program_end(pid, 1)
+  }
+
+  /// In the new process, once it takes its parent's place: what a terminal or a shell tells the group of that one's reaches this one too from here on.
+  public static func joinParent() {
+    let group = getpgid(getppid())
+    if group > 0 { _ = setpgid(0, group) }
   }
 
   /// How it ended; nil while it runs.

@@ -184,6 +184,7 @@ public final class Server {
     // From here on nothing can fail. Whose place we take stops accepting when he hears of it, and tells the service manager.
     isReady = true
     if let arrival {
+      ChildProcess.joinParent()
       arrival.tell(.ready(left: unwanted))
     } else {
       _ = ServiceManager.notify("READY=1\nSTATUS=serving")

@@ -89,6 +89,7 @@ extension EndToEnd {
         let new = try pid(house)
         defer { try? end(new) }
         #expect(new != house.gate.child.pid)
+        #expect(getpgid(new) == getpgid(0), "a terminal's keys reach it as they reached the old one")
         #expect(try house.ask("GET", "/", [auth]).status == 200)
       }
     }

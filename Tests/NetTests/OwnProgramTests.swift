@@ -71,6 +71,20 @@ import Testing
     #expect(try shell("exec sleep 100").start([:], passing: []).end() == 128 + SIGKILL)
   }
 
+  @Test func whatItHasStartedEndsWithIt() throws {
+    var pipe = try HandoverPipe()
+    // The pipe's end is closed when the last who has it is gone.
+    let child = try pipe.giving { end throws(NetError) in try shell("sleep 100 & echo started >&3; wait").start([:], passing: [end]) }
+    #expect(becomes(pipe.descriptor, POLLIN))
+    let early = pipe.heard()
+    #expect(early == nil)
+    #expect(getpgid(child.pid) == child.pid)
+    #expect(child.end() == 128 + SIGKILL)
+    #expect(becomes(pipe.descriptor, POLLIN))
+    let heard = pipe.heard()
+    #expect(heard == "started\n")
+  }
+
   @Test func whatIsNotThereIsAnError() {
     var program = OwnProgram(arguments: ["nothing"])
     program.path = "/nothing/here"

@@ -18,7 +18,7 @@ int gh_semaphore_wait_until(sem_t *semaphore, uint64_t nanoseconds);
 // Raises the soft RLIMIT_NOFILE to the hard one; *limit is what is in force afterwards.
 int gh_raise_descriptor_limit(uint64_t *limit);
 // Starts the program `path` with these arguments and environment (both end with NULL), no signal blocked, none ignored, and no descriptors but 0,
-// 1, 2 and those of `passed`, which become 3, 4, 5 … in their order. Answers its process id, or why it did not start. posix_spawn(3).
+// 1, 2 and those of `passed`, which become 3, 4, 5 … in their order, in a process group of its own. Answers its process id, or why it did not start. posix_spawn(3).
 int gh_program_start(const char *path, char *const arguments[], char *const environment[], const int *passed, size_t count);
 // waitpid(2) for that very process: its status as the shell has it (an exit code, or 128 and the signal's number). With `waits` 0 answers
 // -EAGAIN while it runs.
