@@ -38,8 +38,9 @@ public struct OwnProgram: Sendable {
     return count > 0 ? String(decoding: bytes[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self) : "/proc/self/exe"
   }
 
-  /// Starts it anew, in a process group of its own, with these variables beside those of our environment, no signal blocked or ignored, and no descriptors but the standard
-  /// ones and `passed`, which become 3, 4, 5 … in this order. Answers when it runs; what becomes of it, `ChildProcess` says.
+  /// Starts it anew, in a process group of its own, with these variables beside those of our environment, no signal blocked or ignored, and no
+  /// descriptors but the standard ones and `passed`, which become 3, 4, 5 … in this order. Answers when it runs; what becomes of it, `ChildProcess`
+  /// says.
   public func start(_ variables: [String: String], passing passed: [Int32]) throws(NetError) -> ChildProcess {
     var environment = variables.map { "\($0)=\($1)" }
     var entry = unsafe environ
