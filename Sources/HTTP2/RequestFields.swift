@@ -50,6 +50,8 @@ public struct RequestFields: ~Copyable {
   private var schemeRange = ByteRange()
   private var authority = ByteRange()
   private var seen: UInt8 = 0
+  /// Whether the method that the block has named is HEAD.
+  public private(set) var isHead = false
   /// The values of Cookie, joined.
   private var cookies = ByteBuffer()
 
@@ -71,6 +73,8 @@ public struct RequestFields: ~Copyable {
     contentLength = nil
     hostCount = 0
     seen = 0
+    isHead = false
+    method = ByteRange()
     lineEnd = start
     if !pseudo.isEmpty { pseudo.removeAll() }
     if !cookies.isEmpty { cookies.removeAll() }
@@ -119,7 +123,11 @@ public struct RequestFields: ~Copyable {
   /// Takes the next field of the block. After a fault they are looked at no more, and cost nothing.
   public mutating func take(_ name: Span<UInt8>, _ value: Span<UInt8>) {
     read += name.count + value.count
-    if fault != nil { return }
+    if fault != nil {
+      // But whether content may answer it is said by the method, which may stand anywhere before the fields.
+      if seen & 1 == 0 && ASCII.equals(name, ":method") { isHead = ASCII.equals(value, "HEAD") }
+      return
+    }
     size += name.count + value.count + Self.overhead
     guard size <= limits.fields + limits.requestLine else {
       // For the log, if there is a line.
@@ -217,6 +225,7 @@ public struct RequestFields: ~Copyable {
       // With the rest of the request line: a space, a target of one byte, and the version.
       guard value.count + 13 <= limits.requestLine else { return fail(.pathTooLong) }
       method = range
+      isHead = ASCII.equals(value, "HEAD")
     case 2:
       guard value.count > 0, Self.isTarget(value) else { return fail(.invalidPath) }
       guard value.count + 13 <= limits.requestLine else { return fail(.pathTooLong) }
@@ -278,9 +287,6 @@ public struct RequestFields: ~Copyable {
     fail(.missingPseudoField)
     return false
   }
-
-  /// Whether the method that the block has named is HEAD.
-  public var isHead: Bool { block == .request && seen & 1 != 0 && Self.equals(pseudo, method, "HEAD") }
 
   // A span of one field of a struct holds the whole of it, a buffer only itself.
 

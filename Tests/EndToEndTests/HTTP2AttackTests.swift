@@ -82,6 +82,45 @@ extension EndToEnd {
       }
     }
 
+    /// Also where the head was never read as one.
+    @Test func noRefusalOfAHeadHasContent() throws {
+      let other = Front.current.isSecure ? "http" : "https"
+      let long = "/" + String(repeating: "x", count: 9000)
+      let heads: [([(String, String)], Int)] = [
+        (FrameClient.fields("/", "HEAD"), 401), (FrameClient.fields(long, "HEAD"), 414),
+        ([(":path", long), (":authority", "legacy.test"), (":method", "HEAD"), (":scheme", Front.current.scheme)], 414),
+        (FrameClient.fields("/", "HEAD", scheme: other), 400),
+        ([(":scheme", other), (":path", "/"), (":method", "HEAD"), (":authority", "legacy.test")], 400),
+        (FrameClient.fields("/", "HEAD", [("host", "other.test")]), 400),
+        (FrameClient.fields("/", "HEAD") + Array(repeating: ("a", ""), count: 120), 431),
+      ]
+      try HTTP2.house { house, port throws in
+        let client = try FrameClient(to: port)
+        for (fields, status) in heads {
+          let answer = try client.exchange(fields)
+          #expect(answer.status == status && answer.hasEnded && answer.bodyCount == 0 && answer.reset == nil, "\(status): \(answer)")
+        }
+        // With GET they have.
+        let answer = try client.exchange(FrameClient.fields("/", "GET", scheme: other))
+        #expect(answer.status == 400 && answer.bodyCount > 0)
+        #expect(house.upstream.connections.isEmpty)
+      }
+    }
+
+    /// What was read of an earlier head is not there any more.
+    @Test func aMethodThatIsRefusedIsNotLookedForInTheRequestBefore() throws {
+      try HTTP2.house { house, port throws in
+        let client = try FrameClient(to: port)
+        for method in ["GET", "HEAD"] {
+          #expect(try client.exchange(FrameClient.fields("/", method)).status == 401)
+          let answer = try client.exchange(FrameClient.fields("/", String(repeating: "X", count: 9000)))
+          #expect(answer.status == 414 && answer.bodyCount > 0, "\(answer)")
+        }
+        #expect(try client.exchange(Self.fields()).status == 200)
+        #expect(house.gate.child.isRunning)
+      }
+    }
+
     @Test(.byEachEngine) func aBodyThatIsNotAsLongAsItSaysIsNeverWholeToTheUpstream() throws {
       let script: Script = { conversation in
         do {
