@@ -77,6 +77,18 @@ extension EndToEnd {
       }
     }
 
+    /// Our own refusals cost us as little as they did the client: they pay for none.
+    @Test func resetsBesideRefusalsOfOursEndTheConnection() throws {
+      try Self.flood { client in
+        let (refused, question) = client.begin(FrameClient.fields())
+        // One that is answered comes before each of those that are not.
+        try? client.send(question)
+        _ = try? client.answer(refused)
+        let (id, frame) = client.begin(FrameClient.fields("/", "GET", [Self.alice]))
+        return frame + Frame.make(Frame.reset, stream: id, Frame.number(8))
+      }
+    }
+
     @Test func resetsThatAreProvokedEndTheConnection() throws {
       // MadeYouReset: credit of 0 is an error of its stream; so is a malformed request; and DATA after the end.
       try Self.flood([1, 11]) { client in

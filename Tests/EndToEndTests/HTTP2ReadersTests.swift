@@ -55,8 +55,8 @@ extension EndToEnd {
     }
 
     /// Asks for `/big` and leaves it there until everything on the way is full.
-    private static func fill(_ client: FrameClient, _ sent: Monitor<Int>) throws -> Int32 {
-      let id = try client.request(fields("/big"), ends: false)
+    private static func fill(_ client: FrameClient, _ sent: Monitor<Int>, ends: Bool = false) throws -> Int32 {
+      let id = try client.request(fields("/big"), ends: ends)
       var last = 0
       try eventually("the upstream's writes stop") {
         let before = last
@@ -124,6 +124,26 @@ extension EndToEnd {
         #expect(grown < 10 * 1024, "grew by \(grown) KiB")
         try house.gate.child.errors.waitForLine(containing: "HTTP/2: too many requests that had to be reset")
         #expect(try other.exchange(Self.fields()).status == 200)
+      }
+    }
+
+    /// By a window that is used up, and by a socket that is full. How long the upstream may say nothing is not for those of whom it hears nothing.
+    @Test(arguments: [false, true]) func whoTakesNothingForAWhileStillGetsAll(_ hasWindow: Bool) throws {
+      let sent = Monitor(0)
+      try HTTP2.house(Setup(top: "send_timeout 30s", upstream: "idle_timeout 1s"), Self.large(sent)) { house, port throws in
+        let client = try hasWindow ? Self.deafClient(port) : FrameClient(to: port)
+        client.givesCredit = false
+        client.keepsBodies = false
+        let id = try Self.fill(client, sent, ends: true)
+        // Much longer than the upstream's time.
+        Thread.sleep(forTimeInterval: 2.5)
+        if !hasWindow {
+          let credit = Frame.number(0x7FFE_0000)
+          try client.send(Frame.make(Frame.windowUpdate, 0, credit) + Frame.make(Frame.windowUpdate, stream: id, credit))
+        }
+        let answer = try client.answer(id)
+        #expect(answer.status == 200 && answer.bodyCount == 64 << 20 && answer.reset == nil && answer.hasEnded)
+        #expect(!house.gate.errorLines.contains { $0.contains("upstream") && !$0.contains("listening") }, "\(house.gate.errorLines)")
       }
     }
 

@@ -53,6 +53,37 @@ extension EndToEnd {
       }
     }
 
+    /// Each of them takes a place while it waits.
+    @Test func onlyAFewRefusalsOfAConnectionAreHeldBack() throws {
+      var setup = Setup()
+      setup.lockout = nil
+      try HTTP2.house(setup) { house, port throws in
+        let guesser = try FrameClient(to: port)
+        for i in 0..<10 {
+          let wrong = ("authorization", Secrets.basic("alice", "wrong-guess-\(i)-in-a-row"))
+          #expect(try guesser.exchange(FrameClient.fields("/", "GET", [wrong])).status == 401)
+        }
+        let client = try FrameClient(to: port)
+        func begin(_ count: Int) throws -> [Int32] {
+          let streams = (0..<count).map { _ in client.begin(FrameClient.fields("/", "GET", [Self.alice])) }
+          try client.send(streams.flatMap(\.frame))
+          return streams.map(\.id)
+        }
+        func isOver(_ id: Int32) -> Bool { client.streams[id]?.isOver == true }
+        // What has waited makes room for as many again.
+        for _ in 0..<2 {
+          let streams = try begin(20)
+          try client.read(.after(.seconds(10))) { _ in streams[8...].allSatisfy(isOver) }
+          for id in streams[8...] { #expect(client.streams[id]?.reset == 11 && client.streams[id]?.status == nil) }
+          for id in streams[..<8] { #expect(try client.answer(id, .after(.seconds(10))).status == 429) }
+        }
+        // And so does what is not waited for any more.
+        for id in try begin(8) { try client.send(Frame.make(Frame.reset, stream: id, Frame.number(8))) }
+        for id in try begin(8) { #expect(try client.answer(id, .after(.seconds(10))).status == 429) }
+        #expect(house.upstream.connections.isEmpty && client.goaways.isEmpty)
+      }
+    }
+
     /// HEADERS and the end of the content come together, and the password is looked at elsewhere meanwhile.
     @Test(arguments: [0, 1, 2, 3]) func contentThatEndsWhileThePasswordIsCheckedIsWhole(_ kind: Int) throws {
       let trailers = Frame.block([("x", "y")])

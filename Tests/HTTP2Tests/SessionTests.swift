@@ -111,6 +111,85 @@ import Testing
     #expect(try Self.events(session, Self.frame(0, 1, stream: 1)) == ["end 1"])
   }
 
+  /// Credit for the connection in the frames that are to be written, in bytes.
+  private static func credit(_ session: HTTP2Session) -> Int {
+    #expect(session.produce())
+    let bytes = session.out.array()
+    session.out.removeAll()
+    var credit = 0
+    var i = 0
+    while i + 9 <= bytes.count {
+      let length = Int(bytes[i]) << 16 | Int(bytes[i + 1]) << 8 | Int(bytes[i + 2])
+      if bytes[i + 3] == 8 && bytes[(i + 5)..<(i + 9)].allSatisfy({ $0 == 0 }) {
+        credit += bytes[(i + 9)..<(i + 13)].reduce(0) { $0 << 8 | Int($1) }
+      }
+      i += 9 + length
+    }
+    return credit
+  }
+
+  @Test(arguments: [false, true]) func aBodyIsPaidForOnceThoughItsStreamIsReset(_ isWanted: Bool) throws {
+    let session = try Self.session()
+    _ = Self.sent(session)
+    let data = Array(repeating: UInt8(1), count: 16_000)
+    var (came, given) = (0, 0)
+    for turn in 0..<150 {
+      let id = UInt32(2 * turn + 1)
+      // All in one read: the body is used when its stream is gone already.
+      let bytes =
+        Self.frame(1, 4, stream: id, Self.post) + Self.frame(0, 0, stream: id, data) + Self.frame(0, 0, stream: id, data)
+        + Self.frame(3, 0, stream: id, [0, 0, 0, 8])
+      let isFine = session.inspect(bytes.span)
+      #expect(isFine)
+      let count = session.receive(bytes.span)
+      #expect(count == bytes.count)
+      came += 2 * data.count
+      for i in 0..<session.eventCount {
+        let event = session.event(i)
+        switch event.kind {
+        case .data: if isWanted { session.consume(event.slot, Int(event.count)) } else { session.discard(event.slot, Int(event.count)) }
+        case .closed: session.release(event.slot)
+        default: break
+        }
+      }
+      session.forgetEvents()
+      given += Self.credit(session)
+    }
+    #expect(given > came / 2 && given <= came, "\(given) for \(came)")
+    // Nor is credit stored up for what comes later and is not used.
+    var id: UInt32 = 301
+    var open = came - given
+    while open + 3 * data.count < HTTP2Limits.connectionWindow {
+      let bytes = Self.frame(1, 4, stream: id, Self.post) + Array(repeating: Self.frame(0, 0, stream: id, data), count: 3).joined()
+      id += 2
+      open += 3 * data.count
+      let found = try Self.events(session, bytes)
+      #expect(found.last == "data \(id - 2) 16000")
+    }
+    // The last of them is, and with it goes what credit there may be.
+    let last = try #require((0..<session.slotCount).last { session.streamIfUsed(Int32($0))?.id == Int32(id - 2) })
+    session.consume(Int32(last), data.count)
+    given += Self.credit(session)
+    #expect(given <= came + data.count, "\(given) for \(came)")
+  }
+
+  @Test(arguments: [false, true]) func aStreamThatIsGoneStallsNoMore(_ breaksOff: Bool) throws {
+    let session = try Self.session()
+    _ = try Self.events(session, Self.frame(4, 0, [0, 4, 0, 0, 0, 10]) + Self.frame(4, 1) + Self.frame(1, 5, stream: 1, Self.get))
+    Self.answer(session, 20)
+    _ = Self.sent(session)
+    #expect(session.stalled == 1)
+    let reset = Self.frame(3, 0, stream: 1, [0, 0, 0, 8])
+    let isFine = session.inspect(reset.span)
+    let count = session.receive(reset.span)
+    #expect(isFine && count == reset.count && session.stalled == 0)
+    // Its owner, who does not know yet, is done with it.
+    if breaksOff { session.breakOff(0) } else { session.finish(0, trailers: ByteBuffer()) }
+    #expect(session.stalled == 0 && session.stalledSince == nil)
+    #expect(Self.words(session).last == "closed 1 8")
+    #expect(session.stalled == 0)
+  }
+
   @Test func anAnswerIsFramesAndClosesItsStream() throws {
     let session = try Self.session()
     _ = Self.sent(session)

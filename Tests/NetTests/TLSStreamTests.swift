@@ -66,6 +66,54 @@ import Testing
     #expect(outcome == .failed(EPROTO) || pair.server.read(into: &buffer, atMost: 10) == .failed(EPROTO))
   }
 
+  @Test func answersToNewKeysThatNobodyTakesAreTheEnd() throws {
+    let pair = try makePair()
+    let much = [UInt8](repeating: 7, count: 1 << 20)
+    while case .bytes = pair.server.write(much.span) {}
+    // With so much between that there are not too many of them for what comes.
+    let data = [UInt8](repeating: 1, count: 1 << 16)
+    var outcome = IOResult.wouldBlock
+    var turns = 0
+    while outcome == .wouldBlock && turns < 6000 {
+      pair.client.changeKeys()
+      pair.client.write(data)
+      var buffer = ByteBuffer()
+      repeat { outcome = pair.server.read(into: &buffer, atMost: 1 << 17) } while outcome != .wouldBlock && !Self.isFailure(outcome)
+      if outcome == .wouldBlock && buffer.count < data.count {
+        Issue.record("after \(turns) turns it is woken for bytes that it does not take")
+        return
+      }
+      turns += 1
+    }
+    #expect(outcome == .failed(EPROTO))
+    #expect(turns > 1000, "a few are nothing: \(turns)")
+    #expect(pair.server.write([1].span) == .failed(EPROTO))
+  }
+
+  private static func isFailure(_ result: IOResult) -> Bool { if case .failed = result { true } else { false } }
+
+  @Test func recordsOfAByteAreReadInPortions() throws {
+    let pair = try makePair()
+    // The client's records go through our hands: a socket pair holds fewer pieces.
+    var middle = SocketPair().streams()
+    unsafe SSL_set_fd(pair.client.ssl, middle.a.descriptor)
+    var sealed = ByteBuffer()
+    for i in 0..<600 {
+      pair.client.write([UInt8(truncatingIfNeeded: i)])
+      _ = middle.b.read(into: &sealed, atMost: 4096)
+    }
+    pair.forward(sealed.array())
+    var buffer = ByteBuffer()
+    for total in [256, 512] {
+      #expect(pair.server.read(into: &buffer, atMost: 1 << 16) == .bytes(256))
+      #expect(buffer.count == total && pair.hasMore, "what was read from the socket is told of by nobody else")
+    }
+    #expect(pair.server.read(into: &buffer, atMost: 1 << 16) == .bytes(88))
+    #expect(!pair.hasMore && pair.server.read(into: &buffer, atMost: 10) == .wouldBlock)
+    let isSame = buffer.array() == (0..<600).map { UInt8(truncatingIfNeeded: $0) }
+    #expect(isSame)
+  }
+
   @Test func whatWasReadAheadIsToldOf() throws {
     let pair = try makePair()
     pair.client.write(pattern(100))
