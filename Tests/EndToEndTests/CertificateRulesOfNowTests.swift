@@ -5,9 +5,9 @@ import Testing
 
 extension EndToEnd {
   @Suite(.inClearText) struct CertificateRulesOfNow {
-    private static let free = "route /free/ { upstream legacy; require nobody }\n"
+    static let free = "route /free/ { upstream legacy; require nobody }\n"
     /// What the programs below begin with. A worker that serves `/new/` goes by the configuration after the change.
-    private static let beginning = """
+    static let beginning = """
       import http.client, os, signal, socket, ssl, sys, time
       port, process = int(sys.argv[1]), int(sys.argv[2])
       def context(name, version=None):
