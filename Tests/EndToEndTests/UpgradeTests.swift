@@ -161,7 +161,7 @@ extension EndToEnd {
         return true
       }
       // It stays as it is for as long as the test looks.
-      _ = kill(starting, SIGSTOP)
+      try stop(starting)
       try body(starting)
       return try command.join()
     }
@@ -365,7 +365,7 @@ extension EndToEnd {
         let text = try house.scratch.text("proxy.conf")
         try house.scratch.write(text.replacingOccurrences(of: "log access.log ", with: "log access.log.new "), to: "proxy.conf")
         let outcome = try duringAnUpgrade(house) { starting in
-          house.gate.child.signal(SIGSTOP)
+          try stop(house.gate.child.pid)
           house.gate.child.signal(SIGUSR1)
           _ = kill(starting, SIGCONT)
           try eventually("its log is there") { house.scratch.contains("access.log.new") }
@@ -397,7 +397,7 @@ extension EndToEnd {
         var client: Client?
         let outcome = try duringAnUpgrade(house) { starting in
           new = starting
-          house.gate.child.signal(SIGSTOP)
+          try stop(house.gate.child.pid)
           house.gate.child.signal(SIGTERM)
           _ = kill(starting, SIGCONT)
           // Whoever accepts has said that it is ready.

@@ -204,6 +204,18 @@ final class Child: Sendable {
   }
 }
 
+/// SIGSTOP, and waits until none of the process's threads runs: until then one that is woken may still accept a connection, or read.
+func stop(_ pid: pid_t) throws {
+  guard kill(pid, SIGSTOP) == 0 else { throw Failure("process \(pid) can't be stopped: errno \(errno)") }
+  let threads = "/proc/\(pid)/task"
+  try eventually("process \(pid) has stopped") {
+    try FileManager.default.contentsOfDirectory(atPath: threads).allSatisfy { thread in
+      guard let text = try? String(contentsOfFile: "\(threads)/\(thread)/stat", encoding: .utf8) else { return true }
+      return text.split(separator: ")").last?.hasPrefix(" T") ?? true
+    }
+  }
+}
+
 /// The thread that forks.
 private final class Spawner: Sendable {
   static let shared = Spawner()
