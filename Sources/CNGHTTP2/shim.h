@@ -9,11 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static inline nghttp2_data_provider gh_data_provider(int slot, nghttp2_data_source_read_callback read) {
-  nghttp2_data_provider provider = {.source = {.fd = slot}, .read_callback = read};
+static inline nghttp2_data_provider gh_data_provider(void *stream, nghttp2_data_source_read_callback read) {
+  nghttp2_data_provider provider = {.source = {.ptr = stream}, .read_callback = read};
   return provider;
 }
-static inline int gh_data_source_slot(const nghttp2_data_source *source) { return source->fd; }
+static inline void *gh_data_source_stream(const nghttp2_data_source *source) { return source->ptr; }
 
 // Blocks of one thread, in sizes of 64 bytes more each. Larger ones are the C library's.
 #define GH_POOL_STEP 64

@@ -13,7 +13,9 @@ public import Primitives
   /// The library's memory.
   let pool: UnsafeMutablePointer<gh_pool>
   /// Behind a pointer, as `HTTP2Session.State`.
-  private let spare: UnsafeMutablePointer<[HTTP2Stream]>
+  private let spare: UnsafeMutablePointer<PlainList<HTTP2Stream>>
+  /// Most streams that are kept for others.
+  private static let kept = 256
 
   public init() {
     unsafe scratch = .allocate(capacity: Self.fields)
@@ -21,42 +23,60 @@ public import Primitives
     unsafe pool = .allocate(capacity: 1)
     unsafe pool.initialize(to: gh_pool())
     unsafe spare = .allocate(capacity: 1)
-    unsafe spare.initialize(to: [])
+    unsafe spare.initialize(to: PlainList())
   }
 
   deinit {
     unsafe scratch.deallocate()
     unsafe gh_pool_release(pool)
     unsafe pool.deallocate()
+    while let stream = unsafe spare.pointee.popLast() { stream.destroy() }
     unsafe spare.deinitialize(count: 1)
     unsafe spare.deallocate()
   }
 
-  func take() -> HTTP2Stream { unsafe spare.pointee.popLast() ?? HTTP2Stream() }
+  func take() -> HTTP2Stream { unsafe spare.pointee.popLast() ?? HTTP2Stream.make() }
 
   func give(_ stream: HTTP2Stream) {
-    if unsafe spare.pointee.count < 256 { unsafe spare.pointee.append(stream) }
+    if unsafe spare.pointee.count < Self.kept { unsafe spare.pointee.append(stream) } else { stream.destroy() }
   }
 }
 
-/// Belongs to one worker.
+/// Whoever has it has the session, which ends with it.
+public struct HTTP2SessionOwner: ~Copyable {
+  public let session: HTTP2Session
+
+  /// - Parameters:
+  ///   - limits: of a request's head.
+  ///   - scheme: what `:scheme` may say on this connection.
+  public init(_ options: HTTP2Options, limits: HeadLimits, scheme: RequestFields.Scheme, workroom: HTTP2Workroom, now: Instant) {
+    session = HTTP2Session.make(options, limits: limits, scheme: scheme, workroom: workroom, now: now)
+  }
+
+  deinit { session.destroy() }
+}
+
+/// A session, by its address: copies are the same one, and no use of it counts references, of which a request would take forty. Not to be used when
+/// its owner is gone. Belongs to one worker.
 ///
 /// A stream is known by its slot from its first frame until its owner releases it, after the event `closed`.
-@safe public final class HTTP2Session {
-  let options: HTTP2Options
-  /// Bytes of a field block, once read, beyond which it isn't read to its end.
-  let fieldLimit: Int
-  let workroom: HTTP2Workroom
-  /// What is known of it, see `HTTP2Stream.State`.
+@safe public struct HTTP2Session: BitwiseCopyable {
+  /// What is known of it. None of it can be in use twice at a time, since nothing that is called meanwhile comes back to the session.
   @safe struct State: ~Copyable {
+    let options: HTTP2Options
+    /// Bytes of a field block, once read, beyond which it isn't read to its end.
+    let fieldLimit: Int
+    let workroom: HTTP2Workroom
+    /// The workroom's.
+    let scratch: UnsafeMutablePointer<nghttp2_nv>
     var session: OpaquePointer?
     var fields: RequestFields
     var scanner: FrameScanner
     var events = PlainList<HTTP2Event>()
-    var slots: [HTTP2Stream?] = []
+    var slots = PlainList<HTTP2Stream?>()
     var freeSlots = PlainList<Int32>()
     var inputStart: UnsafePointer<UInt8>?
-    var blockSlot: Int32 = -1
+    var block: HTTP2Stream?
     var out = ByteBuffer()
     var now: Instant
     var flood: Flood?
@@ -70,128 +90,166 @@ public import Primitives
     var malformed: FieldFault?
     var isHeldUp: Bool = false
     var isDeaf: Bool = false
+    var place: SlotToken?
+    var isDirty = false
+    var heldRefusals = 0
+    var armed: Instant?
   }
 
-  private let state: UnsafeMutablePointer<State>
+  let state: UnsafeMutablePointer<State>
 
-  /// Only nil in the initialiser.
+  var options: HTTP2Options { unsafe state.pointee.options }
+  /// The fields of an answer's head, for as long as the library reads them.
+  var scratch: UnsafeMutablePointer<nghttp2_nv> {
+    @inline(__always) get { unsafe state.pointee.scratch }
+  }
+
+  /// `HTTP2Options.streamWindow`.
+  public var streamWindow: Int { options.streamWindow }
+
+  // For whoever moves the session's bytes, so that its requests find it without him.
+
+  /// Where he is.
+  public var place: SlotToken? {
+    get { unsafe state.pointee.place }
+    nonmutating set { unsafe state.pointee.place = newValue }
+  }
+  /// Whether he knows that there is something to be written.
+  public var isDirty: Bool {
+    get { unsafe state.pointee.isDirty }
+    nonmutating set { unsafe state.pointee.isDirty = newValue }
+  }
+  /// When he looks at the clock next.
+  public var armed: Instant? {
+    get { unsafe state.pointee.armed }
+    nonmutating set { unsafe state.pointee.armed = newValue }
+  }
+  /// Requests whose refusal is held back.
+  public var heldRefusals: Int {
+    get { unsafe state.pointee.heldRefusals }
+    nonmutating set { unsafe state.pointee.heldRefusals = newValue }
+  }
+
+  /// Only nil until it is made.
   var session: OpaquePointer? {
     @inline(__always) get { unsafe state.pointee.session }
-    @inline(__always) set { unsafe state.pointee.session = newValue }
+    @inline(__always) nonmutating set { unsafe state.pointee.session = newValue }
   }
   var fields: RequestFields {
     @inline(__always) _read { yield unsafe state.pointee.fields }
-    @inline(__always) _modify { yield unsafe &state.pointee.fields }
+    @inline(__always) nonmutating _modify { yield unsafe &state.pointee.fields }
   }
   var scanner: FrameScanner {
     @inline(__always) _read { yield unsafe state.pointee.scanner }
-    @inline(__always) _modify { yield unsafe &state.pointee.scanner }
+    @inline(__always) nonmutating _modify { yield unsafe &state.pointee.scanner }
   }
   var events: PlainList<HTTP2Event> {
     @inline(__always) _read { yield unsafe state.pointee.events }
-    @inline(__always) _modify { yield unsafe &state.pointee.events }
+    @inline(__always) nonmutating _modify { yield unsafe &state.pointee.events }
   }
-  var slots: [HTTP2Stream?] {
+  var slots: PlainList<HTTP2Stream?> {
     @inline(__always) _read { yield unsafe state.pointee.slots }
-    @inline(__always) _modify { yield unsafe &state.pointee.slots }
+    @inline(__always) nonmutating _modify { yield unsafe &state.pointee.slots }
   }
   private var freeSlots: PlainList<Int32> {
     @inline(__always) _read { yield unsafe state.pointee.freeSlots }
-    @inline(__always) _modify { yield unsafe &state.pointee.freeSlots }
+    @inline(__always) nonmutating _modify { yield unsafe &state.pointee.freeSlots }
   }
   /// Where the bytes begin that the library is reading.
   var inputStart: UnsafePointer<UInt8>? {
     @inline(__always) get { unsafe state.pointee.inputStart }
-    @inline(__always) set { unsafe state.pointee.inputStart = newValue }
+    @inline(__always) nonmutating set { unsafe state.pointee.inputStart = newValue }
   }
-  /// The slot of the field block that the library is reading.
-  var blockSlot: Int32 {
-    @inline(__always) get { unsafe state.pointee.blockSlot }
-    @inline(__always) set { unsafe state.pointee.blockSlot = newValue }
+  /// Of which stream the library reads a field block.
+  var block: HTTP2Stream? {
+    @inline(__always) get { unsafe state.pointee.block }
+    @inline(__always) nonmutating set { unsafe state.pointee.block = newValue }
   }
   /// Frames that are to be written.
   public var out: ByteBuffer {
     @inline(__always) _read { yield unsafe state.pointee.out }
-    @inline(__always) _modify { yield unsafe &state.pointee.out }
+    @inline(__always) nonmutating _modify { yield unsafe &state.pointee.out }
   }
   /// The clock of this turn: to be set before anything else is called.
   public var now: Instant {
     @inline(__always) get { unsafe state.pointee.now }
-    @inline(__always) set { unsafe state.pointee.now = newValue }
+    @inline(__always) nonmutating set { unsafe state.pointee.now = newValue }
   }
   /// What the client does too much of, once it does.
   public internal(set) var flood: Flood? {
     @inline(__always) get { unsafe state.pointee.flood }
-    @inline(__always) set { unsafe state.pointee.flood = newValue }
+    @inline(__always) nonmutating set { unsafe state.pointee.flood = newValue }
   }
   /// Why the connection ends, as GOAWAY said.
   public internal(set) var goawayCode: UInt32? {
     @inline(__always) get { unsafe state.pointee.goawayCode }
-    @inline(__always) set { unsafe state.pointee.goawayCode = newValue }
+    @inline(__always) nonmutating set { unsafe state.pointee.goawayCode = newValue }
   }
   /// Streams that are not closed.
   public internal(set) var openStreams: Int {
     @inline(__always) get { unsafe state.pointee.openStreams }
-    @inline(__always) set { unsafe state.pointee.openStreams = newValue }
+    @inline(__always) nonmutating set { unsafe state.pointee.openStreams = newValue }
   }
   /// Requests that were begun.
   public internal(set) var requests: Int {
     @inline(__always) get { unsafe state.pointee.requests }
-    @inline(__always) set { unsafe state.pointee.requests = newValue }
+    @inline(__always) nonmutating set { unsafe state.pointee.requests = newValue }
   }
   /// Body bytes of answers that wait to be sent, of all streams.
   public internal(set) var waiting: Int {
     @inline(__always) get { unsafe state.pointee.waiting }
-    @inline(__always) set { unsafe state.pointee.waiting = newValue }
+    @inline(__always) nonmutating set { unsafe state.pointee.waiting = newValue }
   }
   /// Streams with a `stalledSince`.
   public internal(set) var stalled: Int {
     @inline(__always) get { unsafe state.pointee.stalled }
-    @inline(__always) set { unsafe state.pointee.stalled = newValue }
+    @inline(__always) nonmutating set { unsafe state.pointee.stalled = newValue }
   }
   /// Whether the library stopped in the middle of a field block, of which all bytes may have been taken: `receive` has to be called again.
   public internal(set) var isPaused: Bool {
     @inline(__always) get { unsafe state.pointee.isPaused }
-    @inline(__always) set { unsafe state.pointee.isPaused = newValue }
+    @inline(__always) nonmutating set { unsafe state.pointee.isPaused = newValue }
   }
   /// Streams with an `unwantedSince`.
   public internal(set) var unwanted: Int {
     @inline(__always) get { unsafe state.pointee.unwanted }
-    @inline(__always) set { unsafe state.pointee.unwanted = newValue }
+    @inline(__always) nonmutating set { unsafe state.pointee.unwanted = newValue }
   }
   /// What was wrong with a request that was reset for it, since `forgetEvents`.
   public internal(set) var malformed: FieldFault? {
     @inline(__always) get { unsafe state.pointee.malformed }
-    @inline(__always) set { unsafe state.pointee.malformed = newValue }
+    @inline(__always) nonmutating set { unsafe state.pointee.malformed = newValue }
   }
   /// Whether a frame waits for room in `out`.
   var isHeldUp: Bool {
     @inline(__always) get { unsafe state.pointee.isHeldUp }
-    @inline(__always) set { unsafe state.pointee.isHeldUp = newValue }
+    @inline(__always) nonmutating set { unsafe state.pointee.isHeldUp = newValue }
   }
   /// Nothing more is read.
   public private(set) var isDeaf: Bool {
     @inline(__always) get { unsafe state.pointee.isDeaf }
-    @inline(__always) set { unsafe state.pointee.isDeaf = newValue }
+    @inline(__always) nonmutating set { unsafe state.pointee.isDeaf = newValue }
   }
 
-  /// - Parameters:
-  ///   - limits: of a request's head.
-  ///   - scheme: what `:scheme` may say on this connection.
-  public init(_ options: HTTP2Options, limits: HeadLimits, scheme: RequestFields.Scheme, workroom: HTTP2Workroom, now: Instant) {
-    self.options = options
-    self.workroom = workroom
+  static func make(
+    _ options: HTTP2Options, limits: HeadLimits, scheme: RequestFields.Scheme, workroom: HTTP2Workroom, now: Instant
+  ) -> HTTP2Session {
     let headBytes = limits.fields + limits.requestLine
-    fieldLimit = 4 * headBytes
-    unsafe state = .allocate(capacity: 1)
+    let state = UnsafeMutablePointer<State>.allocate(capacity: 1)
     // Huffman's code makes what is rare up to four times as long (RFC 7541, appendix B); of what anybody sends, twice is more than enough.
     unsafe state.initialize(
       to: State(
+        options: options, fieldLimit: 4 * headBytes, workroom: workroom, scratch: workroom.scratch,
         fields: RequestFields(limits: limits, scheme: scheme), scanner: FrameScanner(blockLimit: 2 * headBytes, resets: options.resets),
         now: now))
-    let itself = unsafe Unmanaged.passUnretained(self).toOpaque()
-    let made = unsafe gh_session_create(&state.pointee.session, Library.shared.callbacks, itself, Library.shared.options, workroom.pool)
+    let made = unsafe gh_session_create(&state.pointee.session, Library.shared.callbacks, state, Library.shared.options, workroom.pool)
     precondition(made == 0, "out of memory")
+    let session = unsafe HTTP2Session(state: state)
+    session.submitSettings(headBytes)
+    return session
+  }
+
+  private func submitSettings(_ headBytes: Int) {
     let settings = [
       nghttp2_settings_entry(settings_id: Int32(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS.rawValue), value: UInt32(options.maxStreams)),
       nghttp2_settings_entry(settings_id: Int32(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE.rawValue), value: UInt32(options.streamWindow)),
@@ -205,8 +263,9 @@ public import Primitives
     unsafe nghttp2_session_set_local_window_size(session, UInt8(NGHTTP2_FLAG_NONE.rawValue), 0, Int32(HTTP2Limits.connectionWindow))
   }
 
-  deinit {
+  func destroy() {
     unsafe nghttp2_session_del(session)
+    for i in 0..<slots.count { slots[i]?.destroy() }
     unsafe state.deinitialize(count: 1)
     unsafe state.deallocate()
   }
@@ -271,8 +330,8 @@ public import Primitives
     fields.release()
     out.release()
     if openStreams == 0 && events.isEmpty {
-      slots.removeAll()
-      freeSlots.removeAll()
+      slots = PlainList()
+      freeSlots = PlainList()
     }
   }
 
@@ -288,61 +347,29 @@ public import Primitives
   public var slotCount: Int { slots.count }
   public func streamIfUsed(_ slot: Int32) -> HTTP2Stream? { slots[Int(slot)] }
 
-  func takeSlot(_ id: Int32) -> Int32 {
-    let stream = workroom.take()
-    stream.id = id
+  func begin(_ id: Int32) -> HTTP2Stream {
+    let stream = unsafe state.pointee.workroom.take()
     openStreams += 1
-    if let slot = freeSlots.popLast() {
-      slots[Int(slot)] = stream
-      return slot
-    }
-    slots.append(stream)
-    return Int32(slots.count - 1)
+    let free = freeSlots.popLast()
+    if let free { slots[Int(free)] = stream } else { slots.append(stream) }
+    unsafe stream.begin(id, free ?? Int32(slots.count - 1), state)
+    return stream
   }
 
   /// The stream is closed, its owner knows, and its slot is free for another.
   public func release(_ slot: Int32) {
     let stream = stream(slot)
-    precondition(stream.isClosed, "a stream that is not closed")
+    precondition(stream.isClosed && stream.owner == nil, "a stream that is still used")
     slots[Int(slot)] = nil
     freeSlots.append(slot)
     stream.reset()
-    workroom.give(stream)
+    unsafe state.pointee.workroom.give(stream)
   }
 
-  /// The slot of a stream that the library knows; nil of those that we don't.
-  func slot(of id: Int32) -> Int32? {
+  /// The stream that the library knows by that number; nil of those that we don't.
+  func stream(of id: Int32) -> HTTP2Stream? {
     guard let mark = unsafe nghttp2_session_get_stream_user_data(session, id) else { return nil }
-    return Int32(truncatingIfNeeded: Int(bitPattern: mark) - 1)
-  }
-
-  /// `n` bytes of a body were used: the client gets credit for as many.
-  public func consume(_ slot: Int32, _ n: Int) {
-    let stream = stream(slot)
-    // Once: what was held when it was closed, or reset, has been given back.
-    let n = min(n, stream.held)
-    guard n > 0 else { return }
-    stream.held -= n
-    unsafe nghttp2_session_consume(session, stream.id, n)
-  }
-
-  /// `n` bytes of a body came that nobody wants any more: no credit for more on its stream, but for the others.
-  public func discard(_ slot: Int32, _ n: Int) {
-    let stream = stream(slot)
-    let n = min(n, stream.held)
-    guard n > 0 else { return }
-    stream.held -= n
-    unsafe nghttp2_session_consume_connection(session, n)
-  }
-
-  /// `HTTP2Options.streamWindow`.
-  public var streamWindow: Int { options.streamWindow }
-
-  /// The body of this request is wanted, and large: more of it may come at once.
-  public func widen(_ slot: Int32, to window: Int) {
-    let stream = stream(slot)
-    guard !stream.isReset, !stream.isClosed else { return }
-    unsafe nghttp2_session_set_local_window_size(session, UInt8(NGHTTP2_FLAG_NONE.rawValue), stream.id, Int32(window))
+    return unsafe HTTP2Stream(mark)
   }
 
   // MARK: The end
@@ -371,8 +398,8 @@ public import Primitives
   public var unwantedSince: Instant? {
     if unwanted == 0 { return nil }
     var oldest: Instant?
-    for stream in slots {
-      guard let since = stream?.unwantedSince else { continue }
+    for i in 0..<slots.count {
+      guard let since = slots[i]?.unwantedSince else { continue }
       if oldest.map({ since < $0 }) ?? true { oldest = since }
     }
     return oldest
@@ -381,8 +408,8 @@ public import Primitives
   /// Since when the stream that waits longest has had nothing of its body taken; nil when none waits.
   public var stalledSince: Instant? {
     var oldest: Instant?
-    for stream in slots {
-      guard let since = stream?.stalledSince else { continue }
+    for i in 0..<slots.count {
+      guard let since = slots[i]?.stalledSince else { continue }
       if oldest.map({ since < $0 }) ?? true { oldest = since }
     }
     return oldest

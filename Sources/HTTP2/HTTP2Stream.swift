@@ -2,8 +2,9 @@
 
 public import Primitives
 
-/// Belongs to a session, which knows it by its slot. Used again for another stream.
-@safe public final class HTTP2Stream {
+/// A stream, by its address: copies are the same one. Belongs to a session, which knows it by its slot; when it was released it is used again for
+/// another stream.
+@safe public struct HTTP2Stream: BitwiseCopyable {
   /// How the answer ends once `pending` was sent.
   enum Ending {
     /// More may come.
@@ -14,9 +15,10 @@ public import Primitives
     case broken
   }
 
-  /// What is known of it. Behind a pointer: a class's own properties are checked for overlapping access at each use, of which a request takes a
-  /// hundred. None can overlap, since nothing that is called while one is in use comes back to the stream.
+  /// What is known of it. None of it can be in use twice at a time, as with the session's.
   @safe struct State: ~Copyable {
+    var session: UnsafeMutablePointer<HTTP2Session.State>?
+    var slot: Int32 = -1
     var id: Int32 = 0
     var owner: SlotToken?
     var pending = ByteBuffer()
@@ -37,94 +39,115 @@ public import Primitives
 
   private let state: UnsafeMutablePointer<State>
 
+  /// Whose it is. Only while it has a slot.
+  var session: HTTP2Session {
+    @inline(__always) get { unsafe HTTP2Session(state: state.pointee.session.unsafelyUnwrapped) }
+  }
+  var slot: Int32 {
+    @inline(__always) get { unsafe state.pointee.slot }
+  }
   /// RFC 9113 section 5.1.1.
   public internal(set) var id: Int32 {
     @inline(__always) get { unsafe state.pointee.id }
-    @inline(__always) set { unsafe state.pointee.id = newValue }
+    @inline(__always) nonmutating set { unsafe state.pointee.id = newValue }
   }
   /// Whoever has the request; nil when nobody has, or no more.
   public var owner: SlotToken? {
     @inline(__always) get { unsafe state.pointee.owner }
-    @inline(__always) set { unsafe state.pointee.owner = newValue }
+    @inline(__always) nonmutating set { unsafe state.pointee.owner = newValue }
   }
   /// Body bytes of the answer that were not sent yet.
   var pending: ByteBuffer {
     @inline(__always) _read { yield unsafe state.pointee.pending }
-    @inline(__always) _modify { yield unsafe &state.pointee.pending }
+    @inline(__always) nonmutating _modify { yield unsafe &state.pointee.pending }
   }
   var ending: Ending {
     @inline(__always) get { unsafe state.pointee.ending }
-    @inline(__always) set { unsafe state.pointee.ending = newValue }
+    @inline(__always) nonmutating set { unsafe state.pointee.ending = newValue }
   }
   /// Whether the final head was handed over.
   public internal(set) var hasAnswered: Bool {
     @inline(__always) get { unsafe state.pointee.hasAnswered }
-    @inline(__always) set { unsafe state.pointee.hasAnswered = newValue }
+    @inline(__always) nonmutating set { unsafe state.pointee.hasAnswered = newValue }
   }
   /// Whether the answer is a service's, and no refusal of ours: then something useful was done.
   public var isServed: Bool {
     @inline(__always) get { unsafe state.pointee.isServed }
-    @inline(__always) set { unsafe state.pointee.isServed = newValue }
+    @inline(__always) nonmutating set { unsafe state.pointee.isServed = newValue }
   }
   /// Whether the library was told that there is nothing to send for now.
   var isDeferred: Bool {
     @inline(__always) get { unsafe state.pointee.isDeferred }
-    @inline(__always) set { unsafe state.pointee.isDeferred = newValue }
+    @inline(__always) nonmutating set { unsafe state.pointee.isDeferred = newValue }
   }
   /// Lines of fields that follow the body.
   var trailers: ByteBuffer {
     @inline(__always) _read { yield unsafe state.pointee.trailers }
-    @inline(__always) _modify { yield unsafe &state.pointee.trailers }
+    @inline(__always) nonmutating _modify { yield unsafe &state.pointee.trailers }
   }
   /// Whether `drained` was recorded since its owner handed something over.
   var isDrainTold: Bool {
     @inline(__always) get { unsafe state.pointee.isDrainTold }
-    @inline(__always) set { unsafe state.pointee.isDrainTold = newValue }
+    @inline(__always) nonmutating set { unsafe state.pointee.isDrainTold = newValue }
   }
   /// Bytes of the request's body that were received and of which the client has had no credit back.
   var held: Int {
     @inline(__always) get { unsafe state.pointee.held }
-    @inline(__always) set { unsafe state.pointee.held = newValue }
+    @inline(__always) nonmutating set { unsafe state.pointee.held = newValue }
   }
   /// Whether the request is whole.
   var isRequestWhole: Bool {
     @inline(__always) get { unsafe state.pointee.isRequestWhole }
-    @inline(__always) set { unsafe state.pointee.isRequestWhole = newValue }
+    @inline(__always) nonmutating set { unsafe state.pointee.isRequestWhole = newValue }
   }
   /// Whether RST_STREAM is on its way.
   var isReset: Bool {
     @inline(__always) get { unsafe state.pointee.isReset }
-    @inline(__always) set { unsafe state.pointee.isReset = newValue }
+    @inline(__always) nonmutating set { unsafe state.pointee.isReset = newValue }
   }
   /// Whether it is gone and waits to be released.
   var isClosed: Bool {
     @inline(__always) get { unsafe state.pointee.isClosed }
-    @inline(__always) set { unsafe state.pointee.isClosed = newValue }
+    @inline(__always) nonmutating set { unsafe state.pointee.isClosed = newValue }
   }
   /// Since when what waits has not been taken in any amount worth mentioning; nil when nothing waits.
   public internal(set) var stalledSince: Instant? {
     @inline(__always) get { unsafe state.pointee.stalledSince }
-    @inline(__always) set { unsafe state.pointee.stalledSince = newValue }
+    @inline(__always) nonmutating set { unsafe state.pointee.stalledSince = newValue }
   }
   /// Since when it is answered wholly, and the client still sends its request; nil before, and when it is not so.
   public internal(set) var unwantedSince: Instant? {
     @inline(__always) get { unsafe state.pointee.unwantedSince }
-    @inline(__always) set { unsafe state.pointee.unwantedSince = newValue }
+    @inline(__always) nonmutating set { unsafe state.pointee.unwantedSince = newValue }
   }
   /// Bytes sent since then.
   var sentSince: Int {
     @inline(__always) get { unsafe state.pointee.sentSince }
-    @inline(__always) set { unsafe state.pointee.sentSince = newValue }
+    @inline(__always) nonmutating set { unsafe state.pointee.sentSince = newValue }
   }
 
-  init() {
-    unsafe state = .allocate(capacity: 1)
+  static func make() -> HTTP2Stream {
+    let state = UnsafeMutablePointer<State>.allocate(capacity: 1)
     unsafe state.initialize(to: State())
+    return unsafe HTTP2Stream(state: state)
   }
 
-  deinit {
+  func destroy() {
     unsafe state.deinitialize(count: 1)
     unsafe state.deallocate()
+  }
+
+  private init(state: UnsafeMutablePointer<State>) { unsafe self.state = state }
+
+  /// What `address` gave to the library.
+  init(_ address: UnsafeMutableRawPointer) { unsafe state = address.assumingMemoryBound(to: State.self) }
+
+  var address: UnsafeMutableRawPointer { unsafe UnsafeMutableRawPointer(state) }
+
+  func begin(_ id: Int32, _ slot: Int32, _ session: UnsafeMutablePointer<HTTP2Session.State>) {
+    unsafe state.pointee.session = session
+    unsafe state.pointee.slot = slot
+    self.id = id
   }
 
   /// Whether nothing more is to be done about it.
@@ -137,6 +160,8 @@ public import Primitives
   public var isAnswered: Bool { ending != .open }
 
   func reset() {
+    unsafe state.pointee.session = nil
+    unsafe state.pointee.slot = -1
     id = 0
     owner = nil
     pending.removeAll(keepingAtMost: HTTP2Limits.keptBuffer)

@@ -40,8 +40,8 @@ import Primitives
     unsafe nghttp2_session_callbacks_set_on_frame_send_callback(callbacks) { _, frame, itself in
       unsafe HTTP2Session.with(itself) { unsafe $0.sentFrame(frame!.pointee) }
     }
-    unsafe nghttp2_session_callbacks_set_send_data_callback(callbacks) { _, _, header, count, source, itself in
-      unsafe HTTP2Session.with(itself) { unsafe $0.sendData(gh_data_source_slot(source), header!, count) }
+    unsafe nghttp2_session_callbacks_set_send_data_callback(callbacks) { _, _, header, count, source, _ in
+      unsafe HTTP2Stream(gh_data_source_stream(source)!).sendData(header!, count)
     }
     var chosen: OpaquePointer?
     guard unsafe nghttp2_option_new(&chosen) == 0, let options = unsafe chosen else { preconditionFailure("out of memory") }
@@ -61,9 +61,9 @@ import Primitives
 }
 
 extension HTTP2Session {
-  /// Without counting a reference: whoever called the library has one.
+  /// Of what the library was given when the session was made.
   @inline(__always) static func with<Result>(_ itself: UnsafeMutableRawPointer?, _ body: (HTTP2Session) -> Result) -> Result {
-    unsafe Unmanaged<HTTP2Session>.fromOpaque(itself.unsafelyUnwrapped)._withUnsafeGuaranteedRef(body)
+    unsafe body(HTTP2Session(state: itself.unsafelyUnwrapped.assumingMemoryBound(to: State.self)))
   }
 
   // MARK: What came
@@ -71,13 +71,13 @@ extension HTTP2Session {
   func beganFields(_ frame: nghttp2_frame) -> Int32 {
     let id = unsafe frame.hd.stream_id
     if unsafe frame.headers.cat == NGHTTP2_HCAT_REQUEST {
-      let slot = takeSlot(id)
+      let stream = begin(id)
       requests += 1
-      blockSlot = slot
-      unsafe nghttp2_session_set_stream_user_data(session, id, UnsafeMutableRawPointer(bitPattern: Int(slot) + 1))
+      block = stream
+      unsafe nghttp2_session_set_stream_user_data(session, id, stream.address)
       fields.begin(.request)
     } else {
-      blockSlot = slot(of: id) ?? -1
+      block = stream(of: id)
       fields.begin(.trailers)
     }
     return 0
@@ -86,7 +86,7 @@ extension HTTP2Session {
   func tookField(_ name: Span<UInt8>, _ value: Span<UInt8>) -> Int32 {
     fields.take(name, value)
     // The library looks at each byte of a value, also of one that it has in its table: a block of 16 KiB could have it look at 64 MiB.
-    if fields.read > fieldLimit {
+    if unsafe fields.read > state.pointee.fieldLimit {
       flood = flood ?? .fieldSize
       return Int32(NGHTTP2_ERR_PAUSE.rawValue)
     }
@@ -106,22 +106,22 @@ extension HTTP2Session {
     let isLast = flags & NGHTTP2_FLAG_END_STREAM.rawValue != 0
     switch type {
     case NGHTTP2_DATA.rawValue:
-      guard isLast, let slot = slot(of: id) else { return 0 }
-      stream(slot).isRequestWhole = true
-      events.append(HTTP2Event(.end, slot: slot, isLast: true))
+      guard isLast, let stream = stream(of: id) else { return 0 }
+      stream.isRequestWhole = true
+      events.append(HTTP2Event(.end, slot: stream.slot, isLast: true))
     case NGHTTP2_HEADERS.rawValue:
-      guard blockSlot >= 0 else { return 0 }
-      let slot = blockSlot
+      guard let stream = block else { return 0 }
+      let slot = stream.slot
       let isRequest = unsafe frame.headers.cat == NGHTTP2_HCAT_REQUEST
-      blockSlot = -1
-      if isLast { stream(slot).isRequestWhole = true }
+      block = nil
+      if isLast { stream.isRequestWhole = true }
       switch fields.conclude(endsStream: isLast) {
       case .whole(let range):
         events.append(
           HTTP2Event(isRequest ? .head : .end, slot: slot, start: Int(range.start), count: range.count, isLast: isLast))
       case .refused(let fault, let range):
         guard isRequest else {
-          reset(slot, .protocolError)
+          stream.reset(.protocolError)
           break
         }
         // Nor are answers without end given to what can't be served.
@@ -131,7 +131,7 @@ extension HTTP2Session {
       case .malformed(let fault):
         // RFC 9113 section 8.1.1.
         malformed = fault
-        reset(slot, .protocolError)
+        stream.reset(.protocolError)
       }
     default:
       break
@@ -140,32 +140,30 @@ extension HTTP2Session {
   }
 
   func tookData(_ id: Int32, _ data: UnsafePointer<UInt8>, _ count: Int) -> Int32 {
-    guard let slot = slot(of: id), let start = unsafe inputStart else { return Int32(NGHTTP2_ERR_CALLBACK_FAILURE.rawValue) }
-    let stream = stream(slot)
+    guard let stream = stream(of: id), let start = unsafe inputStart else { return Int32(NGHTTP2_ERR_CALLBACK_FAILURE.rawValue) }
     stream.held += count
     if stream.isReset {
-      consume(slot, count)
+      stream.consume(count)
     } else {
-      events.append(HTTP2Event(.data, slot: slot, start: unsafe data - start, count: count))
+      events.append(HTTP2Event(.data, slot: stream.slot, start: unsafe data - start, count: count))
     }
     return 0
   }
 
   func closedStream(_ id: Int32, _ code: UInt32) -> Int32 {
-    guard let slot = slot(of: id) else { return 0 }
-    let stream = stream(slot)
+    guard let stream = stream(of: id) else { return 0 }
     if stream.isClosed { return 0 }
     stream.isClosed = true
     openStreams -= 1
-    if blockSlot == slot { blockSlot = -1 }
-    isWanted(stream)
-    dropPending(stream)
+    if block?.slot == stream.slot { block = nil }
+    stream.isWanted()
+    stream.dropPending()
     // What nobody will use any more is no longer held.
     if stream.held > 0 {
       unsafe nghttp2_session_consume_connection(session, stream.held)
       stream.held = 0
     }
-    events.append(HTTP2Event(.closed, slot: slot, code: code))
+    events.append(HTTP2Event(.closed, slot: stream.slot, code: code))
     return 0
   }
 }

@@ -278,7 +278,7 @@ extension Connection {
   mutating func giveHeldRefusal() {
     guard let held = heldRefusal else { return }
     heldRefusal = nil
-    carrier?.connection.heldRefusals -= 1
+    noLongerHolds()
     perform(exchange.refused(status: held.status))
   }
 

@@ -7,19 +7,18 @@ import Net
 import Primitives
 import Upstream
 
-/// The stream that a request came by.
-struct StreamCarrier {
-  let connection: HTTP2Connection
-  /// In the connection's session.
-  let slot: Int32
+/// The stream that a request came by. Good until the connection is closed or the stream is, of which `streamClosed` tells: then there is none.
+struct StreamCarrier: BitwiseCopyable {
+  let session: HTTP2Session
+  let stream: HTTP2Stream
   /// Bytes of the body that wait in the input: the client has credit for the others.
   var uncredited = 0
   /// Whether there is to be no body, which is known when the stream has ended: then the exchange begins.
   var awaitsEnd = false
 
-  init(_ connection: HTTP2Connection, _ slot: Int32) {
-    self.connection = connection
-    self.slot = slot
+  init(_ session: HTTP2Session, _ stream: HTTP2Stream) {
+    self.session = session
+    self.stream = stream
   }
 }
 
@@ -114,7 +113,7 @@ extension Connection {
     guard let carrier else { return }
     record.reason = reason
     record.status = 400
-    carrier.connection.session.reset(carrier.slot, .protocolError)
+    carrier.stream.reset(.protocolError)
     perform(exchange.clientClosed())
     close()
   }
@@ -123,15 +122,20 @@ extension Connection {
   /// at once.
   mutating func mayHoldRefusal(_ status: Int) -> Bool {
     guard let carrier else { return true }
-    if carrier.connection.heldRefusals < Limits.heldRefusals {
-      carrier.connection.heldRefusals += 1
+    if carrier.session.heldRefusals < Limits.heldRefusals {
+      carrier.session.heldRefusals += 1
       return true
     }
     record.status = status
-    carrier.connection.session.reset(carrier.slot, .enhanceYourCalm)
+    carrier.stream.reset(.enhanceYourCalm)
     perform(exchange.clientClosed())
     close()
     return false
+  }
+
+  /// The refusal is given, or nobody is there for it.
+  mutating func noLongerHolds() {
+    if let carrier { carrier.session.heldRefusals -= 1 }
   }
 
   /// The client has reset the stream, or its connection is gone.
@@ -158,16 +162,16 @@ extension Connection {
   private mutating func giveCredit(_ n: Int) {
     guard let carrier else { return }
     self.carrier?.uncredited -= n
-    carrier.connection.session.consume(carrier.slot, n)
-    carrier.connection.markDirty()
+    carrier.stream.consume(n)
+    worker.markDirtyHTTP2(carrier.session)
   }
 
   /// The body is wanted: more of it may be on its way at once than from somebody of whom nothing is known yet.
   mutating func widenStream() {
     guard let carrier else { return }
-    let session = carrier.connection.session
-    if case .length(let n) = head.framing, n <= UInt64(session.streamWindow) { return }
-    session.widen(carrier.slot, to: max(session.streamWindow, Limits.uploadWindow))
+    let window = carrier.session.streamWindow
+    if case .length(let n) = head.framing, n <= UInt64(window) { return }
+    carrier.stream.widen(to: max(window, Limits.uploadWindow))
   }
 
   // MARK: What goes
@@ -175,14 +179,13 @@ extension Connection {
   /// Whether more of the response's body may wait for the client.
   mutating func mayTakeMore() -> Bool {
     guard let carrier else { return output.count < Limits.outHigh }
-    let session = carrier.connection.session
-    return output.count + session.stream(carrier.slot).waiting < (isOneOfMany() ? Limits.streamHigh : Limits.bodyChunk)
+    return output.count + carrier.stream.waiting < (isOneOfMany() ? Limits.streamHigh : Limits.bodyChunk)
   }
 
   /// Whether the client has so many streams that each may hold only little. One that has few gets its bodies in large pieces, at half the cost.
   mutating func isOneOfMany() -> Bool {
     guard let carrier else { return false }
-    return carrier.connection.session.openStreams > Limits.fewStreams
+    return carrier.session.openStreams > Limits.fewStreams
   }
 
   /// Hands the output to the session, and takes more of the response as far as that may be.
@@ -200,34 +203,22 @@ extension Connection {
   /// Gives what the output holds to the session: heads, then bytes of the body. `isLast`: there will be no more.
   private mutating func handOver(isLast: Bool) {
     guard let carrier, !output.isEmpty else { return }
-    let session = carrier.connection.session
-    let stream = session.stream(carrier.slot)
+    let stream = carrier.stream
     if transfer != nil { stream.isServed = true }
     while !output.isEmpty && !stream.hasAnswered {
-      guard let end = Self.headEnd(output), Self.answer(session, carrier.slot, output, end, endsHere: isLast && end == output.count) else {
+      guard let end = Self.answer(stream, output, isLast: isLast) else {
         output.removeAll()
-        session.reset(carrier.slot, .internalError)
+        stream.reset(.internalError)
         break
       }
       output.consume(end)
     }
-    if !output.isEmpty { session.give(carrier.slot, &output) }
-    carrier.connection.markDirty()
+    if !output.isEmpty { stream.give(&output) }
+    worker.markDirtyHTTP2(carrier.session)
   }
 
-  private static func answer(_ session: HTTP2Session, _ slot: Int32, _ output: borrowing ByteBuffer, _ end: Int, endsHere: Bool) -> Bool {
-    session.answer(slot, output.span.extracting(0..<end), endsHere: endsHere)
-  }
-
-  /// Where the first head in `output` ends.
-  private static func headEnd(_ output: borrowing ByteBuffer) -> Int? {
-    let bytes = output.span
-    var i = 0
-    while let found = ASCII.firstIndex(of: 0x0A, in: bytes, from: i) {
-      if found + 2 < bytes.count && bytes[found + 1] == 0x0D && bytes[found + 2] == 0x0A { return found + 3 }
-      i = found + 1
-    }
-    return nil
+  private static func answer(_ stream: HTTP2Stream, _ output: borrowing ByteBuffer, isLast: Bool) -> Int? {
+    stream.answer(output.span, isLast: isLast)
   }
 
   /// The upstream's response is whole: its trailers follow.
@@ -236,8 +227,8 @@ extension Connection {
     var trailers = ByteBuffer()
     if exchange.responseHasBody && exchange.responseFraming == .byStream { transfer?.appendTrailers(to: &trailers) }
     handOver(isLast: trailers.isEmpty)
-    carrier.connection.session.finish(carrier.slot, trailers: trailers)
-    carrier.connection.markDirty()
+    carrier.stream.finish(trailers: trailers)
+    worker.markDirtyHTTP2(carrier.session)
   }
 
   // MARK: The end
@@ -245,16 +236,15 @@ extension Connection {
   /// The exchange is over, and with it the stream, when the session has sent what it was given.
   mutating func endStream(_ ending: Exchange.Ending) {
     guard let carrier else { return }
-    let session = carrier.connection.session
     switch ending {
     case .again, .linger:
       handOver(isLast: true)
-      session.finish(carrier.slot, trailers: ByteBuffer())
+      carrier.stream.finish(trailers: ByteBuffer())
     case .abort:
       handOver(isLast: false)
-      session.breakOff(carrier.slot)
+      carrier.stream.breakOff()
     case .gone:
-      session.reset(carrier.slot, .cancel)
+      carrier.stream.reset(.cancel)
     }
     close()
   }
@@ -273,10 +263,12 @@ extension Connection {
       spare.removeAll()
       worker.client.giveBuffer(spare)
     }
-    if heldRefusal != nil { carrier.connection.heldRefusals -= 1 }
+    if heldRefusal != nil { carrier.session.heldRefusals -= 1 }
     // Nobody is left who could end it otherwise.
-    if carrier.awaitsEnd { carrier.connection.session.reset(carrier.slot, .cancel) }
-    carrier.connection.left(carrier.slot)
+    if carrier.awaitsEnd { carrier.stream.reset(.cancel) }
+    // The stream lives on until everything was sent.
+    carrier.stream.owner = nil
+    worker.markDirtyHTTP2(carrier.session)
     // What is not used any more keeps no connection.
     self.carrier = nil
     inquiry = nil

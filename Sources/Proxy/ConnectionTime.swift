@@ -44,7 +44,7 @@ extension Connection {
     let wanted = deadline()
     guard wanted != .distantFuture, wanted < armed ?? .distantFuture else { return }
     armed = wanted
-    if let carrier { return carrier.connection.watch(until: wanted) }
+    if let carrier { return worker.watchHTTP2(carrier.session, until: wanted) }
     worker.schedule(token, at: wanted)
   }
 

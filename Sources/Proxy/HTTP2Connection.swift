@@ -13,20 +13,19 @@ final class HTTP2Connection {
   let token: SlotToken
   /// Not unowned, which costs more at every use: `close` takes the connection out of the worker and so ends the circle.
   let worker: Worker
-  let session: HTTP2Session
+  private let owner: HTTP2SessionOwner
+  private let session: HTTP2Session
   var stream: Stream
   private(set) var peer: Peer
   private var snapshot: Snapshot
   private var interest: Interest = [.read, .peerClosed]
   private(set) var isClosed = false
-  private var isDirty = false
   /// What was read and not worked through, when others were to have their turn.
   private var input = ByteBuffer()
   /// Since when the client has taken not a single byte of what waits for it; nil when nothing is known to wait.
   private var blockedSince: Instant?
   /// When a stream was there last.
   private var lastActive: Instant
-  private var armed: Instant?
   /// Whether it holds no more than it has to.
   private var isResting = false
   /// When draining began.
@@ -36,8 +35,6 @@ final class HTTP2Connection {
   private(set) var isEnding = false
   private var lingerSince: Instant?
   private var lingered: UInt64 = 0
-  /// Requests whose refusal is held back.
-  var heldRefusals = 0
 
   init(_ token: SlotToken, worker: Worker, stream: consuming Stream, peer: Peer) {
     self.token = token
@@ -47,8 +44,10 @@ final class HTTP2Connection {
     snapshot = worker.snapshot
     lastActive = worker.now
     let scheme: RequestFields.Scheme = peer.tls != nil ? .https : peer.isTrusted ? .either : .http
-    session = HTTP2Session(
+    owner = HTTP2SessionOwner(
       snapshot.settings.http2, limits: snapshot.headLimits, scheme: scheme, workroom: worker.http2Workroom, now: worker.now)
+    session = owner.session
+    session.place = token
   }
 
   /// The socket is being watched from now on. `first` was read before.
@@ -153,7 +152,7 @@ final class HTTP2Connection {
         if let box = box(event.slot) {
           box.connection.takeData(bytes.span.extracting(start..<(start + Int(event.count))))
         } else {
-          session.discard(event.slot, Int(event.count))
+          session.stream(event.slot).discard(Int(event.count))
         }
       case .end:
         guard let box = box(event.slot) else { break }
@@ -187,9 +186,9 @@ final class HTTP2Connection {
     adoptLatest()
     guard worker.clientCount <= worker.connectionLimit else {
       // RFC 9113 section 8.7: nothing was done with it, and it may be sent again.
-      return session.reset(event.slot, .refusedStream)
+      return session.stream(event.slot).reset(.refusedStream)
     }
-    worker.addStream(StreamCarrier(self, event.slot), peer: peer).connection.takeHead(event, of: session)
+    worker.addStream(StreamCarrier(session, session.stream(event.slot)), peer: peer).connection.takeHead(event, of: session)
     if snapshot.keepAliveRequests <= session.requests && drainingSince == nil { drain() }
   }
 
@@ -199,25 +198,12 @@ final class HTTP2Connection {
     peer = Peer(peer, in: snapshot)
   }
 
-  // MARK: For its requests
-
-  /// The request in that slot is over; the stream lives on until everything was sent.
-  func left(_ slot: Int32) {
-    session.stream(slot).owner = nil
-    markDirty()
-  }
-
-  /// The connection writes what there is before the loop sleeps.
-  func markDirty() {
-    if isDirty { return }
-    isDirty = true
-    worker.markDirtyHTTP2(token)
-  }
-
   // MARK: Bytes out
 
+  private func markDirty() { worker.markDirtyHTTP2(session) }
+
   func flush() {
-    isDirty = false
+    session.isDirty = false
     if isClosed { return }
     session.now = worker.now
     guard session.produce() else { return close() }
@@ -292,19 +278,12 @@ final class HTTP2Connection {
   }
 
   private func arm() {
-    if !isClosed { watch(until: deadline()) }
-  }
-
-  /// Looks at the clock, and has the requests look at it, when `due` has come.
-  func watch(until due: Instant) {
-    guard due != .distantFuture, due < armed ?? .distantFuture else { return }
-    armed = due
-    worker.schedule(EventToken(kind: Worker.Kind.http2, slot: token), at: due)
+    if !isClosed { worker.watchHTTP2(session, until: deadline()) }
   }
 
   func timerFired() {
-    guard !isClosed, let due = armed, worker.now >= due else { return }
-    armed = nil
+    guard !isClosed, let due = session.armed, worker.now >= due else { return }
+    session.armed = nil
     session.now = worker.now
     var next = Instant.distantFuture
     for slot in 0..<session.slotCount where !isClosed {
@@ -313,7 +292,7 @@ final class HTTP2Connection {
         stall(Int32(slot))
       } else if let since = stream.unwantedSince, worker.now >= since.advanced(by: Limits.streamLinger) {
         // RFC 9113 section 8.1.
-        session.reset(Int32(slot), .noError)
+        stream.reset(.noError)
         markDirty()
       } else if let token = stream.owner {
         worker.connections[token]?.connection.timerFired()
@@ -322,7 +301,7 @@ final class HTTP2Connection {
       }
     }
     if isClosed { return }
-    watch(until: next)
+    worker.watchHTTP2(session, until: next)
     rest()
     if worker.now >= deadline() {
       // What it does shows when it was flushed, and so does what is waited for then.
@@ -335,7 +314,7 @@ final class HTTP2Connection {
 
   private func stall(_ slot: Int32) {
     let box = box(slot)
-    session.reset(slot, .cancel)
+    session.stream(slot).reset(.cancel)
     box?.connection.streamStalled()
     markDirty()
   }

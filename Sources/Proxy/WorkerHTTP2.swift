@@ -22,7 +22,7 @@ extension Worker {
   /// A place for a request that came by a stream.
   func addStream(_ carrier: StreamCarrier, peer: Peer) -> ConnectionBox {
     let token = connections.nextToken
-    carrier.connection.session.stream(carrier.slot).owner = token
+    carrier.stream.owner = token
     let box: ConnectionBox
     if let spare = spareBoxes.popLast() {
       spare.connection = Connection(token, worker: self, carrier, peer: peer)
@@ -49,10 +49,19 @@ extension Worker {
     withExtendedLifetime(gone) {}
   }
 
-  /// Has the connection flushed before the loop sleeps, after its requests.
-  func markDirtyHTTP2(_ token: SlotToken) {
-    dirtyHTTP2.append(token)
+  /// Has the session's connection flushed before the loop sleeps, after its requests.
+  func markDirtyHTTP2(_ session: HTTP2Session) {
+    guard !session.isDirty, let place = session.place else { return }
+    session.isDirty = true
+    dirtyHTTP2.append(place)
     leftovers.insert(.http2Output)
+  }
+
+  /// Has the session's connection, and its requests with it, look at the clock when `due` has come.
+  func watchHTTP2(_ session: HTTP2Session, until due: Instant) {
+    guard due < session.armed ?? .distantFuture, let place = session.place else { return }
+    session.armed = due
+    schedule(EventToken(kind: Kind.http2, slot: place), at: due)
   }
 
   /// Gives the connection another turn after others had theirs.

@@ -5,7 +5,19 @@ import HTTP2
 import Primitives
 import Testing
 
-@Suite struct SessionTests {
+@Suite final class SessionTests {
+  /// Whose sessions a test works with: they end with it.
+  private var owners: [Owner] = []
+
+  private final class Owner {
+    let owner: HTTP2SessionOwner
+
+    init(_ options: HTTP2Options) {
+      owner = HTTP2SessionOwner(
+        options, limits: HeadLimits(), scheme: .http, workroom: HTTP2Workroom(), now: Instant(nanoseconds: 1_000_000_000_000))
+    }
+  }
+
   private static let preface = Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8)
 
   private static func frame(_ type: UInt8, _ flags: UInt8 = 0, stream: UInt32 = 0, _ payload: [UInt8] = []) -> [UInt8] {
@@ -18,10 +30,11 @@ import Testing
   private static let get: [UInt8] = [0x82, 0x86, 0x84, 0x01, 12] + "example.test".utf8
   private static let post: [UInt8] = [0x83] + get.dropFirst()
 
-  private static func session(_ options: HTTP2Options = HTTP2Options()) throws -> HTTP2Session {
-    let session = HTTP2Session(
-      options, limits: HeadLimits(), scheme: .http, workroom: HTTP2Workroom(), now: Instant(nanoseconds: 1_000_000_000_000))
-    #expect(try events(session, preface + frame(4)).isEmpty)
+  private func begin(_ options: HTTP2Options = HTTP2Options()) throws -> HTTP2Session {
+    let owner = Owner(options)
+    owners.append(owner)
+    let session = owner.owner.session
+    #expect(try Self.events(session, Self.preface + Self.frame(4)).isEmpty)
     return session
   }
 
@@ -80,33 +93,33 @@ import Testing
   }
 
   private static func answer(_ session: HTTP2Session, _ head: String) -> Bool {
-    session.answer(0, [UInt8](head.utf8).span, endsHere: false)
+    session.stream(0).answer([UInt8](head.utf8).span, isLast: false) == head.utf8.count
   }
 
   private static func give(_ session: HTTP2Session, _ slot: Int32, _ count: Int) {
     var bytes = ByteBuffer()
     bytes.append(Array(repeating: 1, count: count))
-    session.give(slot, &bytes)
+    session.stream(slot).give(&bytes)
   }
 
   @Test func aRequestIsOneEventHoweverItIsCut() throws {
     let bytes = Self.frame(1, 5, stream: 1, Self.get)
     for cut in 0...bytes.count {
-      let session = try Self.session()
+      let session = try begin()
       let found = try Self.events(session, Array(bytes[..<cut])) + Self.events(session, Array(bytes[cut...]))
       #expect(found == ["head 1 last GET / HTTP/1.1"])
     }
   }
 
   @Test func aBodyIsToldAndCreditIsGivenAsItIsUsed() throws {
-    let session = try Self.session()
+    let session = try begin()
     _ = Self.sent(session)
     #expect(try Self.events(session, Self.frame(1, 4, stream: 1, Self.post)) == ["head 1 POST / HTTP/1.1"])
     let data = Self.frame(0, 0, stream: 1, Array(repeating: 1, count: 16_000))
     for _ in 0..<3 { #expect(try Self.events(session, data) == ["data 1 16000"]) }
     // Nothing was used: nothing is given back.
     #expect(Self.sent(session).isEmpty)
-    session.consume(0, 48_000)
+    session.stream(0).consume(48_000)
     #expect(Self.sent(session) == ["8 0 1 4"])
     #expect(try Self.events(session, Self.frame(0, 1, stream: 1)) == ["end 1"])
   }
@@ -129,7 +142,7 @@ import Testing
   }
 
   @Test(arguments: [false, true]) func aBodyIsPaidForOnceThoughItsStreamIsReset(_ isWanted: Bool) throws {
-    let session = try Self.session()
+    let session = try begin()
     _ = Self.sent(session)
     let data = Array(repeating: UInt8(1), count: 16_000)
     var (came, given) = (0, 0)
@@ -147,7 +160,7 @@ import Testing
       for i in 0..<session.eventCount {
         let event = session.event(i)
         switch event.kind {
-        case .data: if isWanted { session.consume(event.slot, Int(event.count)) } else { session.discard(event.slot, Int(event.count)) }
+        case .data: if isWanted { session.stream(event.slot).consume(Int(event.count)) } else { session.stream(event.slot).discard(Int(event.count)) }
         case .closed: session.release(event.slot)
         default: break
         }
@@ -168,13 +181,13 @@ import Testing
     }
     // The last of them is, and with it goes what credit there may be.
     let last = try #require((0..<session.slotCount).last { session.streamIfUsed(Int32($0))?.id == Int32(id - 2) })
-    session.consume(Int32(last), data.count)
+    session.stream(Int32(last)).consume(data.count)
     given += Self.credit(session)
     #expect(given <= came + data.count, "\(given) for \(came)")
   }
 
   @Test(arguments: [false, true]) func aStreamThatIsGoneStallsNoMore(_ breaksOff: Bool) throws {
-    let session = try Self.session()
+    let session = try begin()
     _ = try Self.events(session, Self.frame(4, 0, [0, 4, 0, 0, 0, 10]) + Self.frame(4, 1) + Self.frame(1, 5, stream: 1, Self.get))
     Self.answer(session, 20)
     _ = Self.sent(session)
@@ -184,44 +197,44 @@ import Testing
     let count = session.receive(reset.span)
     #expect(isFine && count == reset.count && session.stalled == 0)
     // Its owner, who does not know yet, is done with it.
-    if breaksOff { session.breakOff(0) } else { session.finish(0, trailers: ByteBuffer()) }
+    if breaksOff { session.stream(0).breakOff() } else { session.stream(0).finish(trailers: ByteBuffer()) }
     #expect(session.stalled == 0 && session.stalledSince == nil)
     #expect(Self.words(session).last == "closed 1 8")
     #expect(session.stalled == 0)
   }
 
   @Test func anAnswerIsFramesAndClosesItsStream() throws {
-    let session = try Self.session()
+    let session = try begin()
     _ = Self.sent(session)
     _ = try Self.events(session, Self.frame(1, 5, stream: 1, Self.get))
     #expect(Self.answer(session, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\n"))
     Self.give(session, 0, 5)
-    session.finish(0, trailers: ByteBuffer())
+    session.stream(0).finish(trailers: ByteBuffer())
     #expect(Self.sent(session).map { $0.split(separator: " ").prefix(3).joined(separator: " ") } == ["1 4 1", "0 1 1"])
     #expect(Self.words(session) == ["closed 1 0"])
     #expect(session.openStreams == 0 && session.waiting == 0)
   }
 
   @Test func anAnswerThatBreaksOffIsSentAsFarAsItCameAndReset() throws {
-    let session = try Self.session()
+    let session = try begin()
     _ = Self.sent(session)
     _ = try Self.events(session, Self.frame(1, 5, stream: 1, Self.get))
     #expect(Self.answer(session, "HTTP/1.1 200 OK\r\n\r\n"))
     Self.give(session, 0, 5)
-    session.breakOff(0)
+    session.stream(0).breakOff()
     #expect(Self.sent(session).map { $0.split(separator: " ")[0] } == ["1", "0", "3"])
     #expect(Self.words(session) == ["closed 1 2"])
   }
 
   @Test func whatIsNoHeadIsNotSent() throws {
-    let session = try Self.session()
+    let session = try begin()
     _ = try Self.events(session, Self.frame(1, 5, stream: 1, Self.get))
     #expect(!Self.answer(session, "no head") && !Self.answer(session, "HTTP/1.1 200 OK\r\nno colon\r\n\r\n"))
   }
 
   @Test func textsOfHeadsDoNotPileUp() throws {
     // Each names a field of almost 4 KiB by one byte; what is recorded at once stays small all the same.
-    let session = try Self.session()
+    let session = try begin()
     let large: [UInt8] = Self.get + [0x40, 1, 0x61, 127, 0x9D, 0x1D] + Array(repeating: 0x62, count: 3868)
     _ = try Self.events(session, Self.frame(1, 5, stream: 1, large))
     var frames: [UInt8] = []
@@ -244,7 +257,7 @@ import Testing
   }
 
   @Test func aRequestThatIsMalformedIsResetAndNoEvent() throws {
-    let session = try Self.session()
+    let session = try begin()
     _ = Self.sent(session)
     let upper: [UInt8] = [0, 1, 0x58, 1, 0x59]
     #expect(try Self.events(session, Self.frame(1, 5, stream: 1, Self.get + upper)).isEmpty)
@@ -253,7 +266,7 @@ import Testing
   }
 
   @Test func nothingIsReadAfterTheEnd() throws {
-    let session = try Self.session()
+    let session = try begin()
     // Even what follows in the same bytes is no event.
     let request = Self.frame(1, 5, stream: 1, Self.get)
     #expect(try Self.events(session, Self.frame(0, 0, stream: 0, [1]) + request).filter { $0 != "over" }.isEmpty)
@@ -275,12 +288,12 @@ import Testing
   }
 
   @Test func aStreamThatIsResetWhileItsFrameWaitsForRoomTakesNothingDown() throws {
-    let session = try Self.session()
+    let session = try begin()
     _ = try Self.events(session, Self.endlessWindow + Self.frame(1, 4, stream: 1, Self.post))
     // More than fits: the library has been offered a frame that stays with it.
     Self.answer(session, 4 * HTTP2Limits.outHigh)
     #expect(session.produce() && session.out.count >= HTTP2Limits.outHigh)
-    session.reset(0, .protocolError)
+    session.stream(0).reset(.protocolError)
     session.out.removeAll()
     #expect(Self.sent(session).allSatisfy { $0.hasPrefix("3 ") })
     #expect(Self.words(session).contains { $0.hasPrefix("closed 1 ") })
@@ -290,7 +303,7 @@ import Testing
   @Test func whatIsOwedToWhoNeverReadsIsBounded() throws {
     var options = HTTP2Options()
     options.maxStreams = 1
-    let session = try Self.session(options)
+    let session = try begin(options)
     var id: UInt32 = 1
     var left = 100_000
     // Neither settings are acknowledged nor a byte is read: each further request is refused by a frame that nobody takes.
@@ -304,13 +317,13 @@ import Testing
   }
 
   @Test func anEndThatWaitsForTheWindowIsNotForgotten() throws {
-    let session = try Self.session()
+    let session = try begin()
     // A window of ten bytes, and as many of a body: its end has no room.
     _ = try Self.events(session, Self.frame(4, 0, [0, 4, 0, 0, 0, 10]) + Self.frame(4, 1) + Self.frame(1, 5, stream: 1, Self.get))
     Self.answer(session, 10)
     _ = Self.sent(session)
     #expect(session.stalledSince == nil)
-    session.finish(0, trailers: ByteBuffer())
+    session.stream(0).finish(trailers: ByteBuffer())
     #expect(Self.sent(session).isEmpty)
     #expect(session.stalledSince != nil)
     // The window opens.
@@ -320,7 +333,7 @@ import Testing
   }
 
   @Test func aHeadThatFillsTheListIsReadToItsEndWithoutAnotherByte() throws {
-    let session = try Self.session()
+    let session = try begin()
     // The last field is one too many for what is recorded at once, and all of its bytes have been taken by then.
     let value = Array(repeating: UInt8(0x61), count: 15_000)
     // Literal with indexing would not fit the table: without, x: value, with a length of 15,000 (RFC 7541 section 5.1).
