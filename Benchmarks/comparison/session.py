@@ -33,6 +33,8 @@ class Row:
 
     name: str
     server: object = None
+    # How the server was started; None for one that was not started by a plan of a peer's.
+    plan: object = None
     arguments: list = field(default_factory=list)
     # How many requests are measured at a time, when they are so costly that a time would end in the middle of one; None for as many as fit.
     requests: int = None
@@ -103,15 +105,22 @@ class Session:
         row.failure = self.excluded.get(peer.NAME)
         if row.failure is None:
             with self.noting(row):
-                plan = peer.plan(self.stage, setting)
+                row.plan = peer.plan(self.stage, setting)
                 before = time.monotonic()
-                row.server = self.start(plan)
+                row.server = self.start(row.plan)
                 row.more["started"] = time.monotonic() - before
         return row
 
     @staticmethod
     def blank(name, server, arguments=CREDENTIALS):
-        return Row(name, server, list(arguments))
+        return Row(name, server, arguments=list(arguments))
+
+    def renew(self, row):
+        """Another process of the same server. Where one's memory happens to lie can make it a fifth cheaper or dearer for as long as it lives,
+        which no number of rounds with it would show."""
+        if row.plan is not None and row.server is not None:
+            self.end_rows([row])
+            row.server = self.start(row.plan)
 
     def start(self, plan):
         if time.monotonic() > self.end:

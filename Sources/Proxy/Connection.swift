@@ -9,9 +9,26 @@ import Upstream
 
 /// Where a worker holds a connection, which it finds by its token.
 final class ConnectionBox {
-  var connection: Connection
+  private let box: UniqueBox<Connection>
+  /// Whether one of its functions runs. The same check as the compiler's for a class's property, at a twentieth of its cost.
+  private var isLent = false
+  /// Of those that wait to be used again.
+  var next: ConnectionBox?
 
-  init(_ connection: consuming Connection) { self.connection = connection }
+  init(_ connection: consuming Connection) { box = UniqueBox(connection) }
+
+  var connection: Connection {
+    _read {
+      precondition(!isLent, "a connection is at work already")
+      yield box.value
+    }
+    _modify {
+      precondition(!isLent, "a connection is at work already")
+      isLent = true
+      defer { isLent = false }
+      yield &box.value
+    }
+  }
 }
 
 /// Belongs to one worker. Closed exactly once, by `close`.
@@ -21,7 +38,7 @@ final class ConnectionBox {
 /// asks of the worker by its token is done later, or touches others alone. What is asked often is a `mutating` function, even if it only looks: to be lent
 /// for a computed property the whole of it would be copied.
 struct Connection: ~Copyable {
-  let token: SlotToken
+  private(set) var token: SlotToken
   /// Not unowned, which costs more at every use: `close` takes the connection out of the worker and so ends the circle.
   let worker: Worker
   var stream: Stream
@@ -104,6 +121,45 @@ struct Connection: ~Copyable {
     parser = HeadParser(limits: snapshot.headLimits)
     lastRead = worker.now
     lastUpstream = worker.now
+  }
+
+  /// Begins anew as what `init` makes, without the cost of moving all of it. To be called when it was closed. Whatever a closed connection may have left
+  /// is set here; a test sees to it that nothing is forgotten.
+  mutating func begin(as token: SlotToken) {
+    self.token = token
+    isDirty = false
+    isReadOwed = false
+    isClosed = false
+    if snapshot === worker.snapshot {
+      parser.reset()
+    } else {
+      snapshot = worker.snapshot
+      parser = HeadParser(limits: snapshot.headLimits)
+    }
+    body.reset()
+    exchange = Exchange()
+    record = ExchangeRecord()
+    serial = 0
+    requests = 0
+    sentBearer = false
+    pathLength = 0
+    client = .unix
+    heldRefusal = nil
+    retryAfter = 0
+    isHeldBack = false
+    wasChecked = false
+    endpoint = nil
+    lastRead = worker.now
+    blockedSince = nil
+    lastUpstream = worker.now
+    repliedAt = Instant(nanoseconds: 0)
+    armed = nil
+    isLookArmed = false
+    isDraining = false
+    drainingSince = nil
+    lingerSince = nil
+    lingered = 0
+    closesWhenFlushed = nil
   }
 
   /// The socket is being watched from now on.

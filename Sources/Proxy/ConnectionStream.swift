@@ -29,6 +29,13 @@ extension Connection {
     self.carrier = carrier
   }
 
+  /// Another request of HTTP/2, in the place of one that is over.
+  mutating func beginAgain(_ token: SlotToken, _ carrier: StreamCarrier, peer: Peer) {
+    begin(as: token)
+    self.carrier = carrier
+    if self.peer !== peer { self.peer = peer }
+  }
+
   // MARK: What comes
 
   /// The event's text is that of a head, or of its first line if its fault says what is wrong with the rest.
@@ -272,6 +279,6 @@ extension Connection {
     // What is not used any more keeps no connection.
     self.carrier = nil
     inquiry = nil
-    worker.removeStream(token)
+    worker.removeStream(token, snapshot)
   }
 }

@@ -27,6 +27,14 @@ struct RequestBodyReader {
   /// The trailers of a chunked body: complete when the body is.
   var trailers: Trailers { decoder.trailers }
 
+  /// As it is before the first body.
+  mutating func reset() {
+    begin(.none)
+    came = 0
+    declared = nil
+    isEnded = false
+  }
+
   mutating func begin(_ bodyFraming: BodyFraming) {
     framing = .length
     switch bodyFraming {

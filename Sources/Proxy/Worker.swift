@@ -60,15 +60,20 @@ final class Worker {
   let client: UpstreamClient
   private(set) var pools: [UpstreamPool] = []
   var listeners = SlotMap<OpenListener>()
-  var connections = SlotMap<ConnectionBox>()
+  var connections: SlotMap<ConnectionBox> {
+    @inline(__always) _read { yield connectionsBox.value }
+    @inline(__always) _modify { yield &connectionsBox.value }
+  }
+  private let connectionsBox = UniqueBox(SlotMap<ConnectionBox>())
   var greetings = SlotMap<Greeting>()
   var http2 = SlotMap<HTTP2Connection>()
   let http2Workroom = HTTP2Workroom()
   var dirtyHTTP2 = PlainList<SlotToken>()
   var pendingHTTP2 = PlainList<SlotToken>()
   var headText = ByteBuffer(capacity: 1024)
-  /// Of requests that came by HTTP/2, for the next.
-  var spareBoxes: [ConnectionBox] = []
+  /// Of requests that came by HTTP/2, for the next: the first of a chain, and how many there are.
+  var spareBox: ConnectionBox?
+  var spareBoxCount = 0
   var handshakes = HandshakeQueue()
   var failedHandshakes = FailedHandshakes()
   private var timers = TimerQueue()
@@ -291,23 +296,13 @@ final class Worker {
   }
 
   func insert(_ box: ConnectionBox) {
-    var map = SlotMap<ConnectionBox>()
-    swap(&map, &connections)
-    map.insert { _ in box }
-    swap(&map, &connections)
+    connections.insert { _ in box }
   }
 
   func takeOut(_ token: SlotToken) { withExtendedLifetime(takenOut(token)) {} }
 
   /// Nobody finds the connection any more. Not to be looked into: it may be at work.
-  func takenOut(_ token: SlotToken) -> ConnectionBox? {
-    var map = SlotMap<ConnectionBox>()
-    swap(&map, &connections)
-    let gone = map.remove(token)
-    swap(&map, &connections)
-    // Not before it is out: its memory goes with it, and whatever hangs from it.
-    return gone
-  }
+  func takenOut(_ token: SlotToken) -> ConnectionBox? { connections.remove(token) }
 
   /// The handles of an upstream of `other`, which is the snapshot that an exchange began with.
   func pool(for upstream: Int, in other: Snapshot) -> UpstreamPool {
@@ -390,7 +385,7 @@ final class Worker {
     pools = kept
     snapshot = fresh
     // They hold the old one.
-    spareBoxes.removeAll()
+    dropSpareBoxes()
     // Before the listeners of now are told: who comes in between is asked for what they ask.
     for listener in listeners.all() { listener.traits = fresh.listener(like: listener.traits) ?? listener.traits }
     sendAwayOutdated(fresh)

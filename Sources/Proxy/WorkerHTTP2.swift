@@ -24,8 +24,11 @@ extension Worker {
     let token = connections.nextToken
     carrier.stream.owner = token
     let box: ConnectionBox
-    if let spare = spareBoxes.popLast() {
-      spare.connection = Connection(token, worker: self, carrier, peer: peer)
+    if let spare = spareBox {
+      spareBox = spare.next
+      spareBoxCount -= 1
+      spare.next = nil
+      spare.connection.beginAgain(token, carrier, peer: peer)
       box = spare
     } else {
       box = ConnectionBox(Connection(token, worker: self, carrier, peer: peer))
@@ -37,10 +40,23 @@ extension Worker {
   /// Lends memory for the text of a head, until it is read.
   func lendHeadText(_ buffer: inout ByteBuffer) { swap(&buffer, &headText) }
 
-  /// The request is over: its place is free for another, and so is what it was in.
-  func removeStream(_ token: SlotToken) {
-    if let gone = takenOut(token), spareBoxes.count < Limits.keptBuffers { spareBoxes.append(gone) }
+  /// The request is over: its place is free for another, and so is what it was in, unless that would keep a configuration of before.
+  func removeStream(_ token: SlotToken, _ snapshot: Snapshot) {
+    if let gone = takenOut(token), spareBoxCount < Limits.keptBuffers, snapshot === self.snapshot {
+      gone.next = spareBox
+      spareBox = gone
+      spareBoxCount += 1
+    }
     roomWasMade()
+  }
+
+  /// One after another: the last of a long chain would take all others with it, each from within the one before.
+  func dropSpareBoxes() {
+    while let box = spareBox {
+      spareBox = box.next
+      box.next = nil
+    }
+    spareBoxCount = 0
   }
 
   func removeHTTP2(_ token: SlotToken) {

@@ -139,7 +139,7 @@ import Primitives
 
   /// Takes the request's texts out of its wire form, as libcurl wants them.
   func take(_ storage: RequestStorage) {
-    storage.withTexts { take($0, storage) }
+    take(storage.texts, storage)
   }
 
   private func take(_ source: borrowing ByteBuffer, _ storage: RequestStorage) {
@@ -214,11 +214,11 @@ import Primitives
     if firstByteAt == nil { firstByteAt = client.now }
     if isHeadComplete {
       let limits = client.headLimits
-      if let failure = withHead({ $0.trailerLine(line, limits: limits, into: &trailers) }) { return refuse(failure.reason) }
+      if let failure = head.trailerLine(line, limits: limits, into: &trailers) { return refuse(failure.reason) }
       return true
     }
     let limits = client.headLimits
-    if let failure = withHead({ took($0.line(line, limits: limits), $0) }) { return refuse(failure.reason) }
+    if let failure = took(head.line(line, limits: limits), head) { return refuse(failure.reason) }
     return true
   }
 
@@ -228,7 +228,7 @@ import Primitives
       isReceivePaused = true
       return Int(CURL_WRITEFUNC_PAUSE)
     }
-    withBody { unsafe $0.append(unsafeBytes: bytes, count: count) }
+    unsafe body.append(unsafeBytes: bytes, count: count)
     bodyReceived += UInt64(count)
     // Of a body of known length libcurl (7.88.1) reads no more than is left of it. What stands behind it in the same TLS record then waits with
     // OpenSSL, where neither its own check nor `condemnIfUnread` looks, and would be the next client's answer. Now the connection can be asked.

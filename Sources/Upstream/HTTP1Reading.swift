@@ -17,18 +17,16 @@ extension HTTP1Transfer {
       let result: IOResult
       var isDrained = true
       // What the pipe can't have, reading tells of. It also skips an urgent byte (tcp(7)), before which splice(2) stops for good.
-      if reading == .body, let pipe, let left = withReader({ $0.bytesLeft }),
+      if reading == .body, let pipe, let left = reader.bytesLeft,
         case .bytes(let n) = pipe.fill(from: connection.descriptor, atMost: Int(clamping: left))
       {
         return tookPiped(n, connection)
       }
-      if reading == .body, let direct = withReader({ $0.directLimit }) {
+      if reading == .body, let direct = reader.directLimit {
         // Straight into the body. One byte more than is left of it, so that bytes beyond its end show themselves.
         let limit = max(1, min(direct, mostBody - body.count))
-        result = withBody { body in
-          makeRoom(&body, for: limit)
-          return connection.read(into: &body, atMost: limit)
-        }
+        makeRoom(&body, for: limit)
+        result = connection.read(into: &body, atMost: limit)
         if case .bytes(let n) = result {
           isDrained = n < limit
           wasFull = !isDrained
@@ -36,7 +34,7 @@ extension HTTP1Transfer {
         }
       } else {
         var input = ByteBuffer()
-        swap(&input, &client.readBuffer)
+        swap(&input, &client.readBuffer.value)
         if hasPartial { input.append(partial.span) }
         let limit = reading == .head ? Self.firstRead : UpstreamClient.readSize
         result = connection.read(into: &input, atMost: limit)
@@ -47,7 +45,7 @@ extension HTTP1Transfer {
           take(&input, connection)
         }
         input.removeAll()
-        swap(&input, &client.readBuffer)
+        swap(&input, &client.readBuffer.value)
       }
       switch result {
       case .bytes: break
@@ -65,7 +63,7 @@ extension HTTP1Transfer {
   /// Takes what was read, and keeps what it can't use yet.
   func take(_ input: inout ByteBuffer, _ connection: HTTP1Connection) {
     if firstByteAt == nil { firstByteAt = client.now }
-    switch withReader({ take(&input, connection, &$0) }) {
+    switch take(&input, connection, &reader) {
     case .more:
       pauseIfFull()
     case .end:
@@ -83,7 +81,7 @@ extension HTTP1Transfer {
 
   private func take(_ input: inout ByteBuffer, _ connection: HTTP1Connection, _ reader: inout ResponseBodyReader) -> Stop {
     if reading == .head {
-      if let failure = withHead({ takeHead(&input, &$0, &reader) }) { return .failed(failure.reason) }
+      if let failure = takeHead(&input, &head, &reader) { return .failed(failure.reason) }
       guard isHeadComplete else {
         hasPartial = true
         partial.append(input.span)
@@ -105,10 +103,8 @@ extension HTTP1Transfer {
         input.consume(consumed)
         return .more
       case .data(let start, let count):
-        withBody { body in
-          makeRoom(&body, for: count)
-          body.append(input.span.extracting(start..<(start + count)))
-        }
+        makeRoom(&body, for: count)
+        body.append(input.span.extracting(start..<(start + count)))
         input.consume(start + count)
         client.markReady(self)
       case .end(let consumed):
@@ -135,31 +131,19 @@ extension HTTP1Transfer {
     return nil
   }
 
-  /// As `withBody`.
-  @inline(__always)
-  private func withReader<Result>(_ work: (inout ResponseBodyReader) -> Result) -> Result {
-    var reader = ResponseBodyReader()
-    swap(&reader, &bodyReader)
-    defer { swap(&reader, &bodyReader) }
-    return work(&reader)
-  }
-
   /// `n` bytes were read straight into the body.
   func tookBody(_ n: Int, _ connection: HTTP1Connection) {
-    let (excess, isComplete) = withReader { $0.took(n) }
-    if excess > 0 { withBody { $0.truncate(to: $0.count - excess) } }
+    let (excess, isComplete) = reader.took(n)
+    if excess > 0 { body.truncate(to: body.count - excess) }
     client.markReady(self)
     if isComplete { complete(connection, hasExcess: excess > 0) } else { pauseIfFull() }
   }
 
   /// `n` bytes went straight into the pipe, which the client empties before more is read.
   func tookPiped(_ n: Int, _ connection: HTTP1Connection) {
-    let (isComplete, left) = withReader { reader in
-      let (_, isComplete) = reader.took(n)
-      return (isComplete, reader.bytesLeft)
-    }
+    let (_, isComplete) = reader.took(n)
     client.markReady(self)
-    if mark.took(n, left: left ?? 0, from: connection.descriptor, at: client.now), let pipe {
+    if mark.took(n, left: reader.bytesLeft ?? 0, from: connection.descriptor, at: client.now), let pipe {
       client.pipes.widen(pipe)
       mark.raise(to: pipe.capacity, connection.descriptor, at: client.now)
     }

@@ -43,7 +43,11 @@ final class HTTP1Transfer: Transfer {
   var hasPartial = false
   /// The last read got all that it asked for: there may be more.
   var wasFull = false
-  var bodyReader = ResponseBodyReader()
+  var reader: ResponseBodyReader {
+    @inline(__always) _read { yield readerBox.value }
+    @inline(__always) _modify { yield &readerBox.value }
+  }
+  private let readerBox = UniqueBox(ResponseBodyReader())
   // Of the head, as soon as it is complete.
   var endsWithConnection = false
   var isPersistent = false
@@ -57,23 +61,19 @@ final class HTTP1Transfer: Transfer {
     isHead = request.isHead
     let hasBody: Bool
     switch framing {
-    case .none, .length(0): hasBody = false
-    case .length, .chunked: hasBody = true
+    case .none, .length(0):
+      hasBody = false
+    case .length(let n):
+      hasBody = true
+      request.storage.texts.append("Content-Length: ")
+      request.storage.texts.append(decimal: n)
+      request.storage.texts.append("\r\n")
+    case .chunked:
+      hasBody = true
+      request.storage.texts.append("Transfer-Encoding: chunked\r\n")
     }
-    request.storage.withTexts { texts in
-      if hasBody {
-        switch framing {
-        case .length(let n):
-          texts.append("Content-Length: ")
-          texts.append(decimal: n)
-          texts.append("\r\n")
-        case .chunked: texts.append("Transfer-Encoding: chunked\r\n")
-        case .none: break
-        }
-      }
-      texts.append("\r\n")
-      headCount = texts.count
-    }
+    request.storage.texts.append("\r\n")
+    headCount = request.storage.texts.count
     // The last chunk is a body's too.
     hasUpload = hasBody
     // What must not be sent twice gets a new connection, so that it does not fail over one that the upstream is just closing.
@@ -206,7 +206,7 @@ final class HTTP1Transfer: Transfer {
     while true {
       if !hasUpload {
         if headSent == headCount { break }
-        switch storage.withTexts({ connection.write($0, from: headSent) }) {
+        switch connection.write(storage.texts, from: headSent) {
         case .bytes(let n):
           headSent += n
           continue
@@ -231,9 +231,8 @@ final class HTTP1Transfer: Transfer {
         guard let uploadPipe, !uploadPipe.isEmpty else { break }
         result = uploadPipe.drain(to: connection.descriptor)
       } else if headLeft > 0 {
-        result = storage.withTexts {
-          isFramed ? connection.write($0, from: headSent, sending) : connection.write($0, from: headSent, upload)
-        }
+        result =
+          isFramed ? connection.write(storage.texts, from: headSent, sending) : connection.write(storage.texts, from: headSent, upload)
       } else {
         result = isFramed ? connection.write(sending) : connection.write(upload)
       }

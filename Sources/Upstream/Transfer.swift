@@ -10,7 +10,7 @@ import Primitives
 /// What an engine's callbacks and reads find is only recorded here, and the transfer put on the client's ready list: nothing is decided.
 ///
 /// What it holds is not public: each look at a class's public property is checked at run time for overlapping access, even from here. For the same
-/// reason what is long at work on a buffer or a head takes it out of the class first. Whoever asked has `TransferDoors.swift`.
+/// reason what is long worked on, a head or a body, stands in a box. Whoever asked has `TransferDoors.swift`.
 @safe public class Transfer {
   /// The connection that waits for this transfer.
   final var owner = SlotToken(slot: 0, generation: 0)
@@ -21,10 +21,18 @@ import Primitives
   final var interim = ByteBuffer()
   final var hasInterim = false
   /// The final response's head; whole when `isHeadComplete`.
-  final var head = ResponseHead()
+  final var head: ResponseHead {
+    @inline(__always) _read { yield headBox.value }
+    @inline(__always) _modify { yield &headBox.value }
+  }
+  private final let headBox = UniqueBox(ResponseHead())
   final var isHeadComplete = false
   /// Body bytes not yet taken. At most `Transfer.bodyLimit` and one read.
-  final var body = ByteBuffer()
+  final var body: ByteBuffer {
+    @inline(__always) _read { yield bodyBox.value }
+    @inline(__always) _modify { yield &bodyBox.value }
+  }
+  private final let bodyBox = UniqueBox(ByteBuffer())
   /// Behind the bytes of `body`: what goes on to the client's socket without being read. Nil where nothing does.
   final var pipe: SplicePipe?
   /// Whether the client takes clear text from its socket, so that bodies may go by way of pipes.
@@ -158,9 +166,9 @@ import Primitives
     hasInterim = false
     // Trailers come with chunks alone.
     if head.isChunked { trailers.reset() }
-    withHead { $0.reset() }
+    head.reset()
     isHeadComplete = false
-    withBody { giveBack(&$0) }
+    giveBack(&body)
     outcome = nil
     if hasUpload { resetUpload() }
     isUploadEnded = false
@@ -224,23 +232,5 @@ import Primitives
     var grown = ByteBuffer()
     swap(&grown, &buffer)
     client.giveBuffer(grown)
-  }
-
-  // MARK: Taken out of the class for as long as somebody is at work on it
-
-  @inline(__always)
-  final func withHead<Result>(_ work: (inout ResponseHead) -> Result) -> Result {
-    var head = ResponseHead()
-    swap(&head, &self.head)
-    defer { swap(&head, &self.head) }
-    return work(&head)
-  }
-
-  @inline(__always)
-  final func withBody<Result>(_ work: (inout ByteBuffer) -> Result) -> Result {
-    var body = ByteBuffer()
-    swap(&body, &self.body)
-    defer { swap(&body, &self.body) }
-    return work(&body)
   }
 }

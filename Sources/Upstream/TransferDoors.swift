@@ -26,12 +26,12 @@ extension Transfer {
 
   /// Whether the final response's head has a field of that name, which is in lower case.
   public final func hasAnswered(with name: StaticString) -> Bool {
-    withHead { head in head.fields.contains { ASCII.equals(head.bytes[$0.name], ignoringCaseOf: name) } }
+    head.fields.contains { ASCII.equals(head.bytes[$0.name], ignoringCaseOf: name) }
   }
 
   /// Writes the final response's head as `ResponseWriter.relay` does.
   public final func relayHead(_ framing: ResponseFraming, scratch: inout FieldSet, to out: inout ByteBuffer) {
-    withHead { ResponseWriter.relay($0, framing: framing, scratch: &scratch, to: &out) }
+    ResponseWriter.relay(head, framing: framing, scratch: &scratch, to: &out)
   }
 
   /// Body bytes not yet taken, less those in the pipe. At most `Transfer.bodyLimit` and one read.

@@ -47,7 +47,7 @@ public import Primitives
   var watched: [HTTP1Transfer] = []
   var lookDue: Instant?
   /// Lent to whichever connection reads.
-  var readBuffer = ByteBuffer(capacity: UpstreamClient.readSize)
+  let readBuffer = UniqueBox(ByteBuffer(capacity: UpstreamClient.readSize))
   /// Bytes read at once where they have to be looked at.
   static let readSize = 64 << 10
   var pipes: PipePool
@@ -251,7 +251,7 @@ public import Primitives
 
   // MARK: Inside
 
-  /// As `Transfer.withBody`.
+  /// Lends the table, out of the class meanwhile: it is not checked then for overlapping access.
   func withSockets<Result>(_ work: (inout SocketTable) -> Result) -> Result {
     var table = SocketTable(remover)
     swap(&table, &sockets)

@@ -7,7 +7,11 @@ public import Primitives
 
 /// The reusable memory of a request: its head as it goes onto the wire (RFC 9112 section 3), without framing fields and the empty line.
 public final class RequestStorage {
-  var texts = ByteBuffer()
+  var texts: ByteBuffer {
+    @inline(__always) _read { yield box.value }
+    @inline(__always) _modify { yield &box.value }
+  }
+  private let box = UniqueBox(ByteBuffer())
   /// Where the target stands, behind the method and a space.
   var target = ByteRange()
 
@@ -20,17 +24,8 @@ public final class RequestStorage {
 
   var method: ByteRange { ByteRange(0, Int(target.start) - 1) }
 
-  /// Lends the texts, out of the class meanwhile: see `Transfer`.
-  @inline(__always)
-  func withTexts<Result>(_ work: (inout ByteBuffer) -> Result) -> Result {
-    var texts = ByteBuffer()
-    swap(&texts, &self.texts)
-    defer { swap(&texts, &self.texts) }
-    return work(&texts)
-  }
-
   /// Where the field lines stand in the texts, without their CRLF. No value holds a CR or LF: the head parser saw to it.
-  var lines: [ByteRange] { withTexts { lines(of: $0) } }
+  var lines: [ByteRange] { lines(of: texts) }
 
   /// The same while the texts are lent.
   func lines(of texts: borrowing ByteBuffer) -> [ByteRange] {

@@ -126,4 +126,32 @@ import Testing
       for place in ["/ro" + "ot/", "/wo" + "rk/", "/ho" + "me/"] { #expect(!text.contains(place), "\(path) has \(place)") }
     }
   }
+
+  /// What one client's request left in a connection must not be there for another's, who gets its place.
+  @Test func everyVariableOfAConnectionIsSetAgain() throws {
+    let source = try SourceText("Sources/Proxy/Connection.swift").code
+    func body(_ source: [String], of declaration: String) throws -> ArraySlice<String> {
+      let start = try #require(source.firstIndex { $0.contains(declaration) }, "\(declaration)")
+      return source[start...].prefix { $0 != "  }" }
+    }
+    let declared = try #require(source.firstIndex { $0.hasPrefix("struct Connection:") })
+    let variables = source[declared...].prefix { !$0.hasPrefix("  init(") }.compactMap { line -> Substring? in
+      guard line.hasPrefix("  "), !line.hasPrefix("   "), let name = line.split(separator: " ").drop(while: { $0 != "var" }).dropFirst().first else {
+        return nil
+      }
+      return name.prefix { $0.isLetter }
+    }
+    #expect(variables.count > 40)
+    let stream = try SourceText("Sources/Proxy/ConnectionStream.swift").code
+    let code =
+      try body(source, of: "func begin(as") + body(source, of: "func close()") + body(source, of: "func takeMemory")
+      + body(stream, of: "func beginAgain") + body(stream, of: "func leave")
+    // A stream has no socket; a request is named and its route found before either is used.
+    let others: Set<Substring> = ["stream", "interest", "requestID", "requirement", "transfer", "pendingCheck"]
+    for name in variables where !others.contains(name) {
+      #expect(code.contains { $0.split { !$0.isLetter }.contains(name) }, "Connection.\(name) is not set in begin(as:)")
+    }
+    // These two are ended by what `close` calls.
+    for call in ["endTransfer()", "abandonCheck()"] { #expect(code.contains { $0.contains(call) }) }
+  }
 }

@@ -25,6 +25,8 @@ class Requests:
     # For what is measured once a request, and no time.
     requests: int = None
     rounds: int = None
+    # Whether each round has servers of its own.
+    renews: bool = False
 
     def run(self, session):
         setting = session.setting.but(**self.setting)
@@ -45,6 +47,9 @@ class Requests:
         rate = session.rate * self.pace
 
         def measure(row):
+            if self.renews and row.costs.values:
+                session.renew(row)
+                self.prepare(session, row, seconds)
             session.cost(row, seconds, *self.arguments, connections=self.connections)
             if rate and not row.requests:
                 session.latency(row, seconds, rate, *self.arguments, connections=self.connections)
@@ -55,7 +60,8 @@ class Requests:
                 session.remember(row)
         session.end_rows(rows)
         columns = [*cost_columns(self.unit), *(latency_columns() if rate else []), *RESIDENT]
-        notes = [f"Latencies at {rate:,.0f} requests a second."] if rate else []
+        notes = ["Each round has servers of its own."] if self.renews else []
+        notes += [f"Latencies at {rate:,.0f} requests a second."] if rate else []
         return Result(self, rows, columns, notes)
 
     def prepare(self, session, row, seconds):

@@ -47,10 +47,11 @@ class SecureRequests:
                 with session.noting(row):
                     report = self.ask(row, 2000)
                     row.requests = max(10_000, int(seconds * report["requests"] / report["seconds"]))
-        session.turns(rows, self.measure)
+        session.turns(rows, lambda row: self.measure(session, row))
         finish(session, rows)
         return Result(self, rows, [*cost_columns(), *RESIDENT], [
-            "The client is h2load. What connections cost is taken off: a run with hardly a request on them is measured before each."])
+            "Each round has servers of its own. The client is h2load. What connections cost is taken off: a run with hardly a request on them is "
+            "measured before each."])
 
     def ask(self, row, requests):
         report = h2load(row.server.port, self.protocol, self.connections, self.streams, requests)
@@ -58,7 +59,10 @@ class SecureRequests:
             raise RuntimeError(f"answers {report['status']}, {report['lost']} lost")
         return report
 
-    def measure(self, row):
+    def measure(self, session, row):
+        if row.costs.values:
+            session.renew(row)
+            self.ask(row, 2000)
         # A handshake costs as much as ten requests and more.
         few = self.connections * self.streams
         first = accounting.usage(row.server.pid)
