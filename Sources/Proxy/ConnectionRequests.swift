@@ -388,7 +388,7 @@ extension Connection {
     worker.lendTarget(&target)
     do {
       let started = try started(request, route)
-      if isOneOfMany() { started.holdLess() } else if carrier == nil && stream.isClear { started.allowPipes() }
+      if let most = mostOfBody() { started.holdLess(most) } else if carrier == nil && stream.isClear { started.allowPipes() }
       if head.framing.hasBody == false { started.endUpload() } else { widenStream() }
       transfer = started
       lastUpstream = worker.now

@@ -195,6 +195,12 @@ extension Connection {
     return carrier.session.openStreams > Limits.fewStreams
   }
 
+  /// How much of a response's body its transfer may hold; nil for as much as others.
+  mutating func mostOfBody() -> Int? {
+    guard let carrier, isOneOfMany() else { return nil }
+    return carrier.session.openStreams > Limits.manyStreams ? Limits.streamBodyOfMany : Limits.streamBody
+  }
+
   /// Hands the output to the session, and takes more of the response as far as that may be.
   mutating func flushToStream() {
     while true {

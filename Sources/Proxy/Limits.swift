@@ -43,6 +43,11 @@ public struct Limits: Equatable, Sendable {
   static let streamHigh = 16 << 10
   /// Streams of one client below which each may hold as much as a connection.
   static let fewStreams = 4
+  /// Body bytes that are held of a response where a client has more than these: each costs a read, and large bodies get dearer with them.
+  static let streamBody = 32 << 10
+  /// Streams of one client beyond which that is less, so that all that it may have, with windows that it never opens, hold 10 MB at most.
+  static let manyStreams = 32
+  static let streamBodyOfMany = 16 << 10
   /// Bytes of a body that may be on their way on one stream once they are forwarded.
   static let uploadWindow = 256 << 10
   /// How long a client may still send a request of HTTP/2 that was answered before its stream is reset. No more than its window comes meanwhile.

@@ -89,8 +89,6 @@ import Primitives
 
   /// Body bytes held for a client that does not read: beyond it the upstream is paused.
   public static let bodyLimit = 128 << 10
-  /// The same for a client that may have many of them at once.
-  static let smallBodyLimit = 32 << 10
   /// Request body bytes held for an upstream that does not read, framed or not: beyond it the client is not read.
   public static let uploadLimit = 128 << 10
   /// Memory that an idle transfer keeps for each of the two: there may be hundreds of them.

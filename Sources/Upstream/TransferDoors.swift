@@ -68,8 +68,8 @@ extension Transfer {
   /// Says that the client takes clear text from its socket, so that bodies may go by way of pipes.
   public final func allowPipes() { allowsPipes = true }
 
-  /// Says that the client has many of them at once, which are to hold less each.
-  public final func holdLess() { mostBody = Self.smallBodyLimit }
+  /// Says that the client has many of them at once, which are to hold less each: `limit` bytes of a body instead of `bodyLimit`.
+  public final func holdLess(_ limit: Int) { mostBody = min(limit, Self.bodyLimit) }
 
   /// How many body bytes may still be handed to `send`.
   public final var uploadRoom: Int { uploadPipe.map { !$0.isEmpty } ?? false ? 0 : max(0, Self.uploadLimit - uploadWaiting) }

@@ -9,7 +9,7 @@ extension EndToEnd {
     /// Fills the one thread that checks passwords, lets somebody with a good one wait behind, and changes the configuration. His answer.
     private static func answer(_ setup: Setup, _ old: String, _ new: String, byHTTP2: Bool = false) throws -> Int {
       var setup = setup
-      setup.top = "listen 127.0.0.1:0 { h2c on }\nhash_threads 1\n" + setup.top
+      setup.top = "listen 127.0.0.1:0 { h2c on }\nhash_threads 1\nhash_wait 2m\n" + setup.top
       // bcrypt of cost 10: some hundredths of a second each.
       setup.users = "slow:$2y$10$Vj3d2bJ5yrSA9f1pIc1LRuwHGFyTk4KkO7wTdnRoW7YEw4n3yd6Xe\n" + People.file
       var status = 0
