@@ -24,7 +24,11 @@ final class HTTP1Transfer: Transfer {
   var headCount = 0
   var headSent = 0
   /// Of the body what is on its way, as chunks if it is chunked. With TLS, OpenSSL may have looked at it, and it must neither change nor move.
-  var sending = ByteBuffer()
+  var sending: ByteBuffer {
+    @inline(__always) _read { yield sendingBox.value }
+    @inline(__always) _modify { yield &sendingBox.value }
+  }
+  private let sendingBox = UniqueBox(ByteBuffer())
   var uploadTrailers = ByteBuffer()
   /// The upstream takes no more: what is still handed over is dropped.
   var isDeaf = false
@@ -39,7 +43,11 @@ final class HTTP1Transfer: Transfer {
   enum Reading { case head, body }
   var reading = Reading.head
   /// The beginning of a line whose end hasn't come yet.
-  var partial = ByteBuffer()
+  var partial: ByteBuffer {
+    @inline(__always) _read { yield partialBox.value }
+    @inline(__always) _modify { yield &partialBox.value }
+  }
+  private let partialBox = UniqueBox(ByteBuffer())
   var hasPartial = false
   /// The last read got all that it asked for: there may be more.
   var wasFull = false

@@ -53,9 +53,17 @@ import Primitives
   /// Behind the bytes of `upload`: what comes from the client's socket without being read.
   final var uploadPipe: SplicePipe?
   /// For the client's socket while `pipeForUpload` is filled from it: see `filledPipe`.
-  public final var uploadMark = LowWaterMark()
+  public final var uploadMark: LowWaterMark {
+    _read { yield uploadMarkBox.value }
+    _modify { yield &uploadMarkBox.value }
+  }
+  private final let uploadMarkBox = UniqueBox(LowWaterMark())
   /// Request body bytes that the engine has not sent yet.
-  final var upload = ByteBuffer()
+  final var upload: ByteBuffer {
+    @inline(__always) _read { yield uploadBox.value }
+    @inline(__always) _modify { yield &uploadBox.value }
+  }
+  private final let uploadBox = UniqueBox(ByteBuffer())
   final var isUploadEnded = false
   /// Whether there is, or was, something of a request's body here.
   final var hasUpload = false

@@ -31,6 +31,11 @@ extension Transfer {
 
   /// Writes the final response's head as `ResponseWriter.relay` does.
   public final func relayHead(_ framing: ResponseFraming, scratch: inout FieldSet, to out: inout ByteBuffer) {
+    Self.relay(&head, framing, &scratch, &out)
+  }
+
+  /// Lent for change, though nothing is changed: a head that is only lent to be read would be copied.
+  private static func relay(_ head: inout ResponseHead, _ framing: ResponseFraming, _ scratch: inout FieldSet, _ out: inout ByteBuffer) {
     ResponseWriter.relay(head, framing: framing, scratch: &scratch, to: &out)
   }
 
