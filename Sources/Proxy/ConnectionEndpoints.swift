@@ -79,14 +79,14 @@ extension Connection {
   /// Whether what was found when the head came holds now that the content is there, for which the client may have taken its time. Answers if not: where
   /// the configuration is another, nothing was done, and he may ask again.
   private mutating func isStillSo(_ own: OwnRequest) -> Bool {
-    guard own.snapshot === worker.snapshot else { return answer(RegistrationReplies.busy) }
+    guard own.snapshot === worker.snapshot else { return answer(RegistrationReplies.changed) }
     let gatekeeper = worker.gatekeeper
     guard own.gatekeeper !== gatekeeper, let user = own.user else { return true }
     own.gatekeeper = gatekeeper
     let name = user.name
     guard let fresh = gatekeeper.users.user(named: name.span), fresh.isActive(at: worker.wallNow), isInGroup(own.endpoint, fresh)
     else { return answer(.problem(403, "This is not permitted any more", reason: "the user has changed meanwhile")) }
-    guard fresh.storedHash == user.storedHash else { return answer(RegistrationReplies.busy) }
+    guard fresh.storedHash == user.storedHash else { return answer(RegistrationReplies.changed) }
     own.user = fresh
     return true
   }

@@ -157,6 +157,14 @@ enum RegistrationReplies {
     return reply
   }
 
+  /// Nothing was done, and whoever asks again is judged by what holds now.
+  static var changed: OwnReply {
+    var reply = OwnReply.problem(
+      503, "Something has changed meanwhile, please try again", reason: "the configuration or the password has changed meanwhile")
+    reply.retryAfter = 1
+    return reply
+  }
+
   private static let uninvited = OwnReply.problem(403, "invite is not valid", reason: "no such invitation")
 
   /// Why a code is worth nothing; nil when it is there now. Looks at the disk.

@@ -139,12 +139,16 @@ extension EndToEnd {
         }
       }
 
-      func status() throws -> Int? {
+      func answer() throws -> (status: Int?, text: String) {
         let count = String(held.content.utf8.count, radix: 16)
         try plain?.send((held.content.isEmpty ? "" : "\(count)\r\n\(held.content)\r\n") + "0\r\n\r\n")
-        if let plain { return try plain.response(to: held.method)?.status }
+        if let plain {
+          let answer = try plain.response(to: held.method)
+          return (answer?.status, answer?.text ?? "")
+        }
         try framed?.send(Frame.make(Frame.data, Frame.endStream, stream: id, Array(held.content.utf8)))
-        return try framed?.answer(id).status
+        let answer = try framed?.answer(id)
+        return (answer?.status, String(decoding: answer?.body ?? [], as: UTF8.self))
       }
     }
 
@@ -177,7 +181,9 @@ extension EndToEnd {
           try eventually("it is in force") { try Client(to: port).exchange(request("GET", "/new/")).status == 200 }
         }
         let users = try house.scratch.text("users")
-        #expect(try asker.status() == held.status)
+        let answer = try asker.answer()
+        #expect(answer.status == held.status)
+        #expect(answer.text.contains("changed meanwhile") == (held.status == 503), "\(answer.text)")
         // And nothing was done.
         #expect(try house.scratch.text("users") == users && !users.contains("frank"))
         #expect(try house.scratch.text("others") == People.file)
@@ -204,7 +210,7 @@ extension EndToEnd {
           try eventually("it is in force") {
             try house.client().exchange(request("GET", "/", [People.dave.authorization])).status == (dave ? 200 : 401)
           }
-          #expect(try asker.status() == held.status, "\(held.path)")
+          #expect(try asker.answer().status == held.status, "\(held.path)")
         }
       }
     }
