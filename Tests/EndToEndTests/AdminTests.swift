@@ -60,9 +60,7 @@ extension EndToEnd {
         setup(),
         { conversation in
           guard try conversation.request() != nil else { return }
-          try conversation.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf-")
-          try go.wait()
-          try conversation.send("whole")
+          try Answer.halves(conversation, go)
         }
       ) { house throws in
         let client = try house.client()

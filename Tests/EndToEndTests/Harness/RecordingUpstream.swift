@@ -156,6 +156,13 @@ enum Answer {
     (["HTTP/1.1 \(status)", "Content-Length: \(body.utf8.count)"] + fields).joined(separator: "\r\n") + "\r\n\r\n" + body
   }
 
+  /// “half-whole”, the second half when the test's next step is taken: a download that is under way until then.
+  static func halves(_ conversation: Conversation, _ go: Steps) throws {
+    try conversation.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf-")
+    try go.wait()
+    try conversation.send("whole")
+  }
+
   /// Answers every request with the same bytes, as long as the connection lasts.
   static func always(_ answer: String) -> Script {
     { conversation in
