@@ -14,8 +14,8 @@ public enum FieldFault: UInt8, Error, BitwiseCopyable, Sendable {
   case invalidMethod, invalidPath, invalidScheme
   // RFC 9113 section 8.1.1.
   case invalidContentLength, duplicateContentLength, lengthWithoutBody
-  /// Refused by the library that reads the frames, which did not say why.
-  case refusedByLibrary
+  // RFC 9113 section 8.1.
+  case unfinishedTrailers
 
   // Answered.
 
@@ -52,7 +52,7 @@ public enum FieldFault: UInt8, Error, BitwiseCopyable, Sendable {
     case .invalidContentLength: "invalid Content-Length"
     case .duplicateContentLength: "more than one Content-Length"
     case .lengthWithoutBody: "Content-Length without content"
-    case .refusedByLibrary: "invalid field"
+    case .unfinishedTrailers: "trailers that do not end the stream"
     case .schemeDisagrees: ":scheme is not the connection's"
     case .hostDisagrees: "Host and :authority disagree"
     case .duplicateHost: "more than one Host"

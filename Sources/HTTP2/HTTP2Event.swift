@@ -20,7 +20,8 @@ public struct HTTP2Event: BitwiseCopyable, Sendable {
   public let kind: Kind
   /// Whether the stream ends with it.
   public let isLast: Bool
-  public let fault: FieldFault
+  /// Of `refused`.
+  public let fault: FieldFault?
   /// Of `refused`: whether the method was HEAD, so that no content answers it.
   public let isHead: Bool
   /// The stream's slot.
@@ -31,7 +32,7 @@ public struct HTTP2Event: BitwiseCopyable, Sendable {
   public let code: UInt32
 
   init(
-    _ kind: Kind, slot: Int32, start: Int = 0, count: Int = 0, isLast: Bool = false, fault: FieldFault = .refusedByLibrary, isHead: Bool = false,
+    _ kind: Kind, slot: Int32, start: Int = 0, count: Int = 0, isLast: Bool = false, fault: FieldFault? = nil, isHead: Bool = false,
     code: UInt32 = 0
   ) {
     self.kind = kind

@@ -24,10 +24,6 @@ import Primitives
         return session.tookField(name, value)
       }
     }
-    // Without it such a field is dropped without a word, and the request goes on.
-    unsafe nghttp2_session_callbacks_set_on_invalid_header_callback(callbacks) { _, _, _, _, _, _, _, itself in
-      unsafe HTTP2Session.with(itself) { $0.refusedField() }
-    }
     unsafe nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks) { _, frame, itself in
       unsafe HTTP2Session.with(itself) { unsafe $0.tookFrame(frame!.pointee) }
     }
@@ -50,6 +46,9 @@ import Primitives
     unsafe nghttp2_option_set_no_auto_window_update(options, 1)
     unsafe nghttp2_option_set_max_reserved_remote_streams(options, 0)
     unsafe nghttp2_option_set_no_closed_streams(options, 1)
+    // What a message may be (RFC 9113 section 8) is told by `RequestFields`, more strictly and with the reason, and of bodies by whoever takes them:
+    // all of it a second time would be a twentieth of what a request costs us.
+    unsafe nghttp2_option_set_no_http_messaging(options, 1)
     unsafe nghttp2_option_set_max_outbound_ack(options, HTTP2Limits.waitingAcknowledgements)
     unsafe nghttp2_option_set_max_settings(options, HTTP2Limits.settings)
     unsafe nghttp2_option_set_max_send_header_block_length(options, HTTP2Limits.responseHeadBytes)
@@ -94,11 +93,6 @@ extension HTTP2Session {
     guard fields.text.count > HTTP2Limits.recordedBytes else { return 0 }
     isPaused = true
     return Int32(NGHTTP2_ERR_PAUSE.rawValue)
-  }
-
-  func refusedField() -> Int32 {
-    fields.refuse()
-    return 0
   }
 
   func tookFrame(_ frame: nghttp2_frame) -> Int32 {

@@ -108,14 +108,8 @@ public struct RequestFields: ~Copyable {
 
   private static let keptMemory = 16 << 10
 
-  /// Whoever read the frames refuses a field of the block.
-  public mutating func refuse() { fail(.refusedByLibrary) }
-
   private mutating func fail(_ fault: FieldFault) {
-    // What is malformed is not answered, even if there was something to be answered before.
-    if self.fault?.status == nil && self.fault != nil { return }
-    if self.fault != nil && fault.status != nil { return }
-    self.fault = fault
+    if self.fault == nil { self.fault = fault }
   }
 
   // MARK: Fields
@@ -309,6 +303,7 @@ public struct RequestFields: ~Copyable {
   public mutating func conclude(endsStream: Bool) -> Conclusion {
     if fault == nil && !isInFields { _ = beginFields() }
     if fault == nil && block == .request && endsStream, let contentLength, contentLength > 0 { fail(.lengthWithoutBody) }
+    if block == .trailers && !endsStream { fail(.unfinishedTrailers) }
     if let fault {
       guard fault.status != nil else {
         text.truncate(to: start)

@@ -293,7 +293,7 @@ struct Connection: ~Copyable {
         guard case .bytes = result else { return stopped(result) }
         blockedSince = nil
       }
-      pump()
+      pump(transfer)
       if output.isEmpty && transfer.pipeToClient?.isEmpty ?? true { break }
     }
     if case .finished = exchange.phase, closesWhenFlushed == nil { advance() }

@@ -52,10 +52,10 @@ extension Connection {
     text.removeAll()
     worker.lendHeadText(&text)
     head.cameByHTTP2(isHead: event.isHead)
-    if event.kind == .refused {
+    if let fault = event.fault {
       beginRecord()
-      record.reason = "\(event.fault.reason)"
-      perform(exchange.failed(status: event.fault.status ?? 400))
+      record.reason = "\(fault.reason)"
+      perform(exchange.failed(status: fault.status ?? 400))
     } else {
       switch result {
       case .complete(let n) where n == length:
@@ -206,7 +206,7 @@ extension Connection {
     while true {
       handOver(isLast: false)
       guard exchange.phase == .relaying, let transfer, !transfer.isBodyTaken || transfer.ending != nil, mayTakeMore() else { break }
-      pump()
+      pump(transfer)
       if output.isEmpty { break }
     }
     if case .finished = exchange.phase { advance() }

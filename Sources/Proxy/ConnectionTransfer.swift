@@ -10,8 +10,13 @@ extension Connection {
 
   /// Decodes what the input holds of the body, and hands it to the transfer, keeps it for an answer of our own, or drops it.
   mutating func takeBody() {
+    if exchange.isRequestComplete {
+      // Of what waits in the input since then it is the client's credit.
+      if carrier != nil { giveCredit() }
+      return
+    }
     // A stream's body may have ended before it was wanted, with nothing of it waiting.
-    if carrier != nil && !exchange.isRequestComplete {
+    if carrier != nil {
       body.completeIfEnded(input.count)
       if body.isComplete { completeRequest() }
     }
@@ -106,14 +111,14 @@ extension Connection {
 
   /// Something happened to our transfer.
   mutating func transferReady(_ ready: Transfer) {
-    guard !isClosed, let transfer, transfer === ready else { return }
+    guard !isClosed, transfer === ready else { return }
     lastUpstream = worker.now
-    if transfer.asksForBody { perform(exchange.upstreamWantsBody()) }
-    relayInterim(transfer)
-    if transfer.hasAnswered && exchange.phase == .waiting && !hasFailed(transfer) {
-      perform(exchange.upstreamAnswered(status: transfer.status, length: transfer.contentLength))
+    if ready.asksForBody { perform(exchange.upstreamWantsBody()) }
+    relayInterim(ready)
+    if ready.hasAnswered && exchange.phase == .waiting && !hasFailed(ready) {
+      perform(exchange.upstreamAnswered(status: ready.status, length: ready.contentLength))
     }
-    pump()
+    if transfer === ready { pump(ready) }
     advance()
   }
 
@@ -144,8 +149,8 @@ extension Connection {
   }
 
   /// Moves the response's body on, as far as the client keeps up, and notices the response's end.
-  mutating func pump() {
-    guard let transfer, exchange.phase == .relaying || exchange.phase == .waiting else { return }
+  mutating func pump(_ transfer: Transfer) {
+    guard exchange.phase == .relaying || exchange.phase == .waiting else { return }
     if exchange.phase == .relaying { moveBody(transfer) }
     switch transfer.ending {
     case nil:

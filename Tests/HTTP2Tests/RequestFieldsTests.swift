@@ -126,14 +126,19 @@ import Testing
     #expect(Self.text(Self.replacing(":path", "/" + String(repeating: "x", count: 64)), limits: limits) == .failure(.pathTooLong))
   }
 
-  @Test func whatIsMalformedIsNotAnsweredForBeingLargeToo() {
-    let limits = HeadLimits(requestLine: 64, fields: 1024, fieldCount: 8)
-    var reader = RequestFields(limits: limits, scheme: .http)
-    reader.begin(.request)
-    reader.take(Array(":method".utf8).span, Array("GET".utf8).span)
-    reader.refuse()
-    #expect(reader.conclude(endsStream: true) == .malformed(.refusedByLibrary))
-    #expect(FieldFault.refusedByLibrary.status == nil && FieldFault.tooManyFields.status == 431)
+  /// RFC 9113 section 8.1: nothing follows trailers.
+  @Test func trailersEndTheStream() {
+    var reader = RequestFields(limits: HeadLimits(), scheme: .http)
+    for ends in [false, true] {
+      reader.begin(.trailers)
+      reader.take(Array("grpc-status".utf8).span, Array("0".utf8).span)
+      let conclusion = reader.conclude(endsStream: ends)
+      if ends {
+        #expect(conclusion == .whole(ByteRange(0, 21)))
+      } else {
+        #expect(conclusion == .malformed(.unfinishedTrailers))
+      }
+    }
   }
 
   @Test func aBlockThatWasBrokenOffLeavesNothing() {

@@ -64,7 +64,7 @@ import Testing
       let id = session.stream(event.slot).id
       switch event.kind {
       case .head: found.append("head \(id) \(event.isLast ? "last " : "")\(ASCII.string(text.span).prefix { $0 != "\r\n" })")
-      case .refused: found.append("refused \(id) \(event.fault)")
+      case .refused: found.append("refused \(id) \(event.fault!)")
       case .data: found.append("data \(id) \(event.count)")
       case .end: found.append("end \(id)")
       case .drained: found.append("drained \(id)")
@@ -122,6 +122,19 @@ import Testing
     session.stream(0).consume(48_000)
     #expect(Self.sent(session) == ["8 0 1 4"])
     #expect(try Self.events(session, Self.frame(0, 1, stream: 1)) == ["end 1"])
+  }
+
+  /// RFC 9113 section 8.1: trailers end the stream, and a request has them once.
+  @Test func whatFollowsABodyEndsTheStream() throws {
+    let session = try begin()
+    _ = Self.sent(session)
+    let trailers: [UInt8] = [0x00, 1] + "a".utf8 + [1] + "b".utf8
+    #expect(
+      try Self.events(session, Self.frame(1, 4, stream: 1, Self.post) + Self.frame(1, 5, stream: 1, trailers))
+        == ["head 1 POST / HTTP/1.1", "end 1"])
+    #expect(try Self.events(session, Self.frame(1, 4, stream: 3, Self.post)) == ["head 3 POST / HTTP/1.1"])
+    #expect(try Self.events(session, Self.frame(1, 4, stream: 3, trailers)).isEmpty)
+    #expect(Self.sent(session) == ["3 0 3 4"])
   }
 
   /// Credit for the connection in the frames that are to be written, in bytes.
