@@ -202,7 +202,7 @@ extension Connection {
   mutating func endTransfer() {
     guard let ended = transfer else { return }
     transfer = nil
-    if carrier == nil { ended.uploadMark.lower(stream.descriptor) }
+    if carrier == nil { ended.lowerUploadMark(stream.descriptor) }
     if snapshot.logsRequests {
       let times = ended.times
       record.upstreamConnect = times.connect

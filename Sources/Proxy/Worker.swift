@@ -222,7 +222,7 @@ final class Worker {
     var list: [Transfer] = []
     swap(&list, &readyTransfers)
     client.takeReady(into: &list)
-    for i in list.indices { connections[list[i].whose]?.connection.transferReady(list[i]) }
+    for transfer in list { connections[transfer.whose]?.connection.transferReady(transfer) }
     if !list.isEmpty { list.removeAll(keepingCapacity: true) }
     swap(&list, &readyTransfers)
   }

@@ -53,11 +53,7 @@ import Primitives
   /// Behind the bytes of `upload`: what comes from the client's socket without being read.
   final var uploadPipe: SplicePipe?
   /// For the client's socket while `pipeForUpload` is filled from it: see `filledPipe`.
-  public final var uploadMark: LowWaterMark {
-    _read { yield uploadMarkBox.value }
-    _modify { yield &uploadMarkBox.value }
-  }
-  private final let uploadMarkBox = UniqueBox(LowWaterMark())
+  public final var uploadMark = LowWaterMark()
   /// Request body bytes that the engine has not sent yet.
   final var upload: ByteBuffer {
     @inline(__always) _read { yield uploadBox.value }

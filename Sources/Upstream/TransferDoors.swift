@@ -76,6 +76,11 @@ extension Transfer {
   /// Says that the client has many of them at once, which are to hold less each: `limit` bytes of a body instead of `bodyLimit`.
   public final func holdLess(_ limit: Int) { mostBody = min(limit, Self.bodyLimit) }
 
+  /// The client's socket is to be read by others: its mark is the usual one again.
+  public final func lowerUploadMark(_ socket: Int32) {
+    if hasUpload { uploadMark.lower(socket) }
+  }
+
   /// How many body bytes may still be handed to `send`.
   public final var uploadRoom: Int { uploadPipe.map { !$0.isEmpty } ?? false ? 0 : max(0, Self.uploadLimit - uploadWaiting) }
 
