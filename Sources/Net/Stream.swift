@@ -70,11 +70,10 @@ public enum IOResult: Equatable, Sendable {
 
   /// Appends up to `limit` (1 or more) bytes to `buffer`, which grows when it has less room.
   public mutating func read(into buffer: inout ByteBuffer, atMost limit: Int) -> IOResult {
+    guard let tls = unsafe tls else { return SocketBytes.read(socket.raw, into: &buffer, atMost: limit) }
     precondition(limit > 0, "a read of nothing looks like the end")
-    let tls = unsafe tls
     let count = unsafe buffer.withUnsafeFreeBytes(minimum: limit) { free in
-      if let tls = unsafe tls { return unsafe gh_tls_read(tls, free.baseAddress, min(free.count, limit)) }
-      return unsafe gh_socket_receive(socket.raw, free.baseAddress, min(free.count, limit))
+      unsafe gh_tls_read(tls, free.baseAddress, min(free.count, limit))
     }
     return count == 0 ? .closed : Self.result(count)
   }
@@ -95,13 +94,11 @@ public enum IOResult: Equatable, Sendable {
 
   /// Sends from `first`, then `second`, in one call and if possible one packet: a head and its body.
   public mutating func write(_ first: Span<UInt8>, _ second: Span<UInt8>) -> IOResult {
+    guard let tls = unsafe tls else { return SocketBytes.write(socket.raw, first, second) }
     if first.isEmpty { return write(second) }
     if second.isEmpty { return write(first) }
     return unsafe first.withUnsafeBufferPointer { first in
-      unsafe second.withUnsafeBufferPointer { second in
-        if let tls = unsafe tls { return unsafe Self.writeOneRecord(tls, first, second) }
-        return unsafe Self.result(gh_socket_send_two(socket.raw, first.baseAddress, first.count, second.baseAddress, second.count))
-      }
+      unsafe second.withUnsafeBufferPointer { second in unsafe Self.writeOneRecord(tls, first, second) }
     }
   }
 

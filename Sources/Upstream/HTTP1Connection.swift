@@ -43,13 +43,7 @@ import Primitives
   /// Appends up to `limit` bytes to `buffer`.
   func read(into buffer: inout ByteBuffer, atMost limit: Int) -> IOResult {
     if let connector { return readThroughLibcurl(connector, into: &buffer, atMost: limit) }
-    var n = 0
-    repeat {
-      n = unsafe buffer.withUnsafeFreeBytes(minimum: limit) { unsafe recv(descriptor, $0.baseAddress, min($0.count, limit), 0) }
-    } while n < 0 && errno == EINTR
-    if n > 0 { return .bytes(n) }
-    if n == 0 { return .closed }
-    return errno == EAGAIN ? .wouldBlock : .failed(errno)
+    return SocketBytes.read(descriptor, into: &buffer, atMost: limit)
   }
 
   /// Sends from `first`, without its first `start` bytes, then from `second`. After `.wouldBlock` the same bytes must be offered again, at the
@@ -64,25 +58,7 @@ import Primitives
 
   private func write(_ first: Span<UInt8>, _ second: Span<UInt8>) -> IOResult {
     if let connector { return first.isEmpty ? writeThroughLibcurl(connector, second) : writeThroughLibcurl(connector, first) }
-    var n = 0
-    repeat {
-      n = unsafe first.withUnsafeBytes { first in
-        unsafe second.withUnsafeBytes { second in
-          if unsafe second.isEmpty { return unsafe Glibc.send(descriptor, first.baseAddress, first.count, Int32(MSG_NOSIGNAL)) }
-          if unsafe first.isEmpty { return unsafe Glibc.send(descriptor, second.baseAddress, second.count, Int32(MSG_NOSIGNAL)) }
-          return unsafe withUnsafeTemporaryAllocation(of: iovec.self, capacity: 2) { parts in
-            unsafe parts[0] = iovec(iov_base: UnsafeMutableRawPointer(mutating: first.baseAddress), iov_len: first.count)
-            unsafe parts[1] = iovec(iov_base: UnsafeMutableRawPointer(mutating: second.baseAddress), iov_len: second.count)
-            var message = unsafe msghdr()
-            unsafe message.msg_iov = parts.baseAddress
-            unsafe message.msg_iovlen = 2
-            return unsafe sendmsg(descriptor, &message, Int32(MSG_NOSIGNAL))
-          }
-        }
-      }
-    } while n < 0 && errno == EINTR
-    if n >= 0 { return .bytes(n) }
-    return errno == EAGAIN ? .wouldBlock : .failed(errno)
+    return SocketBytes.write(descriptor, first, second)
   }
 
   private func readThroughLibcurl(_ connector: Connector, into buffer: inout ByteBuffer, atMost limit: Int) -> IOResult {
