@@ -22,6 +22,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "memory.h"
 #include "selfsigned.h"
 
 // EVP_PKEY_fromdata(3) with parameters that are freed afterwards; NULL when they make no key.

@@ -19,6 +19,8 @@ struct ServeCommand: ParsableCommand {
   var config = "proxy.conf"
 
   func run() throws {
+    // First of all: with the allocations of OpenSSL's that are made before, it comes too late.
+    TLSMemory.keepRecordBuffers()
     let program = OwnProgram()
     // Before anything else is opened, and before there are threads.
     var arrival: Handover?
