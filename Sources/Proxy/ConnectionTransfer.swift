@@ -200,8 +200,9 @@ extension Connection {
   }
 
   mutating func endTransfer() {
-    guard let ended = transfer else { return }
-    transfer = nil
+    var last: Transfer?
+    swap(&last, &transfer)
+    guard let ended = last.take() else { return }
     if carrier == nil { ended.lowerUploadMark(stream.descriptor) }
     if snapshot.logsRequests {
       let times = ended.times

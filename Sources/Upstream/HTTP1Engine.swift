@@ -82,7 +82,7 @@ extension UpstreamClient {
   }
 
   /// A connection that has done its work and may do more.
-  func putAside(_ connection: HTTP1Connection, in pool: UpstreamPool) {
+  func putAside(_ connection: consuming HTTP1Connection, in pool: UpstreamPool) {
     guard !pool.isRetired, idleConnections < idleLimit else { return connection.close() }
     connection.idleSince = now
     connection.watchWriting(false)

@@ -304,8 +304,10 @@ final class HTTP1Transfer: Transfer {
     // The next request may take it in this very turn. A read that got less than it asked for has emptied the socket, and any other has not;
     // with TLS none has.
     if isReusable && (wasFull || connection.isEncrypted) { isReusable = connection.isQuiet }
-    detach(connection)
-    if isReusable, let pool { client.putAside(connection, in: pool) } else { connection.close() }
+    var mine: HTTP1Connection?
+    swap(&mine, &self.connection)
+    connection.transfer = nil
+    if isReusable, let pool, let mine { client.putAside(mine, in: pool) } else { connection.close() }
     end(.complete)
   }
 

@@ -115,7 +115,7 @@ public import Primitives
   public func takeStorage() -> RequestStorage { storages.take() ?? RequestStorage() }
 
   /// Memory that was taken and not used after all.
-  public func giveStorage(_ storage: RequestStorage) {
+  public func giveStorage(_ storage: consuming RequestStorage) {
     if !storages.isFull { storages.give(storage) }
   }
 
@@ -189,7 +189,7 @@ public import Primitives
   }
 
   /// Ends a transfer for good, finished or not, and takes it back. An unfinished one's connection is closed.
-  public func end(_ transfer: Transfer) {
+  public func end(_ transfer: consuming Transfer) {
     if transfer.isRunning {
       transfer.cancel()
       finish(transfer)
@@ -281,17 +281,17 @@ public import Primitives
     transfer.isRunning = false
     running -= 1
     transfer.pool?.running -= 1
-    if let storage = transfer.storage {
-      transfer.storage = nil
-      giveStorage(storage)
-    }
+    // As below, what changes hands is moved: copied, its references would be counted once more.
+    var storage: RequestStorage?
+    swap(&storage, &transfer.storage)
+    if let storage { giveStorage(storage) }
   }
 
-  private func recycle(_ transfer: Transfer) {
+  private func recycle(_ transfer: consuming Transfer) {
     guard transfer.canBeReused else { return }
     transfer.reset()
-    let pool = transfer.pool
-    transfer.pool = nil
+    var pool: UpstreamPool?
+    swap(&pool, &transfer.pool)
     pool?.give(transfer)
   }
 

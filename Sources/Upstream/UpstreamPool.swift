@@ -56,7 +56,7 @@ public final class UpstreamPool {
     return list.popLast()
   }
 
-  func give(_ transfer: Transfer) {
+  func give(_ transfer: consuming Transfer) {
     if isRetired { return }
     var list: [Transfer] = []
     swap(&list, &idle)
@@ -72,7 +72,7 @@ public final class UpstreamPool {
     return list.popLast()
   }
 
-  func give(_ connection: HTTP1Connection) {
+  func give(_ connection: consuming HTTP1Connection) {
     var list: [HTTP1Connection] = []
     swap(&list, &connections)
     list.append(connection)
