@@ -34,6 +34,9 @@ class Setting:
     at_once: int = 64
     # The length of the bodies that requests or responses have, where it is more than what a proxy usually holds: bytes.
     body: int = 0
+    # How many servers the service behind has, and how Gatehouse chooses one: the same port at 127.0.0.1, 127.0.0.2 …
+    servers: int = 1
+    balance: str = "round-robin"
     # With which certificate clients are spoken to; in clear text when there is none. With one, HTTP/2 is offered beside HTTP/1.1, and session
     # tickets are on.
     tls: Certificate = None

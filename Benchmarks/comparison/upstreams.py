@@ -31,6 +31,8 @@ class Upstreams:
             sendfile on; sendfile_max_chunk 2m; tcp_nopush on; open_file_cache max=16; client_max_body_size 0;
             server {{
                 listen 127.0.0.1:{port} backlog=4096;
+                listen 127.0.0.2:{port} backlog=4096;
+                listen 127.0.0.3:{port} backlog=4096;
                 location / {{ return 200 "{"x" * 99}\\n"; }}
                 location = /echo {{ return 200 "{echo}\\n"; }}
                 location /files/ {{ root {stage.folder}; }}

@@ -17,7 +17,7 @@ extension Reading {
     if routes.isEmpty { missing("no routes: every request would get 404", hint: "route / { upstream NAME; require valid-user }", name) }
     resolveRoutes()
     findDuplicates()
-    settings.upstreams = upstreams.map(\.options)
+    settings.upstreams = upstreams.map(\.group)
     for upstream in upstreams where !upstream.isUsed && !upstream.name.isBroken {
       diagnostics.warning(upstream.name.place, "no route uses this upstream")
     }

@@ -48,7 +48,7 @@ struct Description {
     var lines: [String] = []
     lines += section("Listeners", settings.listeners.flatMap(listener))
     lines += section("Routes, most specific first", Router(settings.routes).routes.flatMap(route))
-    lines += section("Upstreams", settings.upstreams.map(upstream))
+    lines += section("Upstreams", settings.upstreams.flatMap(upstream))
     lines += section("Users", userLines.map { [$0] })
     if let tokens = settings.tokens { lines += section("Tokens", tokenLines(tokens).map { [$0] }) }
     if !settings.issuers.isEmpty { lines += section("Tokens of other issuers", zip(settings.issuers, keySets).map(issuer)) }
@@ -136,27 +136,51 @@ struct Description {
     return (requirement.mentionsNobody ? "PUBLIC IN PART" : "by rules", requirement.lines.map { "  require \($0)" })
   }
 
-  private func upstream(_ options: UpstreamOptions) -> [String] {
+  private func upstream(_ group: UpstreamGroup) -> [[String]] {
+    let options = group.members[0].options
     var notes: [String] = []
     let (connect, response, idle) = (options.connectTimeout, options.responseTimeout, options.idleTimeout)
     notes.append("connect \(Value.text(connect)), response \(Value.text(response)), idle \(Value.text(idle))")
     notes.append("kept \(Value.text(options.reuseWithin)), \(options.maxConnections) connections a worker")
     if options.engine == .libcurl { notes.append("spoken to by libcurl") }
-    if options.scheme == .https {
+    if group.members.contains(where: { $0.options.scheme == .https }) {
       var tls = options.tls.verify ? "TLS verified" : "TLS NOT VERIFIED"
       if options.tls.verify { tls += options.tls.certificateAuthority.map { " by \($0)" } ?? " by the system's authorities" }
       if let name = options.tls.name { tls += " as \(name)" }
       if let certificate = options.tls.clientCertificate { tls += ", with our certificate \(certificate)" }
       notes.append(tls)
     }
-    return [options.name, address(options), notes.joined(separator: "; ")]
+    if group.members.count > 1 {
+      notes.append(sharing(group))
+    } else if let most = group.members[0].maxConnections {
+      notes.append("\(most) requests at once")
+    }
+    let first = [group.name, options.place, notes.joined(separator: "; ")]
+    return [first] + group.members.dropFirst().map { ["", $0.options.place, traits($0)] }
   }
 
-  private func address(_ options: UpstreamOptions) -> String {
-    switch options.address {
-    case .unix(let path): "unix:\(path)"
-    case .host(let host, let port): "\(options.scheme == .https ? "https" : "http")://\(host.contains(":") ? "[\(host)]" : host):\(port)"
-    }
+  private func sharing(_ group: UpstreamGroup) -> String {
+    let balance =
+      switch group.balance {
+      case .roundRobin: "in turn"
+      case .leastConnections: "to the one with the fewest requests"
+      case .randomTwo: "to the better of two drawn"
+      case .hash(.client): "by the client's address"
+      case .hash(.user): "by the user"
+      case .hash(.header(let name)): "by the header \(String(decoding: name, as: UTF8.self))"
+      case .hash(.cookie(let name)): "by the cookie \(String(decoding: name, as: UTF8.self))"
+      }
+    let ejection = group.ejection.map { "out for \(Value.text($0.pause)) after \(counted($0.failures, "failure")) in a row" } ?? "never out"
+    let own = traits(group.members[0])
+    return "\(group.members.count) servers, \(balance), \(ejection)" + (own.isEmpty ? "" : "; this one: \(own)")
+  }
+
+  private func traits(_ member: UpstreamMember) -> String {
+    var notes: [String] = []
+    if member.weight != 1 { notes.append("weight \(member.weight)") }
+    if member.isBackup { notes.append("backup") }
+    if let most = member.maxConnections { notes.append("\(most) requests at once") }
+    return notes.joined(separator: ", ")
   }
 
   private var userLines: [String] {

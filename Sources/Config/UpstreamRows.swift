@@ -10,10 +10,6 @@ extension Table {
       "upstream", in: .top, takes: "NAME", 1...1, block: .required, isRepeatable: true, elsewhere: ["backend"],
       doc: "A service behind the proxy, under the name by which routes know it."
     ) { reading, directive in reading.upstream(directive) },
-    Row(
-      "server", in: .upstream, takes: "URL", 1...1, elsewhere: ["proxy_pass", "reverse_proxy", "ProxyPass"],
-      doc: "Where it is: `http://127.0.0.1:9000`, `https://legacy.example.com` or `unix:/run/app.sock`."
-    ) { reading, directive in reading.server(directive.arguments[0]) },
     time(
       "connect_timeout", \.connectTimeout, "5s", "Longest time to resolve, connect and do TLS; 504 beyond.", ["proxy_connect_timeout"]),
     time(
@@ -101,10 +97,20 @@ extension Table {
 /// An upstream that is being read.
 struct UpstreamDraft {
   var name: Word
+  /// What goes for all its servers.
   var options: UpstreamOptions
-  var server: Word?
+  var servers: [ServerDraft] = []
+  var balance = UpstreamGroup.Balance.roundRobin
+  var ejection = UpstreamGroup.Ejection?.some(UpstreamGroup.Ejection(failures: 3, pause: .seconds(10)))
   var tlsPlace: SourceRange?
   var isUsed = false
+
+  var group: UpstreamGroup {
+    var group = UpstreamGroup(name: name.text, members: servers.map { $0.member(options) })
+    group.balance = balance
+    group.ejection = ejection
+    return group
+  }
 }
 
 extension Reading {
@@ -115,7 +121,7 @@ extension Reading {
     } else if let earlier = upstreams.first(where: { $0.name.text == name.text && !name.isBroken }) {
       diagnostics.error(name.place, "a second upstream of this name", hint: "first at \(earlier.name.place.shortText)")
     }
-    // Where it is unknown, a place that nobody connects to: settings are not given out while there are errors.
+    // Its place is each server's own.
     let options = UpstreamOptions(name: name.text, scheme: .http, address: .unix(path: ""))
     upstreamInHand = UpstreamDraft(name: name, options: options)
     let names = directive.block.map { read($0, in: .upstream) } ?? []
@@ -123,29 +129,15 @@ extension Reading {
     upstreamInHand = nil
     if !names.contains("server") {
       diagnostics.error(name.place, "this upstream has no server", hint: "say where it is: server http://127.0.0.1:9000")
-    } else if let tls = draft.tlsPlace, draft.options.scheme != .https, draft.server?.isBroken == false {
+    } else if let tls = draft.tlsPlace, draft.servers.allSatisfy({ $0.scheme != .https && !$0.word.isBroken }) {
       diagnostics.error(tls, "'tls' is for a server whose URL begins with https://")
     }
+    checkServers(draft)
     upstreams.append(draft)
-  }
-
-  func server(_ word: Word) {
-    upstreamInHand?.server = word
-    guard !word.isBroken else { return }
-    do {
-      let (scheme, address) = try ServerURL.parse(socketPathResolved(word))
-      upstreamInHand?.options.scheme = scheme
-      upstreamInHand?.options.address = address
-    } catch {
-      upstreamInHand?.server?.isBroken = true
-      // Not the word itself, which holds a password.
-      if word.text.contains("@") { return diagnostics.error(word.place, "the server's URL \(error.reason)") }
-      wrong(word, error.reason)
-    }
   }
 }
 
-/// `server`'s argument.
+/// `server`'s first argument.
 enum ServerURL {
   struct Fault: Error {
     /// Continues "'…' ".

@@ -17,7 +17,8 @@ public enum SocketBytes {
 
   /// Sends from `first`, then `second`, in one call and if possible one packet. A peer that is gone is an answer (EPIPE), not a signal.
   public static func write(_ descriptor: Int32, _ first: Span<UInt8>, _ second: Span<UInt8>) -> IOResult {
-    unsafe first.withUnsafeBufferPointer { first in
+    guard first.count > 0 || second.count > 0 else { return .bytes(0) }
+    return unsafe first.withUnsafeBufferPointer { first in
       unsafe second.withUnsafeBufferPointer { second in
         if second.isEmpty { return unsafe Stream.result(gh_socket_send(descriptor, first.baseAddress, first.count)) }
         if first.isEmpty { return unsafe Stream.result(gh_socket_send(descriptor, second.baseAddress, second.count)) }

@@ -56,7 +56,10 @@ enum AccessLogFormat {
     appendQuotedField(head, head.firstIndex(of: .userAgent), to: &out)
     out.append(" in=")
     out.append(decimal: record.bytesIn)
-    if let route = record.route { out.append(snapshot.logTexts[route].combined) }
+    if let route = record.route {
+      out.append(snapshot.logTexts[route].combined)
+      if let member = record.member { out.append(snapshot.serverTexts[route][member].combined) }
+    }
     out.append(" time=")
     appendMilliseconds(duration, to: &out)
     out.append(" auth=")
@@ -137,7 +140,10 @@ enum AccessLogFormat {
     appendMilliseconds(duration, to: &out)
     out.append(",\"auth_ms\":")
     appendMilliseconds(record.authentication, to: &out)
-    if let route = record.route { out.append(snapshot.logTexts[route].json) }
+    if let route = record.route {
+      out.append(snapshot.logTexts[route].json)
+      if let member = record.member { out.append(snapshot.serverTexts[route][member].json) }
+    }
     if let connect = record.upstreamConnect {
       out.append(",\"connect_ms\":")
       appendMilliseconds(connect, to: &out)
@@ -193,6 +199,21 @@ enum AccessLogFormat {
       text.removeAll()
       appendQuoted(route, after: ",\"route\":", json: true, to: &text)
       appendQuoted(upstream, after: ",\"upstream\":", json: true, to: &text)
+      json = text.array()
+    }
+  }
+
+  /// The same of a server, where there are several.
+  struct ServerText {
+    let combined: [UInt8]
+    let json: [UInt8]
+
+    init(_ place: String) {
+      var text = ByteBuffer()
+      appendQuoted(place, after: " server=", json: false, to: &text)
+      combined = text.array()
+      text.removeAll()
+      appendQuoted(place, after: ",\"server\":", json: true, to: &text)
       json = text.array()
     }
   }

@@ -190,7 +190,8 @@ extension Connection {
   }
 
   @inline(__always) private func started(_ request: consuming UpstreamRequest, _ route: Int) throws(UpstreamFailure) -> Transfer {
-    try worker.client.start(request, at: worker.pool(for: snapshot.traits[route].upstream, in: snapshot), owner: token)
+    let balancer = worker.balancer(for: snapshot.traits[route].upstream, in: snapshot)
+    return try worker.client.start(request, at: balancer, key: balancer.key.flatMap { balanceKey($0) }, owner: token)
   }
 
   @inline(__always) var requestContext: RequestContext {
@@ -390,6 +391,7 @@ extension Connection {
       let started = try started(request, route)
       if let most = mostOfBody() { started.holdLess(most) } else if carrier == nil && stream.isClear { started.allowPipes() }
       if head.framing.hasBody == false { started.endUpload() } else { widenStream() }
+      record.member = started.member
       transfer = started
       lastUpstream = worker.now
     } catch {

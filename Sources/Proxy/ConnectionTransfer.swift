@@ -116,6 +116,7 @@ extension Connection {
     if ready.asksForBody { perform(exchange.upstreamWantsBody()) }
     relayInterim(ready)
     if ready.hasAnswered && exchange.phase == .waiting && !hasFailed(ready) {
+      if ready.noteAnswer() { worker.isBack(place(of: ready), of: upstreamName) }
       perform(exchange.upstreamAnswered(status: ready.status, length: ready.contentLength))
     }
     if transfer === ready { pump(ready) }
@@ -190,9 +191,15 @@ extension Connection {
   mutating func failed(_ failure: UpstreamFailure) {
     record.reason = failure.reason
     worker.complain(about: upstreamName, "\(failure.reason) (request \(requestID.text))")
+    // What we have no room for is not the server's fault.
+    if let transfer, failure.kind != .exhausted, let pause = transfer.noteFailure() {
+      worker.ejected(place(of: transfer), of: upstreamName, for: pause, failure.reason)
+    }
     if exchange.phase == .relaying { record.isAborted = true }
     perform(exchange.upstreamFailed(status: failure.status))
   }
+
+  private func place(of transfer: Transfer) -> String { transfer.options.place }
 
   var upstreamName: String {
     guard let index = record.route else { return "-" }

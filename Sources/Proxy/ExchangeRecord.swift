@@ -24,6 +24,8 @@ struct ExchangeRecord {
   var claimedUser: [UInt8] = []
   /// Why it was refused or failed. The client does not see it.
   var reason: String?
+  /// Index of the server in its upstream's members, where there are several.
+  var member: Int?
   // The upstream's side, in nanoseconds from the transfer's start.
   var upstreamConnect: UInt64?
   var upstreamFirstByte: UInt64?

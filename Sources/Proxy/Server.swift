@@ -231,7 +231,7 @@ public final class Server {
   }
 
   func makeSnapshot() -> Snapshot {
-    Snapshot(settings: settings, passwords: files.passwordRules(settings), tls: certificates?.contexts ?? [])
+    Snapshot(settings: settings, passwords: files.passwordRules(settings), tls: certificates?.contexts ?? [], after: snapshot)
   }
 
   func makeGatekeeper() -> Gatekeeper {

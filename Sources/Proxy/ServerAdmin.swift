@@ -59,6 +59,22 @@ extension Server {
 
   private static let noLockout = AdminAnswer(error: "nobody is banned: the configuration says 'lockout off'")
 
+  /// Of each upstream that has several servers, or one that is bounded, each server: how it fares.
+  private var servers: [String] {
+    let now = Instant.now()
+    return zip(settings.upstreams, snapshot.groups).filter { $0.0.isShared }.flatMap { group, state in
+      state.members.enumerated().map { i, member in
+        let standing =
+          switch member.standing(at: now) {
+          case .serves: "serves"
+          case .out(let until): "out for \((until.since(now) + 999_999_999) / 1_000_000_000)s"
+          case .isTried: "out until a request succeeds"
+          }
+        return "server \(group.name) \(i + 1): \(member.place), \(standing), \(member.inUse) in use"
+      }
+    }
+  }
+
   /// `key: value`, in an order that stays.
   private func status(_ shared: Shared) -> [String] {
     let counters = workers.map(\.counters)
@@ -76,6 +92,7 @@ extension Server {
       "users_file: \(settings.usersPath ?? "-")",
       "routes: \(settings.routes.count)",
       "upstreams: \(settings.upstreams.map(\.name).joined(separator: " "))",
+    ] + servers + [
       "reloads: \(reloads.accepted)",
       "reloads_refused: \(reloads.refused)",
       "lockout: \(lockout == nil ? "off" : "on")",

@@ -156,7 +156,7 @@ public struct Settings: Sendable {
   public var issuers: [ForeignIssuer] = []
   /// nil: failures are not counted.
   public var lockout: LockoutOptions? = LockoutOptions()
-  public var upstreams: [UpstreamOptions] = []
+  public var upstreams: [UpstreamGroup] = []
   public var routes: [Route] = []
   /// Whether a 401 to a script has no Basic challenge, where no route says so.
   public var isSilentForScripts = false

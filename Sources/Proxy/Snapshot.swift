@@ -15,6 +15,8 @@ final class Snapshot: Sendable {
   let router: Router
   /// By index of the router's routes.
   let traits: [RouteTraits]
+  /// In the settings' order: how the servers fare. The same object for a server that a reload has left.
+  let groups: [GroupState]
   /// In the settings' order.
   let listeners: [ListenerTraits]
   /// Whether there is a log to write lines for.
@@ -35,6 +37,8 @@ final class Snapshot: Sendable {
   let rules: ForwardingRules
   /// By index of the router's routes.
   let logTexts: [AccessLogFormat.RouteTexts]
+  /// By index of the router's routes, and of the members of its upstream.
+  let serverTexts: [[AccessLogFormat.ServerText]]
   /// The parameter of a query that holds a ticket; empty for none.
   let ticketParameter: [UInt8]
   /// The line of `Strict-Transport-Security`; empty for none.
@@ -45,8 +49,10 @@ final class Snapshot: Sendable {
   let silentChallenge: Replies.Challenge
   let silentInvalidTokenChallenge: Replies.Challenge
 
-  init(settings: Settings, passwords: PasswordRules? = nil, tls: [TLSServerContext?] = []) {
+  /// - Parameter before: what is left of it goes on as it was.
+  init(settings: Settings, passwords: PasswordRules? = nil, tls: [TLSServerContext?] = [], after before: Snapshot? = nil) {
     self.settings = settings
+    groups = settings.upstreams.map { group in GroupState(group, after: before?.groups.first { $0.name == group.name }) }
     self.passwords = passwords
     router = Router(settings.routes)
     traits = router.routes.map { RouteTraits($0) }
@@ -68,6 +74,7 @@ final class Snapshot: Sendable {
     rules = ForwardingRules(
       settings.forwarding, apiKeyField: settings.gatekeeper.apiKeyField, ticketParameter: ticketParameter)
     logTexts = router.routes.map { AccessLogFormat.RouteTexts(route: $0.label, upstream: settings.upstreams[$0.upstream].name) }
+    serverTexts = router.routes.map { settings.upstreams[$0.upstream].members.map { AccessLogFormat.ServerText($0.options.place) } }
     (challenge, invalidTokenChallenge) = Replies.renderChallenges(realm: settings.gatekeeper.realm, offersBearer: true)
     (silentChallenge, silentInvalidTokenChallenge) = Replies.renderSilentChallenges(realm: settings.gatekeeper.realm)
   }

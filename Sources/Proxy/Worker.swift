@@ -58,7 +58,7 @@ final class Worker {
   private(set) var gatekeeper: Gatekeeper
   let poller: Poller
   let client: UpstreamClient
-  private(set) var pools: [UpstreamPool] = []
+  private(set) var balancers: [Balancer] = []
   var listeners = SlotMap<OpenListener>()
   var connections: SlotMap<ConnectionBox> {
     @inline(__always) _read { yield connectionsBox.value }
@@ -122,7 +122,7 @@ final class Worker {
       eventKind: Kind.upstream, headLimits: snapshot.settings.limits.responseHead, idleConnections: Limits.idleUpstreamConnections,
       pipes: shared.pipeLimit, poller: poller)
     identifiers = RequestIdentifiers()
-    pools = snapshot.settings.upstreams.map { client.makePool($0) }
+    balancers = zip(snapshot.settings.upstreams, snapshot.groups).map { client.makeBalancer($0, $1) }
     try poller.add(mailbox.descriptor, .read, EventToken(kind: Kind.mailbox))
     listen(listeners)
   }
@@ -304,16 +304,26 @@ final class Worker {
   /// Nobody finds the connection any more. Not to be looked into: it may be at work.
   func takenOut(_ token: SlotToken) -> ConnectionBox? { connections.remove(token) }
 
-  /// The handles of an upstream of `other`, which is the snapshot that an exchange began with.
-  func pool(for upstream: Int, in other: Snapshot) -> UpstreamPool {
-    if other === snapshot { return pools[upstream] }
-    let options = other.settings.upstreams[upstream]
-    for i in snapshot.settings.upstreams.indices where snapshot.settings.upstreams[i] == options { return pools[i] }
+  /// What shares out the requests of an upstream of `other`, which is the snapshot that an exchange began with.
+  func balancer(for upstream: Int, in other: Snapshot) -> Balancer {
+    if other === snapshot { return balancers[upstream] }
+    let group = other.settings.upstreams[upstream]
+    for i in snapshot.settings.upstreams.indices where snapshot.settings.upstreams[i] == group { return balancers[i] }
     // For this one request.
-    let pool = client.makePool(options)
-    pool.retire()
-    return pool
+    let balancer = client.makeBalancer(group, other.groups[upstream])
+    balancer.retire()
+    return balancer
   }
+
+  /// A server of several gets no more requests for a time.
+  func ejected(_ place: String, of upstream: String, for pause: Interval, _ reason: String) {
+    let milliseconds = pause.wholeMilliseconds
+    let time = milliseconds % 1000 == 0 ? "\(milliseconds / 1000) s" : "\(milliseconds) ms"
+    shared.errors.warning("upstream \(upstream): \(place) gets no requests for \(time): it failed too often in a row, at last: \(reason)")
+  }
+
+  /// It answers again.
+  func isBack(_ place: String, of upstream: String) { shared.errors.notice("upstream \(upstream): \(place) serves again") }
 
   /// An upstream failed a request.
   func complain(about upstream: String, _ words: String) {
@@ -378,11 +388,13 @@ final class Worker {
   }
 
   private func adopt(_ fresh: Snapshot) {
-    let old = zip(snapshot.settings.upstreams, pools)
+    let old = balancers
     // An upstream whose options are the same keeps its handles; one that changed gets new ones, the old live until their transfers end.
-    let kept = fresh.settings.upstreams.map { options in old.first { $0.0 == options }?.1 ?? client.makePool(options) }
-    for (_, pool) in old where !kept.contains(where: { $0 === pool }) { pool.retire() }
-    pools = kept
+    let kept = zip(fresh.settings.upstreams, fresh.groups).map { group, state in
+      old.first { $0.group == group } ?? client.makeBalancer(group, state)
+    }
+    for balancer in old where !kept.contains(where: { $0 === balancer }) { balancer.retire() }
+    balancers = kept
     snapshot = fresh
     // They hold the old one.
     dropSpareBoxes()

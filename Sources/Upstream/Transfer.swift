@@ -83,6 +83,10 @@ import Primitives
   /// Its place among those whose handle libcurl has.
   final var slot = SlotToken(slot: 0, generation: 0)
   final var isRunning = false
+  /// Its server's index in the upstream's members; nil where there is nothing to choose.
+  final var memberIndex: Int?
+  /// Whether it decides if its server is back.
+  final var isTrial = false
   final var isReady = false
   /// Nothing more is read until some of `body` was taken.
   final var isReceivePaused = false
@@ -181,6 +185,7 @@ import Primitives
     isReceivePaused = false
     isSendPaused = false
     attempts = 0
+    memberIndex = nil
     allowsPipes = false
     mostBody = Self.bodyLimit
     if let pipe { client.giveBack(pipe) }

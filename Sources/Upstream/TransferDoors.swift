@@ -5,6 +5,23 @@ public import Net
 public import Primitives
 
 extension Transfer {
+  // MARK: The server
+
+  /// Its server's index in the upstream's members; nil where there is nothing to choose.
+  public final var member: Int? { memberIndex }
+
+  /// The server has answered, whatever it said. True when it is back by that.
+  public final func noteAnswer() -> Bool {
+    if memberIndex == nil { return false }
+    return pool?.member?.state.succeeded(at: client.now) ?? false
+  }
+
+  /// The server has failed the request. For how long it is out by that; nil when it isn't.
+  public final func noteFailure() -> Interval? {
+    guard let member = pool?.member, let ejection = member.group.ejection else { return nil }
+    return member.state.failed(at: client.now, ejection) { member.group.hasAnother(than: member.state) }
+  }
+
   // MARK: What came
 
   /// Appends the interim responses that came since the last call to `out`, heads one after the other, or drops them.

@@ -108,8 +108,13 @@ public import Primitives
     return min(pruneAt ?? .distantFuture, lookDue ?? .distantFuture, curlDeadline ?? .distantFuture)
   }
 
-  /// What is kept for one upstream. A reload makes a new one; the old lives until its transfers have ended.
+  /// What is kept for one server. A reload makes a new one; the old lives until its transfers have ended.
   public func makePool(_ options: UpstreamOptions) -> UpstreamPool { UpstreamPool(options: options) }
+
+  /// The same for the servers of an upstream. `state` is the workers' together.
+  public func makeBalancer(_ group: UpstreamGroup, _ state: GroupState) -> Balancer {
+    Balancer(group, state, seed: UInt64.random(in: .min ... .max))
+  }
 
   /// Memory for composing a request; goes back by itself when the transfer ends.
   public func takeStorage() -> RequestStorage { storages.take() ?? RequestStorage() }
@@ -152,6 +157,26 @@ public import Primitives
     self.hasLooked = hasLooked
   }
 
+  /// Starts a request at the server that `balancer` chooses. `key` is what the request's server is named by, where that is how it is chosen.
+  @inline(__always) public func start(
+    _ request: consuming UpstreamRequest, at balancer: Balancer, key: UInt64?, owner: SlotToken
+  ) throws(UpstreamFailure) -> Transfer {
+    if let only = balancer.only { return try start(request, at: only, owner: owner) }
+    guard let choice = balancer.choose(key, at: now) else {
+      giveStorage(request.storage)
+      throw UpstreamFailure(.exhausted, "no server of upstream \(balancer.group.name) can take a request: all are out or have their connections in use")
+    }
+    do {
+      let transfer = try start(request, at: choice.pool, owner: owner)
+      transfer.isTrial = choice.isTrial
+      transfer.memberIndex = choice.pool.member?.index
+      return transfer
+    } catch {
+      if choice.isTrial { choice.pool.member?.state.endTrial() }
+      throw error
+    }
+  }
+
   /// Starts a request. What happens to it is told by `takeReady`, under `owner`.
   public func start(_ request: consuming UpstreamRequest, at pool: UpstreamPool, owner: SlotToken) throws(UpstreamFailure) -> Transfer {
     var request = request
@@ -163,6 +188,7 @@ public import Primitives
     if let idle = pool.take() { transfer = idle } else { transfer = try makeTransfer(pool.options) }
     transfer.pool = pool
     pool.running += 1
+    pool.member?.state.begin()
     running += 1
     transfer.owner = owner
     transfer.startedAt = now
@@ -280,7 +306,15 @@ public import Primitives
   func finish(_ transfer: Transfer) {
     transfer.isRunning = false
     running -= 1
-    transfer.pool?.running -= 1
+    if let pool = transfer.pool {
+      pool.running -= 1
+      if let state = pool.member?.state {
+        state.end()
+        // Whatever came of it: another may try.
+        if transfer.isTrial { state.endTrial() }
+      }
+    }
+    transfer.isTrial = false
     // As below, what changes hands is moved: copied, its references would be counted once more.
     var storage: RequestStorage?
     swap(&storage, &transfer.storage)

@@ -2,9 +2,19 @@
 
 import Primitives
 
-/// Transfers and connections of one upstream that wait for their next request.
+/// Whose requests are counted, and who is judged by how they end.
+struct Membership {
+  let group: GroupState
+  let state: MemberState
+  /// Its place among the group's members.
+  let index: Int
+}
+
+/// Transfers and connections of one server that wait for their next request.
 public final class UpstreamPool {
   public let options: UpstreamOptions
+  /// Nil where there is nothing to choose.
+  let member: Membership?
   /// Asked for at every request: not by way of all options.
   let reuseWithin: Interval
   let maxConnections: Int
@@ -23,8 +33,9 @@ public final class UpstreamPool {
   /// which know each other, would stay for ever.
   private(set) var isRetired = false
 
-  init(options: UpstreamOptions) {
+  init(options: UpstreamOptions, member: Membership? = nil) {
     self.options = options
+    self.member = member
     reuseWithin = options.reuseWithin
     maxConnections = options.maxConnections
   }

@@ -21,18 +21,23 @@ import Testing
 
         Routes, most specific first
           GET = /healthz                  PUBLIC                     to legacy
-          /reports/                       PUBLIC IN PART             to legacy  preflights pass, no Basic challenge to scripts
+          /reports/                       PUBLIC IN PART             to legacy   preflights pass, no Basic challenge to scripts
             require all { not group guests; any { from 10.0.0.0/8 ::1; all { valid-user; scope reports }; user alice; group admin; \
         certificate cn build-agent } }
             require all { nobody; from 10.1.0.0/16 }
-          GET,HEAD *.example.com /files/  valid-user                 to secure  raw path
-          /admin/                         user alice or group admin  to legacy  bodies up to 10m, Authorization replaced
+          GET,HEAD *.example.com /files/  valid-user                 to secure   raw path
+          /admin/                         user alice or group admin  to legacy   bodies up to 10m, Authorization replaced
+          /app/                           valid-user                 to several
           /                               valid-user                 to legacy
 
         Upstreams
-          legacy  http://127.0.0.1:9000            connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker
-          secure  https://legacy.example.com:8443  connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
+          legacy   http://127.0.0.1:9000            connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker
+          secure   https://legacy.example.com:8443  connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
         TLS verified by /etc/gatehouse/tls/ca.pem as legacy.internal, with our certificate /etc/gatehouse/tls/client.pem
+          several  http://10.0.0.1:8080             connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
+        3 servers, in turn, out for 10s after 3 failures in a row; this one: weight 2
+                   http://10.0.0.2:8080             50 requests at once
+                   http://10.0.0.3:8080             backup
 
         Users
           /etc/gatehouse/users

@@ -44,14 +44,15 @@ import Upstream
     #expect(settings.usersPath == scratch.path + "/users")
     #expect(configuration.usersPath == settings.usersPath)
     #expect(configuration.users?.users.count == 1)
-    #expect(settings.upstreams.map(\.name) == ["legacy", "secure"])
-    #expect(settings.upstreams[0].address == .host("127.0.0.1", port: 9000))
-    #expect(settings.upstreams[1].scheme == .https)
-    #expect(settings.upstreams[1].tls.certificateAuthority == scratch.path + "/tls/ca.pem")
-    #expect(settings.upstreams[1].tls.clientCertificate == scratch.path + "/tls/client.pem")
-    #expect(settings.upstreams[1].tls.clientKey == scratch.path + "/tls/client.key")
-    #expect(settings.upstreams[1].tls.name == "legacy.internal")
-    #expect(settings.routes.map(\.label) == ["/", "/admin/", "GET,HEAD *.example.com /files/", "/reports/", "GET = /healthz"])
+    #expect(settings.upstreams.map(\.name) == ["legacy", "secure", "several"])
+    #expect(settings.upstreams.map(\.members.count) == [1, 1, 3] && settings.upstreams[2].members[0].weight == 2)
+    #expect(settings.upstreams[0].members[0].options.address == .host("127.0.0.1", port: 9000))
+    #expect(settings.upstreams[1].members[0].options.scheme == .https)
+    #expect(settings.upstreams[1].members[0].options.tls.certificateAuthority == scratch.path + "/tls/ca.pem")
+    #expect(settings.upstreams[1].members[0].options.tls.clientCertificate == scratch.path + "/tls/client.pem")
+    #expect(settings.upstreams[1].members[0].options.tls.clientKey == scratch.path + "/tls/client.key")
+    #expect(settings.upstreams[1].members[0].options.tls.name == "legacy.internal")
+    #expect(settings.routes.map(\.label) == ["/", "/admin/", "GET,HEAD *.example.com /files/", "/reports/", "GET = /healthz", "/app/"])
     let (root, admin, files, health) = (settings.routes[0], settings.routes[1], settings.routes[2], settings.routes[4])
     #expect(root.requirement == .validUser && root.path == Array("/".utf8) && root.upstream == 0 && !root.isExact)
     #expect(admin.requirement == .anyOf(users: ["alice"], groups: ["admin"]))
@@ -93,14 +94,14 @@ import Upstream
   }
 
   @Test func everyUpstreamAndRouteValueArrives() throws {
-    func upstream(_ line: String) throws -> UpstreamOptions { try settings(adding: line, in: .upstream).upstreams[0] }
+    func upstream(_ line: String) throws -> UpstreamOptions { try settings(adding: line, in: .upstream).upstreams[0].members[0].options }
     #expect(try upstream("connect_timeout 250ms").connectTimeout == .milliseconds(250))
     #expect(try upstream("response_timeout 1s").responseTimeout == .seconds(1))
     #expect(try upstream("idle_timeout 1s").idleTimeout == .seconds(1))
     #expect(try upstream("keepalive_timeout 1s").reuseWithin == .seconds(1))
     #expect(try upstream("connections 9").maxConnections == 9)
-    #expect(try settings(adding: "verify off", in: .upstreamTLS).upstreams[0].tls.verify == false)
-    #expect(try settings(adding: "name a.example", in: .upstreamTLS).upstreams[0].tls.name == "a.example")
+    #expect(try settings(adding: "verify off", in: .upstreamTLS).upstreams[0].members[0].options.tls.verify == false)
+    #expect(try settings(adding: "name a.example", in: .upstreamTLS).upstreams[0].members[0].options.tls.name == "a.example")
     func route(_ line: String) throws -> Route { try settings(adding: line, in: .route).routes[0] }
     #expect(try route("body_limit 0").bodyLimit == 0)
     #expect(try route("path raw").isRaw)

@@ -15,6 +15,6 @@ import Upstream
       """
     let settings = try #require(Configuration.load(text: text, name: "/etc/gatehouse/proxy.conf").settings)
     #expect(settings.listeners.map(\.socket.address) == [.unix(path: "/etc/gatehouse/run/http.sock")])
-    #expect(settings.upstreams.map(\.address) == [.unix(path: "/etc/gatehouse/app.sock")])
+    #expect(settings.upstreams.map(\.members[0].options.address) == [.unix(path: "/etc/gatehouse/app.sock")])
   }
 }

@@ -15,7 +15,7 @@ import Upstream
     var settings = Settings()
     settings.accessLog.format = format
     settings.accessLog.target = target
-    settings.upstreams = [UpstreamOptions(name: "legacy", scheme: .http, address: .host("127.0.0.1", port: 9000))]
+    settings.upstreams = [UpstreamGroup(UpstreamOptions(name: "legacy", scheme: .http, address: .host("127.0.0.1", port: 9000)))]
     settings.routes = [route("/") { $0.label = "route /" }]
     return Snapshot(settings: settings)
   }

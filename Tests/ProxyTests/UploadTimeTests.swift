@@ -35,7 +35,7 @@ import Testing
       settings.accessLog.target = .off
       var options = UpstreamOptions(name: "deaf", scheme: .http, address: .host("127.0.0.1", port: upstream.localAddress.port))
       options.idleTimeout = Self.idleTimeout
-      settings.upstreams = [options]
+      settings.upstreams = [UpstreamGroup(options)]
       settings.routes = [Route(path: bytes("/"), requirement: .nobody, upstream: 0, label: "/")]
       let listener = WorkerListener(
         socket: SharedListener(try Listener.bind(loopback), isShared: false), traits: ListenerTraits(ListenerSettings(socket: loopback)))

@@ -1,0 +1,172 @@
+// Which of an upstream's servers a request goes to. One per worker and upstream: what each has to know of the others stands in `GroupState`.
+
+internal import Glibc
+import Primitives
+
+/// Shares out one worker's requests among the servers of an upstream.
+public final class Balancer {
+  /// A server, and this worker's pool of it.
+  struct Seat {
+    let pool: UpstreamPool
+    let state: MemberState
+    let weight: Int
+    let isBackup: Bool
+    let maxConnections: Int
+    /// Of its place, for `hash`.
+    let hash: UInt64
+    /// Smooth weighted round robin: grows by the weight each time that another is chosen.
+    var credit = 0
+  }
+
+  public let group: UpstreamGroup
+  /// What of a request names its server, if anything does.
+  public let key: UpstreamGroup.HashKey?
+  let state: GroupState
+  /// The only server, when there is nothing to choose or count.
+  let only: UpstreamPool?
+  private var seats: [Seat]
+  private var random: UInt64
+  /// Those that are out are chosen as well.
+  private var isDesperate = false
+
+  init(_ group: UpstreamGroup, _ state: GroupState, seed: UInt64) {
+    self.group = group
+    self.state = state
+    random = seed
+    key = if case .hash(let key) = group.balance { key } else { nil }
+    let isShared = group.isShared
+    seats = group.members.indices.map { i in
+      let member = group.members[i]
+      let membership = isShared ? Membership(group: state, state: state.members[i], index: i) : nil
+      return Seat(
+        pool: UpstreamPool(options: member.options, member: membership), state: state.members[i], weight: member.weight,
+        isBackup: member.isBackup, maxConnections: member.maxConnections ?? .max, hash: HashValue.of(Array(member.options.place.utf8).span))
+    }
+    only = isShared ? nil : seats[0].pool
+    // Workers don't begin with the same server.
+    let shift = Int(nextRandom() % UInt64(seats.count))
+    for i in seats.indices { seats[i].credit = (i + shift) % seats.count }
+  }
+
+  /// A reload has put another in its place.
+  public func retire() {
+    for seat in seats { seat.pool.retire() }
+  }
+
+  /// The server for the next request, and whether it decides if that server is back. Nil when none can take it.
+  func choose(_ key: UInt64?, at now: Instant) -> (pool: UpstreamPool, isTrial: Bool)? {
+    if let only { return (only, false) }
+    var seats: [Seat] = []
+    swap(&seats, &self.seats)
+    defer { swap(&seats, &self.seats) }
+    for seat in seats where !seat.state.serves && hasRoom(seat) && seat.state.beginTrial(at: now) { return (seat.pool, true) }
+    isDesperate = false
+    var i = pick(&seats, key, backups: false) ?? pick(&seats, key, backups: true)
+    if i == nil && !seats.contains(where: { $0.state.serves }) {
+      // Two workers at once have ejected the last two. Whoever is asked is likelier to answer than nobody.
+      isDesperate = true
+      i = pick(&seats, key, backups: false) ?? pick(&seats, key, backups: true)
+    }
+    return i.map { (seats[$0].pool, false) }
+  }
+
+  private func hasRoom(_ seat: borrowing Seat) -> Bool {
+    seat.state.inUse < seat.maxConnections && seat.pool.running < seat.pool.maxConnections
+  }
+
+  private func isReady(_ seat: borrowing Seat, backups: Bool) -> Bool {
+    seat.isBackup == backups && (seat.state.serves || isDesperate) && hasRoom(seat)
+  }
+
+  private func pick(_ seats: inout [Seat], _ key: UInt64?, backups: Bool) -> Int? {
+    switch group.balance {
+    case .roundRobin: inTurn(&seats, backups)
+    case .leastConnections: leastUsed(&seats, backups)
+    case .randomTwo: ofTwo(seats, backups)
+    case .hash: if let key { byKey(seats, key, backups) } else { inTurn(&seats, backups) }
+    }
+  }
+
+  /// Smooth weighted round robin: of 5, 1 and 1 not five in a row. (As nginx has it.)
+  private func inTurn(_ seats: inout [Seat], _ backups: Bool) -> Int? {
+    var best: Int?
+    var total = 0
+    for i in seats.indices where isReady(seats[i], backups: backups) {
+      seats[i].credit += seats[i].weight
+      total += seats[i].weight
+      if best.map({ seats[i].credit > seats[$0].credit }) ?? true { best = i }
+    }
+    if let best { seats[best].credit -= total }
+    return best
+  }
+
+  /// Whether `a` has fewer requests under way for its weight than `b`.
+  private func isLessUsed(_ a: borrowing Seat, than b: borrowing Seat) -> Bool {
+    (a.state.inUse + 1) * b.weight < (b.state.inUse + 1) * a.weight
+  }
+
+  private func leastUsed(_ seats: inout [Seat], _ backups: Bool) -> Int? {
+    // Of equals the one whose turn it is.
+    guard var best = inTurn(&seats, backups) else { return nil }
+    for i in seats.indices where isReady(seats[i], backups: backups) && isLessUsed(seats[i], than: seats[best]) { best = i }
+    return best
+  }
+
+  private func ofTwo(_ seats: [Seat], _ backups: Bool) -> Int? {
+    guard let first = drawn(seats, backups, except: nil) else { return nil }
+    guard let second = drawn(seats, backups, except: first) else { return first }
+    return isLessUsed(seats[second], than: seats[first]) ? second : first
+  }
+
+  /// One by weight.
+  private func drawn(_ seats: [Seat], _ backups: Bool, except other: Int?) -> Int? {
+    var total = 0
+    for i in seats.indices where i != other && isReady(seats[i], backups: backups) { total += seats[i].weight }
+    guard total > 0 else { return nil }
+    var left = Int(nextRandom() % UInt64(total))
+    for i in seats.indices where i != other && isReady(seats[i], backups: backups) {
+      left -= seats[i].weight
+      if left < 0 { return i }
+    }
+    return nil
+  }
+
+  /// Highest random weight: each server draws a number by the key and its place; the greatest for its weight has the key. When one goes, only its
+  /// own keys are drawn for anew.
+  private func byKey(_ seats: [Seat], _ key: UInt64, _ backups: Bool) -> Int? {
+    var best: (seat: Int, score: Double)?
+    for i in seats.indices where isReady(seats[i], backups: backups) {
+      // Of (0, 1).
+      let drawn = (Double(HashValue.mixed(key ^ seats[i].hash) >> 11) + 0.5) * 0x1p-53
+      let score = -Double(seats[i].weight) / log(drawn)
+      if best.map({ score > $0.score }) ?? true { best = (i, score) }
+    }
+    return best?.seat
+  }
+
+  /// splitmix64: it only has to be even.
+  private func nextRandom() -> UInt64 {
+    random &+= 0x9E37_79B9_7F4A_7C15
+    return HashValue.mixed(random)
+  }
+}
+
+/// Numbers by which keys find their servers: the same in each process and after each start, so that several proxies agree.
+public enum HashValue {
+  /// FNV-1a, mixed.
+  public static func of(_ bytes: Span<UInt8>) -> UInt64 {
+    var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+    for i in bytes.indices { hash = (hash ^ UInt64(bytes[i])) &* 0x100_0000_01B3 }
+    return mixed(hash)
+  }
+
+  public static func of(high: UInt64, low: UInt64) -> UInt64 { mixed(mixed(high) ^ low) }
+
+  /// The last step of splitmix64: each bit depends on all.
+  static func mixed(_ value: UInt64) -> UInt64 {
+    var z = value
+    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+    return z ^ (z >> 31)
+  }
+}

@@ -1,0 +1,91 @@
+// What the operator says about an upstream: its servers, and how requests are shared out among them. Values only.
+
+public import Primitives
+
+/// One of an upstream's servers.
+public struct UpstreamMember: Equatable, Sendable {
+  /// How to reach it, and what goes for all servers of its upstream.
+  public var options: UpstreamOptions
+  /// How many requests it gets beside the others: 1 to 1000.
+  public var weight = 1
+  /// Gets requests only while none of the others can take one.
+  public var isBackup = false
+  /// Requests under way at once, of all workers together; nil for as many as each worker may have connections.
+  public var maxConnections: Int?
+
+  public init(_ options: UpstreamOptions) {
+    self.options = options
+  }
+}
+
+/// A service behind the proxy: one server, or several that do the same.
+public struct UpstreamGroup: Equatable, Sendable {
+  /// Who gets the next request, of those that can take one.
+  public enum Balance: Equatable, Sendable {
+    /// One after the other, by weight.
+    case roundRobin
+    /// Who has the fewest requests under way for its weight.
+    case leastConnections
+    /// Of two drawn by weight the one with fewer requests under way for its weight: nearly as even as `leastConnections`, and who has just come
+    /// back is not overrun.
+    case randomTwo
+    /// Always the same for the same key, as long as it can take requests; when a server comes or goes, only the keys that were its own move
+    /// (highest random weight). Without the key, as `roundRobin`.
+    case hash(HashKey)
+  }
+
+  /// What of a request names its server.
+  public enum HashKey: Equatable, Sendable {
+    /// The client's address.
+    case client
+    case user
+    /// The value of the first field of that name.
+    case header([UInt8])
+    /// The value of that cookie.
+    case cookie([UInt8])
+  }
+
+  /// When a server that fails gets no more requests for a time.
+  public struct Ejection: Equatable, Sendable {
+    /// Failures in a row, at least 1.
+    public var failures: Int
+    /// The first time; twice as long each time that it fails again, up to 32 times as long.
+    public var pause: Interval
+
+    public init(failures: Int, pause: Interval) {
+      self.failures = failures
+      self.pause = pause
+    }
+  }
+
+  /// The name in proxy.conf, for routes and logs.
+  public var name: String
+  /// At least one, each at another place.
+  public var members: [UpstreamMember]
+  public var balance = Balance.roundRobin
+  /// Nil for never. Nobody is ejected who is the last.
+  public var ejection: Ejection? = Ejection(failures: 3, pause: .seconds(10))
+
+  public init(name: String, members: [UpstreamMember]) {
+    self.name = name
+    self.members = members
+  }
+
+  /// Of one server.
+  public init(_ options: UpstreamOptions) {
+    self.init(name: options.name, members: [UpstreamMember(options)])
+  }
+
+  /// Whether requests are counted and shared out, and not just sent to the one place that there is.
+  public var isShared: Bool { members.count > 1 || members[0].maxConnections != nil }
+}
+
+extension UpstreamOptions {
+  /// Where the server is, as proxy.conf says it: a URL, or `unix:` and a path.
+  public var place: String {
+    switch address {
+    case .unix(let path): "unix:\(path)"
+    case .host(let host, let port): "\(scheme == .https ? "https" : "http")://\(host.contains(":") ? "[\(host)]" : host):\(port)"
+    }
+  }
+}

@@ -1,0 +1,84 @@
+// What an upstream says of its servers.
+
+import Primitives
+import Proxy
+import Testing
+import Upstream
+
+@testable import Config
+
+@Suite struct ServerRowsTests {
+  private func load(_ upstream: String) -> Configuration {
+    Configuration.load(
+      text: "listen *:80\nupstream app { \(upstream) }\nroute / { upstream app; require nobody }\n", name: "t.conf", environment: { _ in nil })
+  }
+
+  private func group(_ upstream: String) -> UpstreamGroup? { load(upstream).settings?.upstreams.first }
+
+  private let two = "server http://10.0.0.1; server http://10.0.0.2"
+
+  @Test func oneServerIsAGroupOfOne() {
+    let group = group("server http://10.0.0.1")
+    #expect(group?.members.count == 1 && group?.isShared == false && group?.balance == .roundRobin)
+    #expect(group?.ejection == UpstreamGroup.Ejection(failures: 3, pause: .seconds(10)))
+  }
+
+  @Test func eachServerHasItsOwn() {
+    let group = group(
+      "server http://10.0.0.1:8080 weight 3; server https://b.example max_connections 20 backup; server unix:/run/app.sock; connect_timeout 1s")
+    #expect(group?.members.map(\.options.place) == ["http://10.0.0.1:8080", "https://b.example:443", "unix:/run/app.sock"])
+    #expect(group?.members.map(\.weight) == [3, 1, 1] && group?.members.map(\.isBackup) == [false, true, false])
+    #expect(group?.members.map(\.maxConnections) == [nil, 20, nil])
+    #expect(group?.members.allSatisfy { $0.options.connectTimeout == .seconds(1) && $0.options.name == "app" } == true)
+  }
+
+  @Test(arguments: [
+    ("round-robin", UpstreamGroup.Balance.roundRobin), ("least-connections", .leastConnections), ("random-two", .randomTwo),
+    ("hash client", .hash(.client)), ("hash user", .hash(.user)), ("hash header X-Key", .hash(.header(Array("X-Key".utf8)))),
+    ("hash cookie sid", .hash(.cookie(Array("sid".utf8)))),
+  ]) func everyBalanceIsTaken(_ text: String, _ balance: UpstreamGroup.Balance) {
+    #expect(group("\(two); balance \(text)")?.balance == balance)
+  }
+
+  @Test func ejectionIsTaken() {
+    #expect(group("\(two); eject 5 1m")?.ejection == UpstreamGroup.Ejection(failures: 5, pause: .seconds(60)))
+    #expect(group("\(two); eject off").map { $0.ejection == nil } == true)
+  }
+
+  @Test(arguments: [
+    ("server http://10.0.0.1 weight 0", "'0' is out of range: 1 to 1000"), ("server http://10.0.0.1 weight", "'weight' lacks its number"),
+    ("server http://10.0.0.1 backup", "all servers of this upstream are backups"),
+    ("server http://10.0.0.1 down", "'down' is none of 'weight', 'backup', 'max_connections'"),
+    ("server http://10.0.0.1 max_connections x", "'x' is no number"),
+    ("server http://10.0.0.1; server http://10.0.0.1:80", "this server stands here twice"),
+    ("server http://10.0.0.1 http://10.0.0.2", "is none of 'weight'"),
+    ("server http://10.0.0.1; server http://10.0.0.2; balance hash", "'hash' lacks what is hashed"),
+    ("server http://10.0.0.1; server http://10.0.0.2; balance hash header", "'header' lacks its name"),
+    ("server http://10.0.0.1; server http://10.0.0.2; balance hash header \"a b\"", "is no name of a header"),
+    ("server http://10.0.0.1; server http://10.0.0.2; balance hash path", "'path' can't be hashed"),
+    ("server http://10.0.0.1; server http://10.0.0.2; balance least", "'least' is none of"),
+    ("server http://10.0.0.1; server http://10.0.0.2; balance random-two x", "'x' is too much"),
+    ("server http://10.0.0.1; server http://10.0.0.2; eject 3", "'3' is neither"),
+    ("server http://10.0.0.1; server http://10.0.0.2; eject 0 1s", "'0' is out of range"),
+    ("server http://10.0.0.1; server http://10.0.0.2; eject 1 1ms", "'1ms' is out of range"),
+    ("server http://10.0.0.1; server http://10.0.0.2; tls { verify off }", "'tls' is for a server whose URL begins with https://"),
+    ("balance random-two", "this upstream has no server"),
+  ]) func whatIsWrongIsSaid(_ upstream: String, _ words: String) {
+    let configuration = load(upstream)
+    #expect(configuration.settings == nil && configuration.diagnostics.rendered.contains(words), "\(configuration.diagnostics.rendered)")
+  }
+
+  /// The source's line stands in the diagnostic as well.
+  @Test func noPasswordIsShown() {
+    for upstream in ["server http://svc:s3cret@10.0.0.1", "server http://10.0.0.1 http://svc:s3cret@10.0.0.2"] {
+      let rendered = load(upstream).diagnostics.rendered
+      #expect(!rendered.isEmpty && !rendered.contains("s3cret"), "\(rendered)")
+    }
+  }
+
+  /// TLS goes for those that have it.
+  @Test func clearTextAndTLSMayBeMixed() {
+    let group = group("server http://10.0.0.1; server https://10.0.0.2; tls { verify off }")
+    #expect(group?.members.map(\.options.scheme) == [.http, .https] && group?.members[1].options.tls.verify == false)
+  }
+}
