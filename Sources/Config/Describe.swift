@@ -171,8 +171,9 @@ struct Description {
       case .hash(.cookie(let name)): "by the cookie \(String(decoding: name, as: UTF8.self))"
       }
     let ejection = group.ejection.map { "out for \(Value.text($0.pause)) after \(counted($0.failures, "failure")) in a row" } ?? "never out"
+    let retry = group.retry.map { "sent again up to \(counted($0.times, "time"))" } ?? "never sent again"
     let own = traits(group.members[0])
-    return "\(group.members.count) servers, \(balance), \(ejection)" + (own.isEmpty ? "" : "; this one: \(own)")
+    return "\(group.members.count) servers, \(balance), \(ejection), \(retry)" + (own.isEmpty ? "" : "; this one: \(own)")
   }
 
   private func traits(_ member: UpstreamMember) -> String {

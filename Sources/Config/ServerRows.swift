@@ -24,6 +24,12 @@ extension Table {
       doc: "After so many failures in a row one of several servers gets no requests for that long, but never the last one; then one request decides whether "
         + "it is back, or out for twice as long."
     ) { reading, directive in reading.ejection(directive) },
+    Row(
+      "retry", in: .upstream, takes: "NUMBER [on] [connect] [reset] [502] [503] [504]|off", 1...7, standard: "2 on connect reset",
+      elsewhere: ["proxy_next_upstream", "retries", "redispatch", "lb_try_duration"],
+      doc: "How many more of several servers a request is sent to, and after what: no connection, one that ended before the answer, or these answers; but "
+        + "for `connect` only what may be sent twice (idempotent, without a body), and no more than one request of ten in the long run."
+    ) { reading, directive in reading.retry(directive) },
   ]
 }
 
@@ -110,6 +116,25 @@ extension Reading {
     }
     guard let failures = count(words[0], 1...1000), let pause = duration(words[1], .milliseconds(100)...longestPause) else { return }
     upstreamInHand?.ejection = UpstreamGroup.Ejection(failures: failures, pause: pause)
+  }
+
+  func retry(_ directive: Directive) {
+    var words = directive.arguments[...]
+    if words.count == 1 && words[words.startIndex].text == "off" {
+      upstreamInHand?.retry = nil
+      return
+    }
+    guard let first = words.popFirst(), let times = count(first, 1...10, orWord: nil) else { return }
+    if words.first?.text == "on" { words = words.dropFirst() }
+    let names: [(String, UpstreamGroup.Retry.Causes)] = [
+      ("connect", .connect), ("reset", .reset), ("502", .badGateway), ("503", .unavailable), ("504", .gatewayTimeout),
+    ]
+    var causes: UpstreamGroup.Retry.Causes = []
+    for word in words {
+      guard let cause = choice(word, names) else { return }
+      causes.formUnion(cause)
+    }
+    upstreamInHand?.retry = UpstreamGroup.Retry(times: times, on: words.isEmpty ? [.connect, .reset] : causes)
   }
 
   private var longestPause: Interval { .seconds(86_400) }

@@ -102,6 +102,7 @@ struct UpstreamDraft {
   var servers: [ServerDraft] = []
   var balance = UpstreamGroup.Balance.roundRobin
   var ejection = UpstreamGroup.Ejection?.some(UpstreamGroup.Ejection(failures: 3, pause: .seconds(10)))
+  var retry = UpstreamGroup.Retry?.some(UpstreamGroup.Retry(times: 2, on: [.connect, .reset]))
   var tlsPlace: SourceRange?
   var isUsed = false
 
@@ -109,6 +110,7 @@ struct UpstreamDraft {
     var group = UpstreamGroup(name: name.text, members: servers.map { $0.member(options) })
     group.balance = balance
     group.ejection = ejection
+    group.retry = retry
     return group
   }
 }

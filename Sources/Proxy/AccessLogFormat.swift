@@ -59,6 +59,10 @@ enum AccessLogFormat {
     if let route = record.route {
       out.append(snapshot.logTexts[route].combined)
       if let member = record.member { out.append(snapshot.serverTexts[route][member].combined) }
+      if record.retries > 0 {
+        out.append(" retries=")
+        out.append(decimal: UInt64(record.retries))
+      }
     }
     out.append(" time=")
     appendMilliseconds(duration, to: &out)
@@ -143,6 +147,10 @@ enum AccessLogFormat {
     if let route = record.route {
       out.append(snapshot.logTexts[route].json)
       if let member = record.member { out.append(snapshot.serverTexts[route][member].json) }
+      if record.retries > 0 {
+        out.append(",\"retries\":")
+        out.append(decimal: UInt64(record.retries))
+      }
     }
     if let connect = record.upstreamConnect {
       out.append(",\"connect_ms\":")

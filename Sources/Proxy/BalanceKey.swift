@@ -6,9 +6,11 @@ import Primitives
 import Upstream
 
 extension Connection {
-  /// Nil when the request has nothing of the kind: then it is anybody's.
-  func balanceKey(_ key: UpstreamGroup.HashKey) -> UInt64? {
-    switch key {
+  /// Nil when the request has nothing of the kind: then it is anybody's. Mutating, though nothing is changed: a connection that is only lent to be read
+  /// would be copied.
+  mutating func balanceKey(for balancer: Balancer) -> UInt64? {
+    switch balancer.key {
+    case nil: nil
     case .client: HashValue.of(high: client.high, low: client.low)
     case .user: userKey
     case .header(let name): headerKey(name)

@@ -189,9 +189,9 @@ extension Connection {
       head, target: target, snapshot.rules, traits, peer, methodIsJudged: methodIsJudged, requestID, grant)
   }
 
-  @inline(__always) private func started(_ request: consuming UpstreamRequest, _ route: Int) throws(UpstreamFailure) -> Transfer {
+  @inline(__always) private mutating func started(_ request: consuming UpstreamRequest, _ route: Int) throws(UpstreamFailure) -> Transfer {
     let balancer = worker.balancer(for: snapshot.traits[route].upstream, in: snapshot)
-    return try worker.client.start(request, at: balancer, key: balancer.key.flatMap { balanceKey($0) }, owner: token)
+    return try worker.client.start(request, at: balancer, key: balancer.hashes ? balanceKey(for: balancer) : nil, owner: token)
   }
 
   @inline(__always) var requestContext: RequestContext {

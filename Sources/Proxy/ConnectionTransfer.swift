@@ -116,7 +116,11 @@ extension Connection {
     if ready.asksForBody { perform(exchange.upstreamWantsBody()) }
     relayInterim(ready)
     if ready.hasAnswered && exchange.phase == .waiting && !hasFailed(ready) {
-      if ready.noteAnswer() { worker.isBack(place(of: ready), of: upstreamName) }
+      // Where there is nothing to choose nothing is asked.
+      if ready.member != nil {
+        if ready.noteAnswer() { worker.isBack(ready.options.place, of: upstreamName) }
+        if goesElsewhere(UpstreamGroup.Retry.Causes(status: ready.status)) { return advance() }
+      }
       perform(exchange.upstreamAnswered(status: ready.status, length: ready.contentLength))
     }
     if transfer === ready { pump(ready) }
@@ -190,16 +194,35 @@ extension Connection {
 
   mutating func failed(_ failure: UpstreamFailure) {
     record.reason = failure.reason
-    worker.complain(about: upstreamName, "\(failure.reason) (request \(requestID.text))")
+    let place = transfer.flatMap { $0.member == nil ? nil : $0.options.place + ": " } ?? ""
+    worker.complain(about: upstreamName, "\(place)\(failure.reason) (request \(requestID.text))")
     // What we have no room for is not the server's fault.
     if let transfer, failure.kind != .exhausted, let pause = transfer.noteFailure() {
-      worker.ejected(place(of: transfer), of: upstreamName, for: pause, failure.reason)
+      worker.ejected(transfer.options.place, of: upstreamName, for: pause, failure.reason)
     }
+    if exchange.phase == .waiting, let transfer, let cause = Self.cause(of: failure, transfer), goesElsewhere(cause) { return }
     if exchange.phase == .relaying { record.isAborted = true }
     perform(exchange.upstreamFailed(status: failure.status))
   }
 
-  private func place(of transfer: Transfer) -> String { transfer.options.place }
+  private static func cause(of failure: UpstreamFailure, _ transfer: Transfer) -> UpstreamGroup.Retry.Causes? {
+    if failure.kind == .exhausted { return nil }
+    if !transfer.wasSent { return .connect }
+    return failure.kind == .unreachable ? .reset : nil
+  }
+
+  /// Has another server answer the request, if the upstream has one and its `retry` says so.
+  private mutating func goesElsewhere(_ cause: UpstreamGroup.Retry.Causes) -> Bool {
+    guard !cause.isEmpty, let failed = transfer, failed.member != nil, let route = record.route else { return false }
+    let balancer = worker.balancer(for: snapshot.traits[route].upstream, in: snapshot)
+    guard let next = worker.client.again(failed, at: balancer, key: balanceKey(for: balancer), cause: cause) else { return false }
+    transfer = next
+    record.member = next.member
+    record.retries += 1
+    record.reason = nil
+    lastUpstream = worker.now
+    return true
+  }
 
   var upstreamName: String {
     guard let index = record.route else { return "-" }

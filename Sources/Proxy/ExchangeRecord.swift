@@ -26,6 +26,8 @@ struct ExchangeRecord {
   var reason: String?
   /// Index of the server in its upstream's members, where there are several.
   var member: Int?
+  /// Servers that failed it before.
+  var retries = 0
   // The upstream's side, in nanoseconds from the transfer's start.
   var upstreamConnect: UInt64?
   var upstreamFirstByte: UInt64?

@@ -8,6 +8,7 @@ public final class Balancer {
   /// A server, and this worker's pool of it.
   struct Seat {
     let pool: UpstreamPool
+    let index: Int
     let state: MemberState
     let weight: Int
     let isBackup: Bool
@@ -21,11 +22,21 @@ public final class Balancer {
   public let group: UpstreamGroup
   /// What of a request names its server, if anything does.
   public let key: UpstreamGroup.HashKey?
+  /// Whether anything does.
+  public let hashes: Bool
   let state: GroupState
   /// The only server, when there is nothing to choose or count.
   let only: UpstreamPool?
   private var seats: [Seat]
   private var random: UInt64
+  /// What retries may still cost: each request brings 1, so that in the long run one of ten may be sent again. A service that is overrun is not to be
+  /// given twice as much for it.
+  private var allowance = Balancer.mostAllowance
+  private static let costOfRetry = 10
+  /// Retries in one go: what may be under way when a server goes.
+  private static let mostAllowance = 512 * costOfRetry
+  /// Those that have failed the request that is being placed.
+  private var tried: TriedMembers = []
   /// Those that are out are chosen as well.
   private var isDesperate = false
 
@@ -33,13 +44,14 @@ public final class Balancer {
     self.group = group
     self.state = state
     random = seed
+    hashes = if case .hash = group.balance { true } else { false }
     key = if case .hash(let key) = group.balance { key } else { nil }
     let isShared = group.isShared
     seats = group.members.indices.map { i in
       let member = group.members[i]
       let membership = isShared ? Membership(group: state, state: state.members[i], index: i) : nil
       return Seat(
-        pool: UpstreamPool(options: member.options, member: membership), state: state.members[i], weight: member.weight,
+        pool: UpstreamPool(options: member.options, member: membership), index: i, state: state.members[i], weight: member.weight,
         isBackup: member.isBackup, maxConnections: member.maxConnections ?? .max, hash: HashValue.of(Array(member.options.place.utf8).span))
     }
     only = isShared ? nil : seats[0].pool
@@ -56,10 +68,28 @@ public final class Balancer {
   /// The server for the next request, and whether it decides if that server is back. Nil when none can take it.
   func choose(_ key: UInt64?, at now: Instant) -> (pool: UpstreamPool, isTrial: Bool)? {
     if let only { return (only, false) }
+    allowance = min(allowance + 1, Self.mostAllowance)
+    tried = []
+    return chosen(key, at: now)
+  }
+
+  /// The same for a request that those of `tried` have failed. Nil also when too many have failed lately.
+  func chooseAgain(_ key: UInt64?, at now: Instant, tried: TriedMembers) -> (pool: UpstreamPool, isTrial: Bool)? {
+    guard only == nil, allowance >= Self.costOfRetry else { return nil }
+    self.tried = tried
+    guard let choice = chosen(key, at: now) else { return nil }
+    allowance -= Self.costOfRetry
+    return choice
+  }
+
+  private func chosen(_ key: UInt64?, at now: Instant) -> (pool: UpstreamPool, isTrial: Bool)? {
     var seats: [Seat] = []
     swap(&seats, &self.seats)
     defer { swap(&seats, &self.seats) }
-    for seat in seats where !seat.state.serves && hasRoom(seat) && seat.state.beginTrial(at: now) { return (seat.pool, true) }
+    // Who was failed already is not the one to try who is back.
+    if tried.isEmpty {
+      for seat in seats where !seat.state.serves && hasRoom(seat) && seat.state.beginTrial(at: now) { return (seat.pool, true) }
+    }
     isDesperate = false
     var i = pick(&seats, key, backups: false) ?? pick(&seats, key, backups: true)
     if i == nil && !seats.contains(where: { $0.state.serves }) {
@@ -75,7 +105,7 @@ public final class Balancer {
   }
 
   private func isReady(_ seat: borrowing Seat, backups: Bool) -> Bool {
-    seat.isBackup == backups && (seat.state.serves || isDesperate) && hasRoom(seat)
+    seat.isBackup == backups && !tried.contains(seat.index) && (seat.state.serves || isDesperate) && hasRoom(seat)
   }
 
   private func pick(_ seats: inout [Seat], _ key: UInt64?, backups: Bool) -> Int? {
@@ -149,6 +179,19 @@ public final class Balancer {
     random &+= 0x9E37_79B9_7F4A_7C15
     return HashValue.mixed(random)
   }
+}
+
+/// Members that have failed a request. Of those beyond the 64th none is remembered.
+public struct TriedMembers: Sendable, BitwiseCopyable, ExpressibleByArrayLiteral {
+  private var bits: UInt64 = 0
+
+  public init(arrayLiteral members: Int...) {
+    for member in members { insert(member) }
+  }
+
+  var isEmpty: Bool { bits == 0 }
+  func contains(_ member: Int) -> Bool { member < 64 && bits & (1 << UInt64(member)) != 0 }
+  mutating func insert(_ member: Int) { if member < 64 { bits |= 1 << UInt64(member) } }
 }
 
 /// Numbers by which keys find their servers: the same in each process and after each start, so that several proxies agree.

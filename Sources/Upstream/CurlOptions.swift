@@ -105,7 +105,7 @@ import Primitives
   }
 
   /// Sets what differs from request to request. The texts stay in the transfer's storage until it ends.
-  static func apply(_ request: borrowing UpstreamRequest, to transfer: CurlTransfer) {
+  static func apply(_ request: RequestShape, _ storage: RequestStorage, to transfer: CurlTransfer) {
     let easy = unsafe transfer.easy
     // HTTPGET puts UPLOAD and NOBODY of the request before back; then the two that change what libcurl does, not only what it says.
     unsafe _ = gh_easy_set_long(easy, CURLOPT_HTTPGET, 1)
@@ -128,7 +128,7 @@ import Primitives
     unsafe _ = gh_easy_set_long(easy, CURLOPT_FRESH_CONNECT, isAlone ? 1 : 0)
     // And it ends with it. Kept, each of these would be one more idle connection that takes a place of the upstream's until that hangs up.
     unsafe _ = gh_easy_set_long(easy, CURLOPT_FORBID_REUSE, isAlone ? 1 : 0)
-    transfer.take(request.storage)
+    transfer.take(storage)
     transfer.suppress("Expect:")
     if !request.hasAccept { transfer.suppress("Accept:") }
     unsafe transfer.withMethodAndTarget { method, target in

@@ -51,9 +51,10 @@ import Primitives
   /// Whether the upstream has refused the request while its body is still on the way, and libcurl is not kept from reading the answer.
   var isRefusedEarly: Bool { isRunning && isHeadComplete && head.status >= 300 && !isUploadEnded && !isReceivePaused && refusal == nil }
 
-  override func begin(_ request: borrowing UpstreamRequest) throws(UpstreamFailure) {
+  override func begin() throws(UpstreamFailure) {
+    guard let storage else { return }
     hasUpload = true
-    CurlOptions.apply(request, to: self)
+    CurlOptions.apply(shape, storage, to: self)
     let code = unsafe curl_multi_add_handle(client.multi, easy)
     guard code == CURLM_OK else {
       throw UpstreamFailure(.exhausted, "libcurl took no transfer: \(unsafe String(cString: curl_multi_strerror(code)))")
@@ -115,6 +116,13 @@ import Primitives
 
   override func endUpload() {
     isUploadEnded = true
+  }
+
+  override func takeUpload(of other: Transfer) {
+    super.takeUpload(of: other)
+    guard let other = other as? CurlTransfer else { return }
+    swap(&uploadTrailers, &other.uploadTrailers)
+    swap(&uploadTrailerOffsets, &other.uploadTrailerOffsets)
   }
 
   override func watched(_ fd: Int32) { socket = fd }

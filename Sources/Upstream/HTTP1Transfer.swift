@@ -64,28 +64,17 @@ final class HTTP1Transfer: Transfer {
 
   // MARK: Beginning
 
-  override func begin(_ request: borrowing UpstreamRequest) throws(UpstreamFailure) {
-    framing = request.framing
-    isHead = request.isHead
-    let hasBody: Bool
-    switch framing {
-    case .none, .length(0):
-      hasBody = false
-    case .length(let n):
-      hasBody = true
-      request.storage.texts.append("Content-Length: ")
-      request.storage.texts.append(decimal: n)
-      request.storage.texts.append("\r\n")
-    case .chunked:
-      hasBody = true
-      request.storage.texts.append("Transfer-Encoding: chunked\r\n")
-    }
-    request.storage.texts.append("\r\n")
-    headCount = request.storage.texts.count
+  override func begin() throws(UpstreamFailure) {
+    framing = shape.framing
+    isHead = shape.isHead
+    let hasBody = if case .none = framing { false } else { framing != .length(0) }
+    guard let storage else { return }
+    if !storage.isFramed { Self.frame(storage, framing) }
+    headCount = storage.texts.count
     // The last chunk is a body's too.
     hasUpload = hasBody
     // What must not be sent twice gets a new connection, so that it does not fail over one that the upstream is just closing.
-    isAlone = hasBody || !request.isReplayable || request.isIsolated
+    isAlone = hasBody || !shape.isReplayable || shape.isIsolated
     guard let pool else { return }
     if !isAlone, let idle = client.takeIdle(pool) {
       isReusedConnection = true
@@ -93,6 +82,27 @@ final class HTTP1Transfer: Transfer {
     } else {
       try client.connect(self, to: pool)
     }
+  }
+
+  private static func frame(_ storage: RequestStorage, _ framing: BodyFraming) {
+    switch framing {
+    case .none, .length(0): break
+    case .length(let n):
+      storage.texts.append("Content-Length: ")
+      storage.texts.append(decimal: n)
+      storage.texts.append("\r\n")
+    case .chunked: storage.texts.append("Transfer-Encoding: chunked\r\n")
+    }
+    storage.texts.append("\r\n")
+    storage.isFramed = true
+  }
+
+  override func takeUpload(of other: Transfer) {
+    super.takeUpload(of: other)
+    guard let other = other as? HTTP1Transfer else { return }
+    swap(&sending, &other.sending)
+    swap(&uploadTrailers, &other.uploadTrailers)
+    isEndQueued = other.isEndQueued
   }
 
   /// A connection stands: what there is goes out.

@@ -80,6 +80,10 @@ import Primitives
   /// Not unowned, which costs more at every use: the client holds transfers only while they run.
   final let client: UpstreamClient
   final var storage: RequestStorage?
+  final var shape = RequestShape()
+  /// Members that have failed this request before.
+  final var tried: TriedMembers = []
+  final var retries = 0
   /// Its place among those whose handle libcurl has.
   final var slot = SlotToken(slot: 0, generation: 0)
   final var isRunning = false
@@ -139,9 +143,16 @@ import Primitives
     preconditionFailure("each engine has its own")
   }
 
-  /// Sets the request on its way. Its texts are in `storage`.
-  func begin(_ request: borrowing UpstreamRequest) throws(UpstreamFailure) {
+  /// Sets the request on its way, which is `shape` and the texts in `storage`.
+  func begin() throws(UpstreamFailure) {
     preconditionFailure("each engine has its own")
+  }
+
+  /// Takes over what `other`, whose connection never stood, was given of the request's body.
+  func takeUpload(of other: Transfer) {
+    hasUpload = hasUpload || other.hasUpload
+    isUploadEnded = other.isUploadEnded
+    swap(&upload, &other.upload)
   }
 
   /// Goes on after the body was taken or request bytes were handed over. True when it had been waiting for the caller to take its body.
@@ -186,6 +197,8 @@ import Primitives
     isSendPaused = false
     attempts = 0
     memberIndex = nil
+    tried = []
+    retries = 0
     allowsPipes = false
     mostBody = Self.bodyLimit
     if let pipe { client.giveBack(pipe) }

@@ -167,10 +167,7 @@ public import Primitives
       throw UpstreamFailure(.exhausted, "no server of upstream \(balancer.group.name) can take a request: all are out or have their connections in use")
     }
     do {
-      let transfer = try start(request, at: choice.pool, owner: owner)
-      transfer.isTrial = choice.isTrial
-      transfer.memberIndex = choice.pool.member?.index
-      return transfer
+      return try start(request, at: choice.pool, owner: owner, isTrial: choice.isTrial)
     } catch {
       if choice.isTrial { choice.pool.member?.state.endTrial() }
       throw error
@@ -178,7 +175,11 @@ public import Primitives
   }
 
   /// Starts a request. What happens to it is told by `takeReady`, under `owner`.
-  public func start(_ request: consuming UpstreamRequest, at pool: UpstreamPool, owner: SlotToken) throws(UpstreamFailure) -> Transfer {
+  ///
+  /// - Parameter isTrial: whether it decides if the server is back.
+  public func start(
+    _ request: consuming UpstreamRequest, at pool: UpstreamPool, owner: SlotToken, isTrial: Bool = false
+  ) throws(UpstreamFailure) -> Transfer {
     var request = request
     guard pool.running < pool.maxConnections else {
       giveStorage(request.storage)
@@ -186,23 +187,81 @@ public import Primitives
     }
     let transfer: Transfer
     if let idle = pool.take() { transfer = idle } else { transfer = try makeTransfer(pool.options) }
-    transfer.pool = pool
-    pool.running += 1
-    pool.member?.state.begin()
-    running += 1
-    transfer.owner = owner
-    transfer.startedAt = now
-    transfer.maxAttempts = request.isReplayable ? 2 : 1
     request.seal()
     transfer.storage = request.storage
-    transfer.isRunning = true
+    transfer.shape = request.shape
+    transfer.startedAt = now
+    transfer.owner = owner
     if case .none = request.framing { transfer.isUploadEnded = true }
+    place(transfer, at: pool, isTrial: isTrial)
     do {
-      try transfer.begin(request)
+      try transfer.begin()
     } catch {
       finish(transfer)
       recycle(transfer)
       throw error
+    }
+    return transfer
+  }
+
+  /// Before it begins: it may end while it does.
+  @inline(__always) private func place(_ transfer: Transfer, at pool: UpstreamPool, isTrial: Bool) {
+    transfer.pool = pool
+    pool.running += 1
+    running += 1
+    if let member = pool.member {
+      member.state.begin()
+      transfer.memberIndex = member.index
+      transfer.isTrial = isTrial
+    }
+    transfer.maxAttempts = transfer.shape.isReplayable ? 2 : 1
+    transfer.isRunning = true
+  }
+
+  /// Sends the request of `failed`, of whose answer nothing was used, to another of the balancer's servers. Nil when that can't be, or must not: then
+  /// all is as it was. Else `failed` is gone, and what is to come comes of the transfer that is answered.
+  ///
+  /// A request of which something may have been sent goes to another server only if it is idempotent (RFC 9110 section 9.2.2) and has no body.
+  ///
+  /// - Parameter cause: what befell it: one of those that the upstream's `retry` names, or nothing is done.
+  public func again(_ failed: Transfer, at balancer: Balancer, key: UInt64?, cause: UpstreamGroup.Retry.Causes) -> Transfer? {
+    guard let retry = balancer.group.retry, !cause.isDisjoint(with: retry.causes), failed.retries < retry.times,
+      cause == .connect || failed.shape.isReplayable, let index = failed.memberIndex
+    else { return nil }
+    var tried = failed.tried
+    tried.insert(index)
+    guard let choice = balancer.chooseAgain(key, at: now, tried: tried) else { return nil }
+    let transfer: Transfer
+    do {
+      if let idle = choice.pool.take() { transfer = idle } else { transfer = try makeTransfer(choice.pool.options) }
+    } catch {
+      if choice.isTrial { choice.pool.member?.state.endTrial() }
+      return nil
+    }
+    if failed.isRunning {
+      failed.cancel()
+      finish(failed)
+    }
+    var storage: RequestStorage?
+    swap(&storage, &failed.storage)
+    transfer.storage = storage
+    transfer.shape = failed.shape
+    transfer.startedAt = failed.startedAt
+    transfer.owner = failed.owner
+    transfer.tried = tried
+    transfer.retries = failed.retries + 1
+    transfer.mostBody = failed.mostBody
+    transfer.allowsPipes = failed.allowsPipes
+    transfer.takeUpload(of: failed)
+    recycle(failed)
+    place(transfer, at: choice.pool, isTrial: choice.isTrial)
+    do {
+      try transfer.begin()
+    } catch {
+      // It tells of itself as any other that ends.
+      transfer.outcome = .failed(error)
+      finish(transfer)
+      markReady(transfer)
     }
     return transfer
   }
@@ -312,16 +371,16 @@ public import Primitives
         state.end()
         // Whatever came of it: another may try.
         if transfer.isTrial { state.endTrial() }
+        transfer.isTrial = false
       }
     }
-    transfer.isTrial = false
-    // As below, what changes hands is moved: copied, its references would be counted once more.
+  }
+
+  @inline(__always) private func recycle(_ transfer: consuming Transfer) {
+    // What changes hands is moved: copied, its references would be counted once more.
     var storage: RequestStorage?
     swap(&storage, &transfer.storage)
     if let storage { giveStorage(storage) }
-  }
-
-  private func recycle(_ transfer: consuming Transfer) {
     guard transfer.canBeReused else { return }
     transfer.reset()
     var pool: UpstreamPool?

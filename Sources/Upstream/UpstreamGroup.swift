@@ -58,6 +58,40 @@ public struct UpstreamGroup: Equatable, Sendable {
     }
   }
 
+  /// When a request that a server failed goes to another.
+  public struct Retry: Equatable, Sendable {
+    public struct Causes: OptionSet, Sendable {
+      public let rawValue: UInt8
+      public init(rawValue: UInt8) { self.rawValue = rawValue }
+      /// No connection came about: nothing of the request was sent.
+      public static let connect = Causes(rawValue: 1)
+      /// The connection ended, or broke, before a byte of the answer.
+      public static let reset = Causes(rawValue: 2)
+      public static let badGateway = Causes(rawValue: 4)
+      public static let unavailable = Causes(rawValue: 8)
+      public static let gatewayTimeout = Causes(rawValue: 16)
+
+      /// What an answer of that status is.
+      public init(status: Int) {
+        switch status {
+        case 502: self = .badGateway
+        case 503: self = .unavailable
+        case 504: self = .gatewayTimeout
+        default: self = []
+        }
+      }
+    }
+
+    /// Further servers that are asked, at least 1.
+    public var times: Int
+    public var causes: Causes
+
+    public init(times: Int, on causes: Causes) {
+      self.times = times
+      self.causes = causes
+    }
+  }
+
   /// The name in proxy.conf, for routes and logs.
   public var name: String
   /// At least one, each at another place.
@@ -65,6 +99,9 @@ public struct UpstreamGroup: Equatable, Sendable {
   public var balance = Balance.roundRobin
   /// Nil for never. Nobody is ejected who is the last.
   public var ejection: Ejection? = Ejection(failures: 3, pause: .seconds(10))
+
+  /// Nil for never.
+  public var retry: Retry? = Retry(times: 2, on: [.connect, .reset])
 
   public init(name: String, members: [UpstreamMember]) {
     self.name = name

@@ -14,10 +14,13 @@ public final class RequestStorage {
   private let box = UniqueBox(ByteBuffer())
   /// Where the target stands, behind the method and a space.
   var target = ByteRange()
+  /// Whether the framing fields and the empty line are among the texts.
+  var isFramed = false
 
   init() {}
 
   func removeAll() {
+    isFramed = false
     texts.removeAll()
     target = ByteRange()
   }
@@ -42,6 +45,16 @@ public final class RequestStorage {
     }
     return lines
   }
+}
+
+/// What an engine has to know of a request, beside its texts.
+struct RequestShape: Sendable {
+  var framing = BodyFraming.none
+  var isHead = false
+  /// `UpstreamRequest.isReplayable`.
+  var isReplayable = false
+  var hasAccept = false
+  var isIsolated = false
 }
 
 /// A request that may be forwarded. It can't exist without a `Grant`, which it consumes.
@@ -148,6 +161,10 @@ public struct UpstreamRequest: ~Copyable {
   /// Says that the request carries credentials of a scheme that authenticates the connection, not the request (NTLM, Negotiate): nobody
   /// else's request may go over it before or after.
   public mutating func isolate() { isIsolated = true }
+
+  var shape: RequestShape {
+    RequestShape(framing: framing, isHead: isHead, isReplayable: isReplayable, hasAccept: hasAccept, isIsolated: isIsolated)
+  }
 
   /// Says that all fields were added: the texts go back into the storage, where they stay while libcurl reads them.
   /// `UpstreamClient.start` does it for whoever didn't.

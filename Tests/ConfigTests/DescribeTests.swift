@@ -35,7 +35,7 @@ import Testing
           secure   https://legacy.example.com:8443  connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
         TLS verified by /etc/gatehouse/tls/ca.pem as legacy.internal, with our certificate /etc/gatehouse/tls/client.pem
           several  http://10.0.0.1:8080             connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
-        3 servers, in turn, out for 10s after 3 failures in a row; this one: weight 2
+        3 servers, in turn, out for 10s after 3 failures in a row, sent again up to 2 times; this one: weight 2
                    http://10.0.0.2:8080             50 requests at once
                    http://10.0.0.3:8080             backup
 

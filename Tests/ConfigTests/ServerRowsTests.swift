@@ -46,6 +46,19 @@ import Upstream
   }
 
   @Test(arguments: [
+    ("1", UpstreamGroup.Retry(times: 1, on: [.connect, .reset])), ("2 on connect", UpstreamGroup.Retry(times: 2, on: .connect)),
+    ("3 on connect reset 502 503 504", UpstreamGroup.Retry(times: 3, on: [.connect, .reset, .badGateway, .unavailable, .gatewayTimeout])),
+    ("10 504", UpstreamGroup.Retry(times: 10, on: .gatewayTimeout)),
+  ]) func retryIsTaken(_ text: String, _ retry: UpstreamGroup.Retry) {
+    #expect(group("\(two); retry \(text)")?.retry == retry)
+  }
+
+  @Test func retryCanBeOff() {
+    #expect(group("\(two); retry off").map { $0.retry == nil } == true)
+    #expect(group(two)?.retry == UpstreamGroup.Retry(times: 2, on: [.connect, .reset]))
+  }
+
+  @Test(arguments: [
     ("server http://10.0.0.1 weight 0", "'0' is out of range: 1 to 1000"), ("server http://10.0.0.1 weight", "'weight' lacks its number"),
     ("server http://10.0.0.1 backup", "all servers of this upstream are backups"),
     ("server http://10.0.0.1 down", "'down' is none of 'weight', 'backup', 'max_connections'"),
@@ -62,6 +75,9 @@ import Upstream
     ("server http://10.0.0.1; server http://10.0.0.2; eject 0 1s", "'0' is out of range"),
     ("server http://10.0.0.1; server http://10.0.0.2; eject 1 1ms", "'1ms' is out of range"),
     ("server http://10.0.0.1; server http://10.0.0.2; tls { verify off }", "'tls' is for a server whose URL begins with https://"),
+    ("server http://10.0.0.1; server http://10.0.0.2; retry 0", "'0' is out of range: 1 to 10"),
+    ("server http://10.0.0.1; server http://10.0.0.2; retry 2 on 500", "'500' is none of 'connect', 'reset', '502', '503', '504'"),
+    ("server http://10.0.0.1; server http://10.0.0.2; retry connect", "'connect' is no number"),
     ("balance random-two", "this upstream has no server"),
   ]) func whatIsWrongIsSaid(_ upstream: String, _ words: String) {
     let configuration = load(upstream)

@@ -157,6 +157,27 @@ import Testing
     #expect(choose(balancer) == 0)
   }
 
+  @Test func whoHasFailedItIsNotAskedAgain() {
+    let group = Self.group([1, 1, 1], .roundRobin)
+    let balancer = Balancer(group, GroupState(group), seed: 1)
+    func again(_ tried: TriedMembers) -> Int? { balancer.chooseAgain(nil, at: Self.second(1), tried: tried)?.pool.member?.index }
+    #expect(Set((0..<20).compactMap { _ in again([0]) }) == [1, 2])
+    #expect(Set((0..<20).compactMap { _ in again([0, 2]) }) == [1])
+    #expect(again([0, 1, 2]) == nil)
+    // What stands in none of the 64 bits is not remembered.
+    #expect(again([64]) != nil)
+  }
+
+  /// A tenth in the long run, and as many at once as may be under way when a server goes.
+  @Test func retriesHaveABudget() {
+    let group = Self.group([1, 1], .roundRobin)
+    let balancer = Balancer(group, GroupState(group), seed: 1)
+    func again() -> Bool { balancer.chooseAgain(nil, at: Self.second(1), tried: [0]) != nil }
+    #expect((0..<600).count { _ in again() } == 512)
+    for _ in 0..<100 { _ = choose(balancer) }
+    #expect((0..<100).count { _ in again() } == 10)
+  }
+
   @Test func aReloadKeepsWhatIsKnownOfWhoIsStillThere() {
     let group = Self.group([1, 1, 1], .roundRobin)
     let before = GroupState(group)

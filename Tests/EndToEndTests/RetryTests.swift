@@ -1,0 +1,136 @@
+// A server that goes while it has requests: which of them others answer, and which nobody may.
+
+import Foundation
+import Testing
+
+extension EndToEnd {
+  @Suite(.byEachEngine) struct Retries {
+    private func dead(_ work: (String) throws -> Void) throws {
+      // Bound and never listening: refused as long as we hold the port.
+      let (hold, port) = try Socket.bind()
+      try withExtendedLifetime(hold) { try work("http://127.0.0.1:\(port)") }
+    }
+
+    private func ask(_ house: House, _ method: String = "GET", _ body: String = "") throws -> Message {
+      try house.ask(method, "/", [People.alice.authorization] + (body.isEmpty ? [] : ["Content-Length: \(body.utf8.count)"]), body: body)
+    }
+
+    /// Hangs up on each request as soon as it has read it.
+    private static let hangsUp: Script = { _ = try $0.request() }
+
+    private func place(_ upstream: RecordingUpstream) -> String { "http://127.0.0.1:\(upstream.port)" }
+
+    @Test func killingOneOfThreeLosesNoRequest() throws {
+      var nginx = try ["a", "b", "c"].map { try FrontServer.nginx("location / { return 200 \($0); }") }
+      let more = "server \(nginx[1].url)\nserver \(nginx[2].url)\neject 3 1s"
+      try House.with(Setup(upstream: more, server: nginx[0].url)) { house throws in
+        let load = Load(house.port, fields: [People.alice.authorization])
+        try load.wait(for: 300)
+        try nginx[1].stop()
+        try load.wait(for: 600)
+        // Whoever is tried once it is back is asked by a request that others answer if it isn't.
+        let deadline = Deadline.after(.seconds(3))
+        while !deadline.hasPassed { try load.wait(for: 100) }
+        try load.stop()
+      }
+      nginx.remove(at: 1)
+      for server in nginx { try server.stop() }
+    }
+
+    @Test func killingOneUnderPOSTLoadSendsNothingTwice() throws {
+      let go = Steps()
+      let others = try RecordingUpstream(Answer.always(Answer.text("other")))
+      // Takes requests and answers none.
+      let doomed = try RecordingUpstream { conversation in
+        _ = try conversation.request()
+        try go.wait()
+      }
+      try House.with(Setup(upstream: "server \(place(others))\neject off", server: place(doomed))) { house throws in
+        let url = house.url + "/"
+        let asked = (0..<8).map { i in
+          Worker { () -> Int in
+            try Curl.run(["-u", People.alice.pair, "--data-binary", "body-\(i)", url], in: try Scratch()).status
+          }
+        }
+        _ = try doomed.requests(4)
+        _ = try others.requests(4)
+        go.advance()
+        let statuses = try asked.map { try $0.join() }
+        #expect(statuses.count { $0 == 502 } == 4 && statuses.count { $0 == 200 } == 4, "\(statuses)")
+        let bodies = (doomed.requests + others.requests).map(\.text)
+        #expect(Set(bodies).count == 8 && bodies.count == 8, "\(bodies)")
+      }
+      try others.stop()
+      try doomed.stop()
+    }
+
+    /// Nothing of it was sent where no connection came about: whatever it is, another may have it.
+    @Test(arguments: ["GET", "POST", "PUT", "DELETE"]) func whatWasNotSentGoesElsewhere(_ method: String) throws {
+      try dead { dead in
+        try House.with(Setup(upstream: "server \(dead)\neject off\nretry 1")) { house throws in
+          let body = method == "GET" ? "" : "the body of \(method)"
+          for _ in 0..<6 {
+            let answer = try ask(house, method, body)
+            #expect(answer.status == 200 && answer.text == "hello")
+          }
+          let requests = try house.upstream.requests(6)
+          #expect(requests.allSatisfy { $0.text == body } && requests.count == 6)
+          let lines = try house.accessLines(6)
+          #expect(lines.count { $0["retries"] as? Int == 1 } == 3 && lines.allSatisfy { $0["server"] as? String == place(house.upstream) })
+        }
+      }
+    }
+
+    @Test func whatMayBeRepeatedIsWhenItsConnectionEnds() throws {
+      let broken = try RecordingUpstream(Self.hangsUp)
+      try House.with(Setup(upstream: "server \(place(broken))\neject off")) { house throws in
+        for _ in 0..<6 { #expect(try ask(house).text == "hello") }
+        let posts = try (0..<6).map { try ask(house, "POST", "post \($0)").status }
+        #expect(posts.count { $0 == 502 } == 3 && posts.count { $0 == 200 } == 3, "\(posts)")
+        let bodies = (broken.requests + house.upstream.requests).filter { $0.head.starts(with: Array("POST".utf8)) }.map(\.text)
+        #expect(Set(bodies).count == bodies.count && bodies.count == 6, "\(bodies)")
+      }
+      try broken.stop()
+    }
+
+    @Test func namedAnswersAreAFailureToo() throws {
+      let weary = try RecordingUpstream(Answer.always(Answer.text("weary", status: "503 Service Unavailable")))
+      try House.with(Setup(upstream: "server \(place(weary))\nretry 1 on 503")) { house throws in
+        for _ in 0..<6 { #expect(try ask(house).text == "hello") }
+        let posts = try (0..<6).map { _ in try ask(house, "POST", "x").status }
+        #expect(posts.count { $0 == 503 } == 3, "\(posts)")
+      }
+      // Where all say so, it is what the client is told: the last one's, as it came.
+      try House.with(Setup(upstream: "retry 1 on 503", server: place(weary)), { _ in }) { house throws in
+        #expect(try ask(house).text == "weary")
+      }
+      try weary.stop()
+    }
+
+    @Test func nothingIsRepeatedOnceTheAnswerHasBegun() throws {
+      let script: Script = {
+        _ = try $0.request()
+        try $0.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf-")
+      }
+      let halves = try (0..<2).map { _ in try RecordingUpstream(script) }
+      let more = "server \(place(halves[1]))\neject off\nretry 2 on connect reset 502"
+      try House.with(Setup(upstream: more, server: place(halves[0]))) { house throws in
+        for _ in 0..<4 {
+          let answer = try house.curl("-u", People.alice.pair, "/")
+          #expect(answer.code != 0 && answer.text == "half-")
+        }
+        #expect(halves.map(\.requests.count) == [2, 2])
+      }
+      for half in halves { try half.stop() }
+    }
+
+    @Test func retryOffIsOff() throws {
+      try dead { dead in
+        try House.with(Setup(upstream: "server \(dead)\neject off\nretry off")) { house throws in
+          let statuses = try (0..<6).map { _ in try ask(house).status }
+          #expect(statuses.count { $0 == 502 } == 3)
+        }
+      }
+    }
+  }
+}
