@@ -60,7 +60,7 @@ TARGETS = [
                     "waits longer. Larger pipes and marks were tried: docs/PERFORMANCE.md"),
     Target("CPU a request over TLS / HAProxy", "tls-64", 0.85, cost("haproxy")),
     Target("CPU a request over TLS / nginx", "tls-64", 0.65, cost("nginx"),
-           obstacle="the figure is 0.59 to 0.65, by how fast the machine is in a run; seven tenths of ours are the kernel's, in the four system "
+           obstacle="the figure is 0.59 to 0.66, by how fast the machine is in a run; seven tenths of ours are the kernel's, in the four system "
                     "calls that no proxy does without, and half of the rest is OpenSSL's"),
     Target("CPU a request over HTTP/2 / HAProxy", "h2-8", 0.85, cost("haproxy")),
     Target("CPU a request over HTTP/2 / nginx", "h2-8", 0.65, cost("nginx")),
