@@ -71,6 +71,11 @@ extension Reading {
     var words = directive.arguments.dropFirst()
     while let name = words.popFirst() {
       let number = name.text == "backup" ? nil : words.popFirst()
+      // As above: what was meant for a second server may hold a password.
+      if let number, number.text.contains("@") {
+        diagnostics.error(number.place, "this is no number")
+        continue
+      }
       switch (name.text, number) {
       case ("backup", _): draft.isBackup = true
       case ("weight", let number?): if let n = count(number, 1...1000) { draft.weight = n }

@@ -86,7 +86,9 @@ import Upstream
 
   /// The source's line stands in the diagnostic as well.
   @Test func noPasswordIsShown() {
-    for upstream in ["server http://svc:s3cret@10.0.0.1", "server http://10.0.0.1 http://svc:s3cret@10.0.0.2"] {
+    for upstream in [
+      "server http://svc:s3cret@10.0.0.1", "server http://10.0.0.1 http://svc:s3cret@10.0.0.2", "server http://10.0.0.1 weight http://svc:s3cret@10.0.0.2",
+    ] {
       let rendered = load(upstream).diagnostics.rendered
       #expect(!rendered.isEmpty && !rendered.contains("s3cret"), "\(rendered)")
     }
