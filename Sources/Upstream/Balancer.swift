@@ -87,7 +87,7 @@ public final class Balancer {
     swap(&seats, &self.seats)
     defer { swap(&seats, &self.seats) }
     // Who was failed already is not the one to try who is back.
-    if tried.isEmpty {
+    if tried.isEmpty && state.ejection != nil {
       for seat in seats where !seat.state.serves && hasRoom(seat) && seat.state.beginTrial(at: now) { return (seat.pool, true) }
     }
     isDesperate = false
@@ -105,7 +105,7 @@ public final class Balancer {
   }
 
   private func isReady(_ seat: borrowing Seat, backups: Bool) -> Bool {
-    seat.isBackup == backups && !tried.contains(seat.index) && (seat.state.serves || isDesperate) && hasRoom(seat)
+    seat.isBackup == backups && !tried.contains(seat.index) && (seat.state.serves || isDesperate || state.ejection == nil) && hasRoom(seat)
   }
 
   private func pick(_ seats: inout [Seat], _ key: UInt64?, backups: Bool) -> Int? {

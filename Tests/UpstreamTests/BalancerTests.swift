@@ -178,6 +178,19 @@ import Testing
     #expect((0..<100).count { _ in again() } == 10)
   }
 
+  /// Who was out when a reload said `eject off` would else be tried by every request, and never judged.
+  @Test func withoutEjectionNobodyIsOut() {
+    var group = Self.group([1, 1], .roundRobin)
+    let before = GroupState(group)
+    _ = before.members[0].failed(at: Self.second(1), UpstreamGroup.Ejection(failures: 1, pause: .seconds(10))) { true }
+    group.ejection = nil
+    let balancer = Balancer(group, GroupState(group, after: before), seed: 1)
+    for now in [Self.second(2), Self.second(20)] {
+      let choices = (0..<10).compactMap { _ in balancer.choose(nil, at: now) }
+      #expect(choices.count == 10 && choices.allSatisfy { !$0.isTrial } && choices.count { $0.pool.member?.index == 0 } == 5)
+    }
+  }
+
   @Test func aReloadKeepsWhatIsKnownOfWhoIsStillThere() {
     let group = Self.group([1, 1, 1], .roundRobin)
     let before = GroupState(group)
