@@ -152,8 +152,14 @@ struct Description {
     }
     if group.members.count > 1 {
       notes.append(sharing(group))
-    } else if let most = group.members[0].maxConnections {
-      notes.append("\(most) requests at once")
+    } else {
+      if let most = group.members[0].maxConnections { notes.append("\(most) requests at once") }
+      if let ejection = group.ejection, ejection.takesLast { notes.append(words(ejection)) }
+    }
+    if let queue = group.queue { notes.append("\(counted(queue.places, "request")) may wait \(Value.text(queue.wait))") }
+    if let check = group.health {
+      let statuses = check.expected.count == 1 ? "\(check.expected.lowerBound)" : "\(check.expected.lowerBound)-\(check.expected.upperBound)"
+      notes.append("checked every \(Value.text(check.period)): \(check.method == .get ? "GET" : "HEAD") \(check.target) has to answer \(statuses)")
     }
     let first = [group.name, options.place, notes.joined(separator: "; ")]
     return [first] + group.members.dropFirst().map { ["", $0.options.place, traits($0)] }
@@ -170,10 +176,14 @@ struct Description {
       case .hash(.header(let name)): "by the header \(String(decoding: name, as: UTF8.self))"
       case .hash(.cookie(let name)): "by the cookie \(String(decoding: name, as: UTF8.self))"
       }
-    let ejection = group.ejection.map { "out for \(Value.text($0.pause)) after \(counted($0.failures, "failure")) in a row" } ?? "never out"
+    let ejection = group.ejection.map(words) ?? "never out"
     let retry = group.retry.map { "sent again up to \(counted($0.times, "time"))" } ?? "never sent again"
     let own = traits(group.members[0])
     return "\(group.members.count) servers, \(balance), \(ejection), \(retry)" + (own.isEmpty ? "" : "; this one: \(own)")
+  }
+
+  private func words(_ ejection: UpstreamGroup.Ejection) -> String {
+    "out for \(Value.text(ejection.pause)) after \(counted(ejection.failures, "failure")) in a row" + (ejection.takesLast ? ", the last one too" : "")
   }
 
   private func traits(_ member: UpstreamMember) -> String {

@@ -103,6 +103,10 @@ struct UpstreamDraft {
   var balance = UpstreamGroup.Balance.roundRobin
   var ejection = UpstreamGroup.Ejection?.some(UpstreamGroup.Ejection(failures: 3, pause: .seconds(10)))
   var retry = UpstreamGroup.Retry?.some(UpstreamGroup.Retry(times: 2, on: [.connect, .reset]))
+  var replayLimit = 64 << 10
+  var queue: UpstreamGroup.Queue?
+  var slowStart: Interval?
+  var health: HealthCheck?
   var tlsPlace: SourceRange?
   var isUsed = false
 
@@ -111,6 +115,10 @@ struct UpstreamDraft {
     group.balance = balance
     group.ejection = ejection
     group.retry = retry
+    group.replayLimit = replayLimit
+    group.queue = queue
+    group.slowStart = slowStart
+    group.health = health
     return group
   }
 }

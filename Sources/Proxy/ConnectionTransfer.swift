@@ -113,6 +113,7 @@ extension Connection {
   mutating func transferReady(_ ready: Transfer) {
     guard !isClosed, transfer === ready else { return }
     lastUpstream = worker.now
+    if ready.mayBegin { return begin(ready) }
     if ready.asksForBody { perform(exchange.upstreamWantsBody()) }
     relayInterim(ready)
     if ready.hasAnswered && exchange.phase == .waiting && !hasFailed(ready) {
@@ -120,10 +121,19 @@ extension Connection {
       if ready.member != nil {
         if ready.noteAnswer() { worker.isBack(ready.options.place, of: upstreamName) }
         if goesElsewhere(UpstreamGroup.Retry.Causes(status: ready.status)) { return advance() }
+        ready.settles()
       }
       perform(exchange.upstreamAnswered(status: ready.status, length: ready.contentLength))
     }
     if transfer === ready { pump(ready) }
+    advance()
+  }
+
+  /// A server has room for the request, which waited for it.
+  private mutating func begin(_ waiting: Transfer) {
+    guard let begun = worker.client.begin(waiting) else { return }
+    transfer = begun
+    record.member = begun.member
     advance()
   }
 
@@ -136,7 +146,7 @@ extension Connection {
   /// RFC 9110 section 15.2: interim responses go to a client of HTTP/1.1, and to no other.
   mutating func relayInterim(_ transfer: Transfer) {
     let isWanted = exchange.phase == .waiting && head.version != .http10 && output.count < Limits.interimBytes
-    transfer.takeInterim(to: &output, isWanted: isWanted)
+    if transfer.takeInterim(to: &output, isWanted: isWanted) { record.hasInterim = true }
   }
 
   mutating func relayHead(_ framing: ResponseFraming, closes: Bool) {
@@ -162,7 +172,10 @@ extension Connection {
       // While we did not read it was not the upstream that was idle.
       if worker.client.resume(transfer) { lastUpstream = worker.now }
     case .complete:
-      if transfer.isBodyTaken { perform(exchange.upstreamCompleted()) }
+      if transfer.isBodyTaken {
+        transfer.noteEnd()
+        perform(exchange.upstreamCompleted())
+      }
     case .failed(let failure):
       if transfer.isBodyTaken || exchange.phase == .waiting { failed(failure) }
     }
@@ -197,7 +210,7 @@ extension Connection {
     let place = transfer.flatMap { $0.member == nil ? nil : $0.options.place + ": " } ?? ""
     worker.complain(about: upstreamName, "\(place)\(failure.reason) (request \(requestID.text))")
     // What we have no room for is not the server's fault.
-    if let transfer, failure.kind != .exhausted, let pause = transfer.noteFailure() {
+    if let transfer, failure.kind != .exhausted, let pause = transfer.noteFailure(failure.reason) {
       worker.ejected(transfer.options.place, of: upstreamName, for: pause, failure.reason)
     }
     if exchange.phase == .waiting, let transfer, let cause = Self.cause(of: failure, transfer), goesElsewhere(cause) { return }
@@ -208,12 +221,13 @@ extension Connection {
   private static func cause(of failure: UpstreamFailure, _ transfer: Transfer) -> UpstreamGroup.Retry.Causes? {
     if failure.kind == .exhausted { return nil }
     if !transfer.wasSent { return .connect }
-    return failure.kind == .unreachable ? .reset : nil
+    return failure.kind == .unreachable && !transfer.hasBegunToAnswer ? .reset : nil
   }
 
   /// Has another server answer the request, if the upstream has one and its `retry` says so.
   private mutating func goesElsewhere(_ cause: UpstreamGroup.Retry.Causes) -> Bool {
-    guard !cause.isEmpty, let failed = transfer, failed.member != nil, let route = record.route else { return false }
+    // What the client has of one server's answer, a 103, another's does not belong to.
+    guard !cause.isEmpty, !record.hasInterim, let failed = transfer, failed.member != nil, let route = record.route else { return false }
     let balancer = worker.balancer(for: snapshot.traits[route].upstream, in: snapshot)
     guard let next = worker.client.again(failed, at: balancer, key: balanceKey(for: balancer), cause: cause) else { return false }
     transfer = next

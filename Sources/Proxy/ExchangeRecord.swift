@@ -28,6 +28,8 @@ struct ExchangeRecord {
   var member: Int?
   /// Servers that failed it before.
   var retries = 0
+  /// Whether the client was sent an interim answer of a server.
+  var hasInterim = false
   // The upstream's side, in nanoseconds from the transfer's start.
   var upstreamConnect: UInt64?
   var upstreamFirstByte: UInt64?

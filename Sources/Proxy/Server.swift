@@ -55,6 +55,7 @@ public final class Server {
   private var lastLockout: Lockout?
   private let keyUses = KeyUses()
   let keyUseWriter: KeyUseWriter
+  let prober: HealthProber
   var files: AuthFiles
   /// In force for all listeners, as long as the process lives.
   let tickets = TicketKeys()
@@ -120,6 +121,12 @@ public final class Server {
     snapshot = Snapshot(settings: settings)
     gatekeeper = files.makeGatekeeper(settings, cache: cache, keyUses: keyUses, lockout: nil)
     keyUseWriter = try KeyUseWriter(keyUses, errors: errors)
+    prober = try HealthProber { upstream, place, news in
+      switch news {
+      case .well: errors.notice("upstream \(upstream): \(place) is well, and gets requests again")
+      case .unwell(let reason): errors.warning("upstream \(upstream): \(place) gets no requests: \(reason)")
+      }
+    }
     ended = try Mailbox()
     let written = try Mailbox<Clerk.Written>()
     self.written = written
@@ -177,6 +184,7 @@ public final class Server {
     try poller.add(ended.descriptor, .read, EventToken(kind: Source.workers))
     try poller.add(written.descriptor, .read, EventToken(kind: Source.clerk))
     for i in 0..<count { try startWorker(i, shared) }
+    try checkHealth()
 
     for place in listening { errors.notice("listening on \(place)") }
     errors.notice("\(count) workers, \(settings.routes.count) routes, \(files.users.users.count) users")
@@ -201,6 +209,7 @@ public final class Server {
     for thread in hashThreads { thread.join() }
     keyUseWriter.finish()
     keyThread.join()
+    prober.finish()
     if accessLog.finish(within: Self.logPatience) {
       logThread.join()
     } else {

@@ -63,15 +63,18 @@ extension Server {
   private var servers: [String] {
     let now = Instant.now()
     return zip(settings.upstreams, snapshot.groups).filter { $0.0.isShared }.flatMap { group, state in
-      state.members.enumerated().map { i, member in
+      let queue = group.queue == nil ? [] : ["queue \(group.name): \(state.waiting) wait"]
+      return state.members.enumerated().map { i, member in
         let standing =
-          switch member.standing(at: now) {
+          switch state.standing(of: member, at: now) {
           case .serves: "serves"
           case .out(let until): "out for \((until.since(now) + 999_999_999) / 1_000_000_000)s"
-          case .isTried: "out until a request succeeds"
+          case .isTried: "out until a \(group.health == nil ? "request" : "health check") succeeds"
+          case .isUnwell: "out until its health checks succeed"
           }
-        return "server \(group.name) \(i + 1): \(member.place), \(standing), \(member.inUse) in use"
-      }
+        let reason = standing == "serves" ? "" : " (\(member.lastReason))"
+        return "server \(group.name) \(i + 1): \(member.place), \(standing)\(reason), \(member.inUse) in use"
+      } + queue
     }
   }
 

@@ -3,6 +3,7 @@
 import Auth
 import Net
 import Primitives
+import Upstream
 
 extension Server {
   func reload(_ shared: Shared, _ poller: borrowing Poller, _ watched: inout Int32?) -> AdminAnswer {
@@ -78,8 +79,12 @@ extension Server {
     for worker in workers { worker.mailbox.post(.adopt(snapshot, gatekeeper)) }
     tellListeners()
     keyUseWriter.adopt(settings.usersPath, files.users)
+    do { try checkHealth() } catch { errors.error("no server's health is checked: \(error)") }
     settleOwed()
   }
+
+  /// Has the servers checked that the settings say so of.
+  func checkHealth() throws(NetError) { try prober.adopt(Array(zip(settings.upstreams, snapshot.groups))) }
 
   /// Lets go of the gatekeepers that only we still have. Whoever let one go can't get it back, so the answer stays true.
   func releaseRetired() {

@@ -123,6 +123,8 @@ enum WorkerMessage: Sendable {
   /// From now on serve by this. Who posts it keeps the gatekeeper before until no worker has it, so that no worker is the one that takes a
   /// million users apart.
   case adopt(Snapshot, Gatekeeper)
+  /// Requests that wait for a server may find room.
+  case roomCame
   /// Say that everything that was told before has been done.
   case sign(Adoption)
   /// Accept by these from now on, and by no others.

@@ -122,7 +122,7 @@ final class Worker {
       eventKind: Kind.upstream, headLimits: snapshot.settings.limits.responseHead, idleConnections: Limits.idleUpstreamConnections,
       pipes: shared.pipeLimit, poller: poller)
     identifiers = RequestIdentifiers()
-    balancers = zip(snapshot.settings.upstreams, snapshot.groups).map { client.makeBalancer($0, $1) }
+    balancers = zip(snapshot.settings.upstreams, snapshot.groups).map { client.makeBalancer($0, $1, wake: { mailbox.post(.roomCame) }) }
     try poller.add(mailbox.descriptor, .read, EventToken(kind: Kind.mailbox))
     listen(listeners)
   }
@@ -309,11 +309,14 @@ final class Worker {
     if other === snapshot { return balancers[upstream] }
     let group = other.settings.upstreams[upstream]
     for i in snapshot.settings.upstreams.indices where snapshot.settings.upstreams[i] == group { return balancers[i] }
-    // For this one request.
-    let balancer = client.makeBalancer(group, other.groups[upstream])
+    // For this one request, which may be sent once more.
+    let balancer = client.makeBalancer(group, other.groups[upstream], retries: 1, wake: roomCame)
     balancer.retire()
     return balancer
   }
+
+  /// Tells this worker, from any thread, that requests which wait for a server may find room.
+  private var roomCame: @Sendable () -> Void { { [mailbox] in mailbox.post(.roomCame) } }
 
   /// A server of several gets no more requests for a time.
   func ejected(_ place: String, of upstream: String, for pause: Interval, _ reason: String) {
@@ -378,6 +381,7 @@ final class Worker {
     case .adopt(let fresh, let gatekeeper):
       self.gatekeeper = gatekeeper
       if fresh !== snapshot { adopt(fresh) }
+    case .roomCame: client.serveQueues()
     case .sign(let adoption):
       adoption.sign()
     case .listen(let listeners):
@@ -391,7 +395,7 @@ final class Worker {
     let old = balancers
     // An upstream whose options are the same keeps its handles; one that changed gets new ones, the old live until their transfers end.
     let kept = zip(fresh.settings.upstreams, fresh.groups).map { group, state in
-      old.first { $0.group == group } ?? client.makeBalancer(group, state)
+      old.first { $0.group == group } ?? client.makeBalancer(group, state, wake: roomCame)
     }
     for balancer in old where !kept.contains(where: { $0 === balancer }) { balancer.retire() }
     balancers = kept

@@ -31,25 +31,36 @@ public final class Balancer {
   private var random: UInt64
   /// What retries may still cost: each request brings 1, so that in the long run one of ten may be sent again. A service that is overrun is not to be
   /// given twice as much for it.
-  private var allowance = Balancer.mostAllowance
+  private var allowance: Int
   private static let costOfRetry = 10
   /// Retries in one go: what may be under way when a server goes.
-  private static let mostAllowance = 512 * costOfRetry
+  private let mostAllowance: Int
   /// Those that have failed the request that is being placed.
   private var tried: TriedMembers = []
   /// Those that are out are chosen as well.
   private var isDesperate = false
+  /// Of the request that is being placed.
+  private var now = Instant(nanoseconds: 0)
+  /// This worker's requests that wait for room. Nil where none may.
+  let queue: RequestQueue?
 
-  init(_ group: UpstreamGroup, _ state: GroupState, seed: UInt64) {
+  /// - Parameters:
+  ///   - retries: that may come in one go: what may be under way when a server goes.
+  ///   - wake: tells this worker, from any thread, to call `UpstreamClient.serveQueues`.
+  init(_ group: UpstreamGroup, _ state: GroupState, seed: UInt64, retries: Int = 512, wake: @escaping @Sendable () -> Void = {}) {
+    queue = group.queue.map { RequestQueue($0, state.line, wake: wake) }
+    mostAllowance = retries * Self.costOfRetry
+    allowance = mostAllowance
     self.group = group
     self.state = state
     random = seed
     hashes = if case .hash = group.balance { true } else { false }
     key = if case .hash(let key) = group.balance { key } else { nil }
     let isShared = group.isShared
+    let keeps = group.retry != nil && group.members.count > 1 ? group.replayLimit : 0
     seats = group.members.indices.map { i in
       let member = group.members[i]
-      let membership = isShared ? Membership(group: state, state: state.members[i], index: i) : nil
+      let membership = isShared ? Membership(group: state, state: state.members[i], index: i, keeps: keeps) : nil
       return Seat(
         pool: UpstreamPool(options: member.options, member: membership), index: i, state: state.members[i], weight: member.weight,
         isBackup: member.isBackup, maxConnections: member.maxConnections ?? .max, hash: HashValue.of(Array(member.options.place.utf8).span))
@@ -65,39 +76,86 @@ public final class Balancer {
     for seat in seats { seat.pool.retire() }
   }
 
-  /// The server for the next request, and whether it decides if that server is back. Nil when none can take it.
-  func choose(_ key: UInt64?, at now: Instant) -> (pool: UpstreamPool, isTrial: Bool)? {
-    if let only { return (only, false) }
-    allowance = min(allowance + 1, Self.mostAllowance)
+  /// A server for a request, and the place that it has there from then on.
+  struct Choice {
+    let pool: UpstreamPool
+    let trial: Trial
+  }
+
+  /// Whether a request decides if its server is back.
+  enum Trial {
+    case none
+    /// It does, and no other until it has been answered or has failed.
+    case alone
+    /// It may: all are out, and everybody is sent somewhere.
+    case oneOfMany
+  }
+
+  /// The server for the next request. Nil when none can take it.
+  ///
+  /// - Parameter isReplayable: whether the request does no harm when it is sent to a server that turns out to be out.
+  func choose(_ key: UInt64?, isReplayable: Bool, at now: Instant) -> Choice? {
+    if let only { return Choice(pool: only, trial: .none) }
+    allowance = min(allowance + 1, mostAllowance)
     tried = []
-    return chosen(key, at: now)
+    return chosen(key, isReplayable: isReplayable, at: now)
   }
 
   /// The same for a request that those of `tried` have failed. Nil also when too many have failed lately.
-  func chooseAgain(_ key: UInt64?, at now: Instant, tried: TriedMembers) -> (pool: UpstreamPool, isTrial: Bool)? {
+  func chooseAgain(_ key: UInt64?, at now: Instant, tried: TriedMembers) -> Choice? {
     guard only == nil, allowance >= Self.costOfRetry else { return nil }
     self.tried = tried
-    guard let choice = chosen(key, at: now) else { return nil }
+    guard let choice = chosen(key, isReplayable: false, at: now) else { return nil }
     allowance -= Self.costOfRetry
     return choice
   }
 
-  private func chosen(_ key: UInt64?, at now: Instant) -> (pool: UpstreamPool, isTrial: Bool)? {
+  /// Whether some server is not out: when none of them takes a request, they are full.
+  func isFull() -> Bool { state.ejection == nil && group.health == nil || seats.contains { $0.state.serves } }
+
+  private func chosen(_ key: UInt64?, isReplayable: Bool, at now: Instant) -> Choice? {
+    self.now = now
     var seats: [Seat] = []
     swap(&seats, &self.seats)
     defer { swap(&seats, &self.seats) }
     // Who was failed already is not the one to try who is back.
-    if tried.isEmpty && state.ejection != nil {
-      for seat in seats where !seat.state.serves && hasRoom(seat) && seat.state.beginTrial(at: now) { return (seat.pool, true) }
+    if tried.isEmpty, let i = due(seats, key, isReplayable), seats[i].state.beginTrial(at: now) {
+      if seats[i].state.take(atMost: seats[i].maxConnections) { return Choice(pool: seats[i].pool, trial: .alone) }
+      seats[i].state.endTrial()
     }
     isDesperate = false
-    var i = pick(&seats, key, backups: false) ?? pick(&seats, key, backups: true)
-    if i == nil && !seats.contains(where: { $0.state.serves }) {
-      // Two workers at once have ejected the last two. Whoever is asked is likelier to answer than nobody.
-      isDesperate = true
-      i = pick(&seats, key, backups: false) ?? pick(&seats, key, backups: true)
+    if let i = placed(&seats, key) { return Choice(pool: seats[i].pool, trial: .none) }
+    // Two workers at once have ejected the last two. Whoever is asked is likelier to answer than nobody.
+    guard !(group.ejection?.takesLast ?? false), !seats.contains(where: { $0.state.serves }) else { return nil }
+    isDesperate = true
+    return placed(&seats, key).map { Choice(pool: seats[$0].pool, trial: .oneOfMany) }
+  }
+
+  /// The server that is chosen, with a place taken there: one that another worker has taken meanwhile is none.
+  private func placed(_ seats: inout [Seat], _ key: UInt64?) -> Int? {
+    for _ in 0..<4 {
+      guard let i = pick(&seats, key, backups: false) ?? pick(&seats, key, backups: true) else { return nil }
+      if seats[i].state.take(atMost: seats[i].maxConnections) { return i }
     }
-    return i.map { (seats[$0].pool, false) }
+    return nil
+  }
+
+  /// The server that was out for its time and is to be tried by this request, if there is one. A request that can't be sent again tries none
+  /// while another server takes it; a backup is tried when it is needed; and with `hash` only a request that would be its own.
+  private func due(_ seats: [Seat], _ key: UInt64?, _ isReplayable: Bool) -> Int? {
+    guard state.ejection != nil, group.health == nil else { return nil }
+    for i in seats.indices where !seats[i].state.serves && seats[i].state.isDue(at: now) && hasRoom(seats[i]) {
+      isDesperate = false
+      let isNeeded = !seats.contains { isReady($0, backups: false) || isReady($0, backups: true) }
+      if isNeeded { return i }
+      if !isReplayable { continue }
+      if seats[i].isBackup && seats.contains(where: { isReady($0, backups: false) }) { continue }
+      if case .hash = group.balance, let key {
+        guard let rival = byKey(seats, key, false) ?? byKey(seats, key, true), score(seats[i], key) > score(seats[rival], key) else { continue }
+      }
+      return i
+    }
+    return nil
   }
 
   private func hasRoom(_ seat: borrowing Seat) -> Bool {
@@ -105,7 +163,18 @@ public final class Balancer {
   }
 
   private func isReady(_ seat: borrowing Seat, backups: Bool) -> Bool {
-    seat.isBackup == backups && !tried.contains(seat.index) && (seat.state.serves || isDesperate || state.ejection == nil) && hasRoom(seat)
+    seat.isBackup == backups && !tried.contains(seat.index) && serves(seat) && hasRoom(seat)
+  }
+
+  private func serves(_ seat: borrowing Seat) -> Bool {
+    if seat.state.serves { return true }
+    return (isDesperate || state.ejection == nil) && !seat.state.isUnwell
+  }
+
+  /// As the operator says, or less while it has just come back: 1 and more, to be compared with others' alone.
+  private func weight(_ seat: borrowing Seat) -> Int {
+    guard let slowStart = group.slowStart else { return seat.weight }
+    return max(1, seat.weight * seat.state.share(at: now, slowStart))
   }
 
   private func pick(_ seats: inout [Seat], _ key: UInt64?, backups: Bool) -> Int? {
@@ -122,8 +191,9 @@ public final class Balancer {
     var best: Int?
     var total = 0
     for i in seats.indices where isReady(seats[i], backups: backups) {
-      seats[i].credit += seats[i].weight
-      total += seats[i].weight
+      let weight = weight(seats[i])
+      seats[i].credit += weight
+      total += weight
       if best.map({ seats[i].credit > seats[$0].credit }) ?? true { best = i }
     }
     if let best { seats[best].credit -= total }
@@ -132,7 +202,7 @@ public final class Balancer {
 
   /// Whether `a` has fewer requests under way for its weight than `b`.
   private func isLessUsed(_ a: borrowing Seat, than b: borrowing Seat) -> Bool {
-    (a.state.inUse + 1) * b.weight < (b.state.inUse + 1) * a.weight
+    (a.state.inUse + 1) * weight(b) < (b.state.inUse + 1) * weight(a)
   }
 
   private func leastUsed(_ seats: inout [Seat], _ backups: Bool) -> Int? {
@@ -151,11 +221,11 @@ public final class Balancer {
   /// One by weight.
   private func drawn(_ seats: [Seat], _ backups: Bool, except other: Int?) -> Int? {
     var total = 0
-    for i in seats.indices where i != other && isReady(seats[i], backups: backups) { total += seats[i].weight }
+    for i in seats.indices where i != other && isReady(seats[i], backups: backups) { total += weight(seats[i]) }
     guard total > 0 else { return nil }
     var left = Int(nextRandom() % UInt64(total))
     for i in seats.indices where i != other && isReady(seats[i], backups: backups) {
-      left -= seats[i].weight
+      left -= weight(seats[i])
       if left < 0 { return i }
     }
     return nil
@@ -166,12 +236,16 @@ public final class Balancer {
   private func byKey(_ seats: [Seat], _ key: UInt64, _ backups: Bool) -> Int? {
     var best: (seat: Int, score: Double)?
     for i in seats.indices where isReady(seats[i], backups: backups) {
-      // Of (0, 1).
-      let drawn = (Double(HashValue.mixed(key ^ seats[i].hash) >> 11) + 0.5) * 0x1p-53
-      let score = -Double(seats[i].weight) / log(drawn)
+      let score = score(seats[i], key)
       if best.map({ score > $0.score }) ?? true { best = (i, score) }
     }
     return best?.seat
+  }
+
+  private func score(_ seat: borrowing Seat, _ key: UInt64) -> Double {
+    // Of (0, 1).
+    let drawn = (Double(HashValue.mixed(key ^ seat.hash) >> 11) + 0.5) * 0x1p-53
+    return -Double(weight(seat)) / log(drawn)
   }
 
   /// splitmix64: it only has to be even.
@@ -181,7 +255,7 @@ public final class Balancer {
   }
 }
 
-/// Members that have failed a request. Of those beyond the 64th none is remembered.
+/// Members that have failed a request: of `UpstreamGroup.mostMembers`.
 public struct TriedMembers: Sendable, BitwiseCopyable, ExpressibleByArrayLiteral {
   private var bits: UInt64 = 0
 
@@ -190,8 +264,8 @@ public struct TriedMembers: Sendable, BitwiseCopyable, ExpressibleByArrayLiteral
   }
 
   var isEmpty: Bool { bits == 0 }
-  func contains(_ member: Int) -> Bool { member < 64 && bits & (1 << UInt64(member)) != 0 }
-  mutating func insert(_ member: Int) { if member < 64 { bits |= 1 << UInt64(member) } }
+  func contains(_ member: Int) -> Bool { bits >> UInt64(member) & 1 != 0 }
+  mutating func insert(_ member: Int) { bits |= 1 << UInt64(member) }
 }
 
 /// Numbers by which keys find their servers: the same in each process and after each start, so that several proxies agree.

@@ -26,6 +26,8 @@ import Primitives
     checked.long(CURLOPT_UNRESTRICTED_AUTH, 0)
     // Whole seconds: rounded down, so that the operator's bound holds, but never to 0, which is "for ever" to libcurl.
     checked.long(CURLOPT_MAXAGE_CONN, max(1, Int(clamping: options.reuseWithin.nanoseconds / 1_000_000_000)))
+    // A connection leads to the address that the name had when it was made.
+    if let most = options.longestConnection { checked.long(CURLOPT_MAXLIFETIME_CONN, max(1, Int(clamping: most.nanoseconds / 1_000_000_000))) }
     checked.long(CURLOPT_BUFFERSIZE, 64 << 10)
     checked.long(CURLOPT_UPLOAD_BUFFERSIZE, 64 << 10)
 
@@ -54,11 +56,43 @@ import Primitives
     try checked.done(options)
   }
 
-  /// Where a connection goes, how it is made, and who is at the other end.
+  /// Sets everything for libcurl to check a server's health, each time on a new connection. False when it can't do what is asked.
+  static func prepareCheck(
+    _ easy: UnsafeMutableRawPointer, of options: UpstreamOptions, _ check: HealthCheck, error: ErrorText, connectTo: StringList, fields: StringList,
+    write: @escaping gh_data_callback, data: UnsafeMutableRawPointer
+  ) -> Bool {
+    var checked = unsafe Checked(easy: easy)
+    reaching(&checked, options, error, connectTo)
+    checked.long(CURLOPT_FOLLOWLOCATION, 0)  // where a redirect leads says nothing of this server
+    checked.string(CURLOPT_REDIR_PROTOCOLS_STR, options.scheme == .https ? "https" : "http")
+    checked.long(CURLOPT_HTTP09_ALLOWED, 0)
+    checked.string(CURLOPT_REQUEST_TARGET, check.target)
+    if check.method == .head { checked.long(CURLOPT_NOBODY, 1) }
+    checked.string(CURLOPT_USERAGENT, "gatehouse")
+    checked.long(CURLOPT_TIMEOUT_MS, Int(clamping: check.timeout.wholeMilliseconds))
+    checked.long(CURLOPT_FRESH_CONNECT, 1)  // whether it takes connections is what is to be known
+    checked.long(CURLOPT_FORBID_REUSE, 1)
+    if let list = unsafe fields.first { unsafe checked.check(gh_easy_set_list(easy, CURLOPT_HTTPHEADER, list)) }
+    unsafe checked.data(CURLOPT_WRITEFUNCTION, write)
+    unsafe checked.pointer(CURLOPT_WRITEDATA, data)
+    return checked.firstFailure == nil
+  }
+
+  /// Where a connection goes, how it is made, and who is at the other end; and that its socket is ours.
   private static func connecting(
     _ checked: inout Checked, _ options: UpstreamOptions, _ error: ErrorText, _ connectTo: StringList, _ client: UpstreamClient
   ) {
+    reaching(&checked, options, error, connectTo)
     let that = unsafe Unmanaged.passUnretained(client).toOpaque()
+    let easy = unsafe checked.easy
+    // Sockets are counted, watched and closed by us.
+    unsafe checked.check(gh_easy_set_opensocket(easy, Callbacks.open))
+    unsafe checked.pointer(CURLOPT_OPENSOCKETDATA, that)
+    unsafe checked.check(gh_easy_set_closesocket(easy, Callbacks.close))
+    unsafe checked.pointer(CURLOPT_CLOSESOCKETDATA, that)
+  }
+
+  private static func reaching(_ checked: inout Checked, _ options: UpstreamOptions, _ error: ErrorText, _ connectTo: StringList) {
     let easy = unsafe checked.easy
 
     // Where to. The path is always sent through REQUEST_TARGET.
@@ -82,7 +116,7 @@ import Primitives
     checked.long(CURLOPT_CONNECTTIMEOUT_MS, Int(clamping: options.connectTimeout.wholeMilliseconds))
     checked.long(CURLOPT_TCP_NODELAY, 1)
     checked.long(CURLOPT_TCP_KEEPALIVE, 1)  // a silent NAT must not hold a stream for ever
-    checked.long(CURLOPT_DNS_CACHE_TIMEOUT, 60)
+    checked.long(CURLOPT_DNS_CACHE_TIMEOUT, Int(clamping: options.resolveAfter.nanoseconds / 1_000_000_000))
 
     // TLS.
     checked.long(CURLOPT_SSL_VERIFYPEER, options.tls.verify ? 1 : 0)
@@ -96,12 +130,7 @@ import Primitives
     if let file = options.tls.clientCertificate { checked.string(CURLOPT_SSLCERT, file) }
     if let file = options.tls.clientKey { checked.string(CURLOPT_SSLKEY, file) }
 
-    // Sockets are counted, watched and closed by us.
     unsafe checked.pointer(CURLOPT_ERRORBUFFER, error.start)
-    unsafe checked.check(gh_easy_set_opensocket(easy, Callbacks.open))
-    unsafe checked.pointer(CURLOPT_OPENSOCKETDATA, that)
-    unsafe checked.check(gh_easy_set_closesocket(easy, Callbacks.close))
-    unsafe checked.pointer(CURLOPT_CLOSESOCKETDATA, that)
   }
 
   /// Sets what differs from request to request. The texts stay in the transfer's storage until it ends.

@@ -262,6 +262,7 @@ import Primitives
     unsafe upload.withUnsafeBytes { source in
       unsafe UnsafeMutableRawPointer(target).copyMemory(from: source.baseAddress.unsafelyUnwrapped, byteCount: n)
     }
+    sent(n, of: upload)
     upload.consume(n)
     client.markReady(self)
     return n

@@ -16,6 +16,7 @@ import Primitives
   private let connector: Connector?
   /// The transfer under way.
   var transfer: HTTP1Transfer?
+  let madeAt: Instant
   /// When it was put aside for the next request.
   var idleSince = Instant(nanoseconds: 0)
   /// Whether it stands among those to be read on.
@@ -30,6 +31,7 @@ import Primitives
     self.connector = connector
     self.pool = pool
     self.client = client
+    madeAt = client.now
   }
 
   deinit {

@@ -75,7 +75,9 @@ extension UpstreamClient {
     while let connection = pool.takeConnection() {
       idleConnections -= 1
       // What arrived on it before this turn of the loop has closed it by now. Outside of a turn nobody has looked.
-      if now < connection.idleSince.advanced(by: pool.reuseWithin) && (hasLooked || connection.isQuiet) { return connection }
+      if now < connection.idleSince.advanced(by: pool.reuseWithin) && !isTooOld(connection, in: pool) && (hasLooked || connection.isQuiet) {
+        return connection
+      }
       connection.close()
     }
     return nil
@@ -89,6 +91,11 @@ extension UpstreamClient {
     pool.give(connection)
     idleConnections += 1
     prune(at: now.advanced(by: pool.reuseWithin))
+  }
+
+  private func isTooOld(_ connection: borrowing HTTP1Connection, in pool: UpstreamPool) -> Bool {
+    guard let most = pool.longestConnection else { return false }
+    return connection.madeAt.advanced(by: most) <= now
   }
 
   /// Has `prune` look at what is unused then, if it doesn't before.

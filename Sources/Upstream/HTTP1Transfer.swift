@@ -98,11 +98,20 @@ final class HTTP1Transfer: Transfer {
   }
 
   override func takeUpload(of other: Transfer) {
-    super.takeUpload(of: other)
-    guard let other = other as? HTTP1Transfer else { return }
+    guard let other = other as? HTTP1Transfer else { return super.takeUpload(of: other) }
+    hasUpload = hasUpload || other.hasUpload
+    isUploadEnded = other.isUploadEnded
+    // As it goes onto the wire: what was sent, what stands ready, and what came behind it.
+    swap(&upload, &other.upload)
     swap(&sending, &other.sending)
+    if !other.kept.isEmpty { Self.put(&other.kept, before: &sending) }
     swap(&uploadTrailers, &other.uploadTrailers)
     isEndQueued = other.isEndQueued
+  }
+
+  override func forgetUpload() {
+    super.forgetUpload()
+    if isDeaf { dropUpload() }
   }
 
   /// A connection stands: what there is goes out.
@@ -145,7 +154,7 @@ final class HTTP1Transfer: Transfer {
   // MARK: Sending
 
   override func send(_ bytes: Span<UInt8>) {
-    if isDeaf { return }
+    if isDeaf && !isUploadKept { return }
     hasUpload = true
     if framing == .chunked && bytes.count >= Self.chunkAlone && upload.isEmpty && options.scheme == .http {
       // Worth a chunk of its own: framed at once, it is copied once less. With TLS what stands there must stay as it is.
@@ -161,7 +170,7 @@ final class HTTP1Transfer: Transfer {
 
   override func pipeForUpload(left: UInt64) -> SplicePipe? {
     guard allowsPipes, left >= UpstreamClient.pipeThreshold || uploadPipe != nil, let connection, !connection.isEncrypted, !isDeaf,
-      upload.isEmpty, sending.isEmpty, headSent == headCount, case .length = framing
+      !isUploadKept, upload.isEmpty, sending.isEmpty, headSent == headCount, case .length = framing
     else { return nil }
     hasUpload = true
     if uploadPipe == nil { uploadPipe = client.takePipe() }
@@ -261,7 +270,13 @@ final class HTTP1Transfer: Transfer {
         if n > ofHead {
           took = true
           if isPiped { continue }
-          if isFramed { sending.consume(n - ofHead) } else { upload.consume(n - ofHead) }
+          if isFramed {
+            sent(n - ofHead, of: sending)
+            sending.consume(n - ofHead)
+          } else {
+            sent(n - ofHead, of: upload)
+            upload.consume(n - ofHead)
+          }
         }
         continue
       case .wouldBlock:
@@ -271,7 +286,8 @@ final class HTTP1Transfer: Transfer {
         // in order, when it came first.
         isDeaf = true
         if case .failed(let code) = result, code != EPIPE { isBroken = true }
-        dropUpload()
+        // Another server may want it.
+        if !isUploadKept { dropUpload() }
         wentDeaf(connection)
         return
       }

@@ -61,6 +61,14 @@ import Primitives
   }
   private final let uploadBox = UniqueBox(ByteBuffer())
   final var isUploadEnded = false
+  /// What was sent of the request's body, as it went out, while it may have to go to another server.
+  final var kept: ByteBuffer {
+    @inline(__always) _read { yield keptBox.value }
+    @inline(__always) _modify { yield &keptBox.value }
+  }
+  private final let keptBox = UniqueBox(ByteBuffer())
+  /// Bytes that `kept` may hold; 0 when nothing is kept, or not all of it.
+  final var keptLimit = 0
   /// Whether there is, or was, something of a request's body here.
   final var hasUpload = false
   /// The upstream connection stands and the body is wanted.
@@ -89,9 +97,13 @@ import Primitives
   final var isRunning = false
   /// Its server's index in the upstream's members; nil where there is nothing to choose.
   final var memberIndex: Int?
-  /// Whether it decides if its server is back.
-  final var isTrial = false
+  /// Whether it decides if its server is back, as long as it hasn't.
+  final var trial = Balancer.Trial.none
+  /// When it was sent to this server, which others may have failed before: `startedAt` is the first of them.
+  final var begunAt = Instant(nanoseconds: 0)
   final var isReady = false
+  /// Whether a server has room for it, for which it waited.
+  final var hasTurn = false
   /// Nothing more is read until some of `body` was taken.
   final var isReceivePaused = false
   /// The upstream takes more of the request's body than there is.
@@ -148,11 +160,50 @@ import Primitives
     preconditionFailure("each engine has its own")
   }
 
-  /// Takes over what `other`, whose connection never stood, was given of the request's body.
+  /// Takes over what `other`, of which nothing was sent or all that was sent is kept, was given of the request's body.
   func takeUpload(of other: Transfer) {
     hasUpload = hasUpload || other.hasUpload
     isUploadEnded = other.isUploadEnded
     swap(&upload, &other.upload)
+    if !other.kept.isEmpty { Self.put(&other.kept, before: &upload) }
+  }
+
+  /// Hands over the fields that go after the body, where the engine doesn't by `takeUpload`.
+  func handOverTrailers(to other: Transfer) {}
+
+  static func put(_ first: inout ByteBuffer, before second: inout ByteBuffer) {
+    first.append(second.span)
+    swap(&first, &second)
+    first.removeAll()
+  }
+
+  // MARK: What may have to be sent again
+
+  /// Has up to `limit` bytes of the body kept, where another server may be sent them.
+  final func keepUpload(atMost limit: Int) {
+    guard shape.isIdempotent, !shape.isReplayable else { return }
+    if case .length(let n) = shape.framing, n > UInt64(limit) { return }
+    keptLimit = limit
+  }
+
+  /// Whether all that was sent of the body is there to be sent again.
+  final var isUploadKept: Bool { keptLimit > 0 }
+
+  /// The first `count` bytes of `bytes` went out.
+  @inline(__always) final func sent(_ count: Int, of bytes: borrowing ByteBuffer) {
+    if keptLimit > 0 { keep(bytes.span.extracting(0..<count)) }
+  }
+
+  private final func keep(_ bytes: Span<UInt8>) {
+    if kept.count + bytes.count > keptLimit { return forgetUpload() }
+    makeRoom(&kept, for: bytes.count)
+    kept.append(bytes)
+  }
+
+  /// Nothing is sent again.
+  func forgetUpload() {
+    keptLimit = 0
+    giveBack(&kept)
   }
 
   /// Goes on after the body was taken or request bytes were handed over. True when it had been waiting for the caller to take its body.
@@ -188,6 +239,7 @@ import Primitives
     giveBack(&body)
     outcome = nil
     if hasUpload { resetUpload() }
+    if keptLimit > 0 { forgetUpload() }
     isUploadEnded = false
     wantsBody = false
     sentAt = nil

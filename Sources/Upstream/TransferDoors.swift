@@ -12,24 +12,52 @@ extension Transfer {
 
   /// The server has answered, whatever it said. True when it is back by that.
   public final func noteAnswer() -> Bool {
-    if memberIndex == nil { return false }
-    return pool?.member?.state.succeeded(at: client.now) ?? false
+    if trial == .none { return false }
+    guard let state = pool?.member?.state else { return false }
+    let isBack = state.answered(begun: begunAt, at: client.now)
+    decided(state)
+    return isBack
   }
 
+  /// Its answer was whole.
+  public final func noteEnd() { pool?.member?.state.served(begun: begunAt) }
+
   /// The server has failed the request. For how long it is out by that; nil when it isn't.
-  public final func noteFailure() -> Interval? {
+  public final func noteFailure(_ reason: String) -> Interval? {
     guard let member = pool?.member, let ejection = member.group.ejection else { return nil }
-    return member.state.failed(at: client.now, ejection) { member.group.hasAnother(than: member.state) }
+    let pause = member.state.failed(begun: begunAt, decides: trial != .none, at: client.now, ejection, reason) {
+      member.group.mayEject(member.state)
+    }
+    decided(member.state)
+    return pause
   }
+
+  /// What comes after its verdict decides nothing: another may be tried while this one's answer goes on for hours.
+  private func decided(_ state: MemberState) {
+    if trial == .alone { state.endTrial() }
+    trial = .none
+  }
+
+  /// Its answer is used: the request goes to no other server.
+  public final func settles() {
+    if isUploadKept { forgetUpload() }
+  }
+
+  /// Whether a server has room for it now, for which it waited: it goes on by `UpstreamClient.begin`.
+  public final var mayBegin: Bool { hasTurn }
+
+  /// Whether a byte of an answer has come.
+  public final var hasBegunToAnswer: Bool { firstByteAt != nil }
 
   // MARK: What came
 
-  /// Appends the interim responses that came since the last call to `out`, heads one after the other, or drops them.
-  public final func takeInterim(to out: inout ByteBuffer, isWanted: Bool) {
-    guard hasInterim else { return }
+  /// Appends the interim responses that came since the last call to `out`, heads one after the other, or drops them. True when `out` has got some.
+  public final func takeInterim(to out: inout ByteBuffer, isWanted: Bool) -> Bool {
+    guard hasInterim else { return false }
     if isWanted { out.append(interim.span) }
     interim.removeAll()
     hasInterim = false
+    return isWanted
   }
 
   /// Whether the final response's head is whole.

@@ -16,7 +16,12 @@ public import Primitives
   /// The poller has just been asked, what it said was heeded, and no time has passed since: what is idle has been looked at.
   var hasLooked = false
   /// Transfers under way.
-  private(set) var running = 0
+  var running = 0
+  /// Where requests of this worker wait for room, and when the first of them has waited for too long.
+  var queues: [Balancer] = []
+  var queueDue: Instant?
+  /// Whether there may be room.
+  var areQueuesDue = false
 
   private let eventKind: UInt8
   private var ready: [Transfer] = []
@@ -63,7 +68,7 @@ public import Primitives
   /// For finding hop-by-hop fields of interim responses.
   var scratch = FieldSet()
 
-  private static let initialized: Bool = curl_global_init(Int(CURL_GLOBAL_DEFAULT)) == CURLE_OK
+  static let initialized: Bool = curl_global_init(Int(CURL_GLOBAL_DEFAULT)) == CURLE_OK
 
   /// - Parameters:
   ///   - eventKind: the kind of the epoll events that belong to `ready(_:_:)`.
@@ -104,16 +109,20 @@ public import Primitives
 
   /// When it wants to be run although nothing happened: nil for never.
   public var deadline: Instant? {
-    if pruneAt == nil && lookDue == nil { return curlDeadline }
-    return min(pruneAt ?? .distantFuture, lookDue ?? .distantFuture, curlDeadline ?? .distantFuture)
+    if pruneAt == nil && lookDue == nil && queueDue == nil { return curlDeadline }
+    return min(pruneAt ?? .distantFuture, lookDue ?? .distantFuture, min(queueDue ?? .distantFuture, curlDeadline ?? .distantFuture))
   }
 
   /// What is kept for one server. A reload makes a new one; the old lives until its transfers have ended.
   public func makePool(_ options: UpstreamOptions) -> UpstreamPool { UpstreamPool(options: options) }
 
   /// The same for the servers of an upstream. `state` is the workers' together.
-  public func makeBalancer(_ group: UpstreamGroup, _ state: GroupState) -> Balancer {
-    Balancer(group, state, seed: UInt64.random(in: .min ... .max))
+  ///
+  /// - Parameters:
+  ///   - retries: that may come in one go.
+  ///   - wake: called from any thread when requests that wait here may find room: `serveQueues` is to be called by this worker then.
+  public func makeBalancer(_ group: UpstreamGroup, _ state: GroupState, retries: Int = 512, wake: @escaping @Sendable () -> Void = {}) -> Balancer {
+    Balancer(group, state, seed: UInt64.random(in: .min ... .max), retries: retries, wake: wake)
   }
 
   /// Memory for composing a request; goes back by itself when the transfer ends.
@@ -157,43 +166,48 @@ public import Primitives
     self.hasLooked = hasLooked
   }
 
-  /// Starts a request at the server that `balancer` chooses. `key` is what the request's server is named by, where that is how it is chosen.
+  /// Starts a request at the server that `balancer` chooses, or has it wait for one that has room. `key` is what the request's server is named by,
+  /// where that is how it is chosen.
   @inline(__always) public func start(
     _ request: consuming UpstreamRequest, at balancer: Balancer, key: UInt64?, owner: SlotToken
   ) throws(UpstreamFailure) -> Transfer {
     if let only = balancer.only { return try start(request, at: only, owner: owner) }
-    guard let choice = balancer.choose(key, at: now) else {
-      giveStorage(request.storage)
-      throw UpstreamFailure(.exhausted, "no server of upstream \(balancer.group.name) can take a request: all are out or have their connections in use")
-    }
-    do {
-      return try start(request, at: choice.pool, owner: owner, isTrial: choice.isTrial)
-    } catch {
-      if choice.isTrial { choice.pool.member?.state.endTrial() }
-      throw error
-    }
+    // Who waits has come before.
+    let choice =
+      balancer.queue?.isOrderly ?? true ? balancer.choose(key, isReplayable: request.isReplayable, at: now) : nil
+    guard let choice else { return try wait(request, at: balancer, key: key, owner: owner) }
+    return try start(request, at: choice.pool, owner: owner, trial: choice.trial)
   }
 
   /// Starts a request. What happens to it is told by `takeReady`, under `owner`.
   ///
-  /// - Parameter isTrial: whether it decides if the server is back.
-  public func start(
-    _ request: consuming UpstreamRequest, at pool: UpstreamPool, owner: SlotToken, isTrial: Bool = false
-  ) throws(UpstreamFailure) -> Transfer {
-    var request = request
+  public func start(_ request: consuming UpstreamRequest, at pool: UpstreamPool, owner: SlotToken) throws(UpstreamFailure) -> Transfer {
     guard pool.running < pool.maxConnections else {
       giveStorage(request.storage)
       throw UpstreamFailure(.exhausted, "upstream \(pool.options.name) has all its \(pool.options.maxConnections) connections in use")
     }
+    return try start(request, at: pool, owner: owner, trial: .none)
+  }
+
+  /// The same where there is room: of several servers a place is taken.
+  private func start(
+    _ request: consuming UpstreamRequest, at pool: UpstreamPool, owner: SlotToken, trial: Balancer.Trial
+  ) throws(UpstreamFailure) -> Transfer {
+    var request = request
     let transfer: Transfer
-    if let idle = pool.take() { transfer = idle } else { transfer = try makeTransfer(pool.options) }
+    do {
+      if let idle = pool.take() { transfer = idle } else { transfer = try makeTransfer(pool.options) }
+    } catch {
+      leave(pool, trial)
+      throw error
+    }
     request.seal()
     transfer.storage = request.storage
     transfer.shape = request.shape
     transfer.startedAt = now
     transfer.owner = owner
     if case .none = request.framing { transfer.isUploadEnded = true }
-    place(transfer, at: pool, isTrial: isTrial)
+    place(transfer, at: pool, trial)
     do {
       try transfer.begin()
     } catch {
@@ -204,66 +218,37 @@ public import Primitives
     return transfer
   }
 
+  /// A place that was taken is not used after all.
+  func leave(_ pool: UpstreamPool, _ trial: Balancer.Trial) {
+    guard let member = pool.member else { return }
+    if trial == .alone { endTrial(member) }
+    member.state.giveBack()
+  }
+
+  private func endTrial(of transfer: Transfer) {
+    if transfer.trial == .alone, let member = transfer.pool?.member { endTrial(member) }
+    transfer.trial = .none
+  }
+
+  /// The request that was to decide has come to nothing.
+  private func endTrial(_ member: Membership) {
+    if let ejection = member.group.ejection { member.state.postpone(at: now, ejection) }
+    member.state.endTrial()
+  }
+
   /// Before it begins: it may end while it does.
-  @inline(__always) private func place(_ transfer: Transfer, at pool: UpstreamPool, isTrial: Bool) {
+  @inline(__always) func place(_ transfer: Transfer, at pool: UpstreamPool, _ trial: Balancer.Trial) {
     transfer.pool = pool
     pool.running += 1
     running += 1
     if let member = pool.member {
-      member.state.begin()
       transfer.memberIndex = member.index
-      transfer.isTrial = isTrial
+      transfer.trial = trial
+      transfer.begunAt = now
+      if member.keeps > 0 { transfer.keepUpload(atMost: member.keeps) }
     }
     transfer.maxAttempts = transfer.shape.isReplayable ? 2 : 1
     transfer.isRunning = true
-  }
-
-  /// Sends the request of `failed`, of whose answer nothing was used, to another of the balancer's servers. Nil when that can't be, or must not: then
-  /// all is as it was. Else `failed` is gone, and what is to come comes of the transfer that is answered.
-  ///
-  /// A request of which something may have been sent goes to another server only if it is idempotent (RFC 9110 section 9.2.2) and has no body.
-  ///
-  /// - Parameter cause: what befell it: one of those that the upstream's `retry` names, or nothing is done.
-  public func again(_ failed: Transfer, at balancer: Balancer, key: UInt64?, cause: UpstreamGroup.Retry.Causes) -> Transfer? {
-    guard let retry = balancer.group.retry, !cause.isDisjoint(with: retry.causes), failed.retries < retry.times,
-      cause == .connect || failed.shape.isReplayable, let index = failed.memberIndex
-    else { return nil }
-    var tried = failed.tried
-    tried.insert(index)
-    guard let choice = balancer.chooseAgain(key, at: now, tried: tried) else { return nil }
-    let transfer: Transfer
-    do {
-      if let idle = choice.pool.take() { transfer = idle } else { transfer = try makeTransfer(choice.pool.options) }
-    } catch {
-      if choice.isTrial { choice.pool.member?.state.endTrial() }
-      return nil
-    }
-    if failed.isRunning {
-      failed.cancel()
-      finish(failed)
-    }
-    var storage: RequestStorage?
-    swap(&storage, &failed.storage)
-    transfer.storage = storage
-    transfer.shape = failed.shape
-    transfer.startedAt = failed.startedAt
-    transfer.owner = failed.owner
-    transfer.tried = tried
-    transfer.retries = failed.retries + 1
-    transfer.mostBody = failed.mostBody
-    transfer.allowsPipes = failed.allowsPipes
-    transfer.takeUpload(of: failed)
-    recycle(failed)
-    place(transfer, at: choice.pool, isTrial: choice.isTrial)
-    do {
-      try transfer.begin()
-    } catch {
-      // It tells of itself as any other that ends.
-      transfer.outcome = .failed(error)
-      finish(transfer)
-      markReady(transfer)
-    }
-    return transfer
   }
 
   /// Lets a transfer go on after its body was taken or request bytes were handed over.
@@ -321,12 +306,13 @@ public import Primitives
     lookAround()
     if transfers.count > 0 { collect() }
     if !refusedEarly.isEmpty { collectRefused() }
+    if areQueuesDue || queueDue.map({ $0 <= now }) ?? false { serveQueues(at: now) }
     prune()
     if sockets.hasChanges { withSockets { $0.apply(to: poller, kind: eventKind) } }
   }
 
   /// Whether something waits to be done before the loop may sleep.
-  public var hasWork: Bool { isTimeoutDue || !ready.isEmpty || !pendingReads.isEmpty || sockets.hasChanges }
+  public var hasWork: Bool { isTimeoutDue || areQueuesDue || !ready.isEmpty || !pendingReads.isEmpty || sockets.hasChanges }
 
   /// The transfers that something happened to since the last call, into an array whose memory is used again.
   public func takeReady(into list: inout [Transfer]) {
@@ -353,7 +339,7 @@ public import Primitives
     swap(&list, &ready)
   }
 
-  private func makeTransfer(_ options: UpstreamOptions) throws(UpstreamFailure) -> Transfer {
+  func makeTransfer(_ options: UpstreamOptions) throws(UpstreamFailure) -> Transfer {
     if options.engine != .libcurl { return HTTP1Transfer(options: options, client: self) }
     guard let easy = unsafe curl_easy_init() else { throw UpstreamFailure(.exhausted, "no memory for a transfer") }
     let transfer = unsafe CurlTransfer(easy: easy, options: options, client: self)
@@ -367,16 +353,16 @@ public import Primitives
     running -= 1
     if let pool = transfer.pool {
       pool.running -= 1
-      if let state = pool.member?.state {
-        state.end()
-        // Whatever came of it: another may try.
-        if transfer.isTrial { state.endTrial() }
-        transfer.isTrial = false
+      if let member = pool.member {
+        member.state.giveBack()
+        member.group.line.tellFirst()
       }
     }
   }
 
-  @inline(__always) private func recycle(_ transfer: consuming Transfer) {
+  @inline(__always) func recycle(_ transfer: consuming Transfer) {
+    // Nobody has said what came of it.
+    if transfer.trial != .none { endTrial(of: transfer) }
     // What changes hands is moved: copied, its references would be counted once more.
     var storage: RequestStorage?
     swap(&storage, &transfer.storage)

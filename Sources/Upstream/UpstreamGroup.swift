@@ -51,11 +51,17 @@ public struct UpstreamGroup: Equatable, Sendable {
     public var failures: Int
     /// The first time; twice as long each time that it fails again, up to 32 times as long.
     public var pause: Interval
+    /// Whether the last server that serves, or the only one, is ejected too: requests then fail at once, instead of waiting for it one after the other.
+    public var takesLast = false
 
-    public init(failures: Int, pause: Interval) {
+    public init(failures: Int, pause: Interval, takesLast: Bool = false) {
       self.failures = failures
       self.pause = pause
+      self.takesLast = takesLast
     }
+
+    /// For how long, by how often it has been ejected in a row before.
+    func pause(after ejections: Int) -> Interval { Interval(nanoseconds: pause.nanoseconds << UInt64(min(max(ejections, 0), 5))) }
   }
 
   /// When a request that a server failed goes to another.
@@ -92,9 +98,22 @@ public struct UpstreamGroup: Equatable, Sendable {
     }
   }
 
+  /// How requests wait while all servers that serve are full.
+  public struct Queue: Equatable, Sendable {
+    /// How many, of all workers together; at least 1.
+    public var places: Int
+    /// For how long.
+    public var wait: Interval
+
+    public init(places: Int, wait: Interval) {
+      self.places = places
+      self.wait = wait
+    }
+  }
+
   /// The name in proxy.conf, for routes and logs.
   public var name: String
-  /// At least one, each at another place.
+  /// 1 to `mostMembers`, each at another place.
   public var members: [UpstreamMember]
   public var balance = Balance.roundRobin
   /// Nil for never. Nobody is ejected who is the last.
@@ -102,6 +121,17 @@ public struct UpstreamGroup: Equatable, Sendable {
 
   /// Nil for never.
   public var retry: Retry? = Retry(times: 2, on: [.connect, .reset])
+  /// Bytes of a request's body that are kept so that another server can be sent them too. 0: such requests are not sent again.
+  public var replayLimit = 64 << 10
+  /// Nil: requests fail at once when all servers are full.
+  public var queue: Queue?
+  /// How long a server that is back gets fewer requests than it would, ever more of them. Nil for not at all.
+  public var slowStart: Interval?
+  /// How each server is asked whether it is well. Nil: it isn't.
+  public var health: HealthCheck?
+
+  /// Whom a request has been sent to is remembered in 64 bits.
+  public static let mostMembers = 64
 
   public init(name: String, members: [UpstreamMember]) {
     self.name = name
@@ -114,7 +144,9 @@ public struct UpstreamGroup: Equatable, Sendable {
   }
 
   /// Whether requests are counted and shared out, and not just sent to the one place that there is.
-  public var isShared: Bool { members.count > 1 || members[0].maxConnections != nil }
+  public var isShared: Bool {
+    members.count > 1 || members[0].maxConnections != nil || queue != nil || health != nil || ejection?.takesLast ?? false
+  }
 }
 
 extension UpstreamOptions {

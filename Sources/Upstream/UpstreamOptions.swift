@@ -59,6 +59,8 @@ public struct UpstreamOptions: Equatable, Sendable {
   /// How long an unused connection may be reused. Below the upstream's own keep-alive time (Apache's, Node's: 5 s), so that we don't write
   /// into a connection that it is just closing.
   public var reuseWithin = Interval.seconds(4)
+  /// How long the address that a host name had is used, in whole seconds: by new connections, and by those that are kept.
+  public var resolveAfter = Interval.seconds(60)
   /// Connections in use at once by one worker; 503 beyond.
   public var maxConnections = 1024
 
@@ -66,5 +68,21 @@ public struct UpstreamOptions: Equatable, Sendable {
     self.name = name
     self.scheme = scheme
     self.address = address
+  }
+
+  /// How old a connection may become that is used again; nil where that leads to the same server anyway.
+  var longestConnection: Interval? {
+    guard case .host(let host, _) = address, ClientAddress(parsing: Array(host.utf8).span) == nil else { return nil }
+    return resolveAfter
+  }
+
+  /// Host and port as a Host field names them (RFC 9110 section 7.2).
+  var authority: String {
+    switch address {
+    case .unix: return tls.name ?? "localhost"
+    case .host(let host, let port):
+      let name = host.utf8.contains(0x3A) ? "[\(host)]" : host
+      return port == (scheme == .https ? 443 : 80) ? name : "\(name):\(port)"
+    }
   }
 }

@@ -8,6 +8,8 @@ struct Membership {
   let state: MemberState
   /// Its place among the group's members.
   let index: Int
+  /// Bytes of a body that are kept for another.
+  let keeps: Int
 }
 
 /// Transfers and connections of one server that wait for their next request.
@@ -17,6 +19,7 @@ public final class UpstreamPool {
   let member: Membership?
   /// Asked for at every request: not by way of all options.
   let reuseWithin: Interval
+  let longestConnection: Interval?
   let maxConnections: Int
   private var idle: [Transfer] = []
   /// Transfers under way.
@@ -37,6 +40,7 @@ public final class UpstreamPool {
     self.options = options
     self.member = member
     reuseWithin = options.reuseWithin
+    longestConnection = options.longestConnection
     maxConnections = options.maxConnections
   }
 

@@ -53,6 +53,8 @@ struct RequestShape: Sendable {
   var isHead = false
   /// `UpstreamRequest.isReplayable`.
   var isReplayable = false
+  /// Whether it may be sent twice if the same body can be (RFC 9110 section 9.2.2).
+  var isIdempotent = false
   var hasAccept = false
   var isIsolated = false
 }
@@ -65,6 +67,7 @@ public struct UpstreamRequest: ~Copyable {
   public let isHead: Bool
   /// Whether it may be sent once more when a reused connection died before a byte came back: idempotent (RFC 9110 section 9.2.2), no body.
   public let isReplayable: Bool
+  private let isIdempotent: Bool
   let storage: RequestStorage
   private(set) var hasAccept = false
   /// Whether the connection must serve this request alone, because the request's credentials may become the connection's.
@@ -86,6 +89,7 @@ public struct UpstreamRequest: ~Copyable {
     self.grant = grant
     self.framing = framing
     self.isHead = isHead
+    self.isIdempotent = isIdempotent
     switch framing {
     case .none, .length(0): isReplayable = isIdempotent
     default: isReplayable = false
@@ -163,7 +167,8 @@ public struct UpstreamRequest: ~Copyable {
   public mutating func isolate() { isIsolated = true }
 
   var shape: RequestShape {
-    RequestShape(framing: framing, isHead: isHead, isReplayable: isReplayable, hasAccept: hasAccept, isIsolated: isIsolated)
+    RequestShape(
+      framing: framing, isHead: isHead, isReplayable: isReplayable, isIdempotent: isIdempotent, hasAccept: hasAccept, isIsolated: isIsolated)
   }
 
   /// Says that all fields were added: the texts go back into the storage, where they stay while libcurl reads them.

@@ -58,6 +58,59 @@ import Upstream
     #expect(group(two)?.retry == UpstreamGroup.Retry(times: 2, on: [.connect, .reset]))
   }
 
+  @Test func whatServersAreSparedArrives() {
+    let quiet = group(two)
+    #expect(quiet?.queue == nil && quiet?.slowStart == nil && quiet?.health == nil && quiet?.replayLimit == 64 << 10)
+    #expect(group("\(two); eject 3 10s last")?.ejection == UpstreamGroup.Ejection(failures: 3, pause: .seconds(10), takesLast: true))
+    #expect(group("\(two); queue 100 5s")?.queue == UpstreamGroup.Queue(places: 100, wait: .seconds(5)))
+    #expect(group("\(two); slow_start 30s")?.slowStart == .seconds(30) && group("\(two); replay_buffer off")?.replayLimit == 0)
+    #expect(group("\(two); replay_buffer 1m")?.replayLimit == 1 << 20)
+    #expect(group("\(two); resolve 5s")?.members.allSatisfy { $0.options.resolveAfter == .seconds(5) } == true)
+    #expect(group("\(two); queue off; slow_start off; health off")?.health == nil)
+    // One server alone has them too.
+    #expect(group("server http://10.0.0.1; queue 1 1s")?.isShared == true && group("server http://10.0.0.1; eject 3 1s last")?.isShared == true)
+  }
+
+  @Test func healthIsTaken() {
+    var check = HealthCheck(.get, "/healthz?a=b")
+    #expect(group("\(two); health GET /healthz?a=b")?.health == check)
+    check.period = .seconds(1)
+    check.timeout = .seconds(1)
+    #expect(group("\(two); health GET /healthz?a=b every 1s")?.health == check)
+    check = HealthCheck(.head, "/")
+    check.period = .seconds(10)
+    check.timeout = .milliseconds(500)
+    check.expected = 204...204
+    check.fall = 4
+    check.rise = 1
+    check.host = "app.internal:81"
+    #expect(group("\(two); health HEAD / every 10s timeout 500ms expect 204 fall 4 rise 1 host app.internal:81")?.health == check)
+  }
+
+  @Test(arguments: [
+    ("server http://10.0.0.1 weight 2 weight 3", "'weight' is said twice"), ("server http://10.0.0.1; server http://10.0.0.2 backup backup", "'backup' is said twice"),
+    ("server http://10.0.0.1; retry 2 on", "'on' lacks its causes"), ("server http://10.0.0.1; retry 2 on reset reset", "'reset' is said twice"),
+    ("server http://10.0.0.1; eject 3 10s first", "'first' is not 'last'"), ("server http://10.0.0.1; queue 5", "'5' is neither"),
+    ("server http://10.0.0.1; queue 0 1s", "'0' is out of range"), ("server http://10.0.0.1; queue 20000 1s", "'20000' is out of range"),
+    ("server http://10.0.0.1; replay_buffer 17m", "'17m' is out of range"), ("server http://10.0.0.1; resolve 0s", "'0s' is out of range"),
+    ("server http://10.0.0.1; health POST /", "'POST' is none of"), ("server http://10.0.0.1; health GET", "'GET' lacks the path"),
+    ("server http://10.0.0.1; health GET healthz", "'healthz' is no path"), ("server http://10.0.0.1; health GET \"/a b\"", "is no path"),
+    ("server http://10.0.0.1; health GET /#x", "is no path"), ("server http://10.0.0.1; health GET / often", "'often' is none of"),
+    ("server http://10.0.0.1; health GET / every", "'every' lacks its value"), ("server http://10.0.0.1; health GET / every 1s every 2s", "'every' is said twice"),
+    ("server http://10.0.0.1; health GET / expect 399-200", "'399-200' is no status"), ("server http://10.0.0.1; health GET / expect 99", "'99' is no status"),
+    ("server http://10.0.0.1; health GET / every 1s timeout 2s", "'timeout' is longer than 'every'"),
+    ("server http://10.0.0.1; health GET / host \"a b\"", "is no host"),
+  ]) func whatIsWrongWithThemIsSaid(_ upstream: String, _ words: String) {
+    let configuration = load(upstream)
+    #expect(configuration.settings == nil && configuration.diagnostics.rendered.contains(words), "\(configuration.diagnostics.rendered)")
+  }
+
+  @Test func anUpstreamHasABoundOfServers() {
+    func servers(_ count: Int) -> String { (1...count).map { "server http://10.0.0.\($0)" }.joined(separator: "; ") }
+    #expect(group(servers(64))?.members.count == 64)
+    #expect(load(servers(65)).diagnostics.rendered.contains("an upstream has at most 64 servers"))
+  }
+
   @Test(arguments: [
     ("server http://10.0.0.1 weight 0", "'0' is out of range: 1 to 1000"), ("server http://10.0.0.1 weight", "'weight' lacks its number"),
     ("server http://10.0.0.1 backup", "all servers of this upstream are backups"),
@@ -88,6 +141,7 @@ import Upstream
   @Test func noPasswordIsShown() {
     for upstream in [
       "server http://svc:s3cret@10.0.0.1", "server http://10.0.0.1 http://svc:s3cret@10.0.0.2", "server http://10.0.0.1 weight http://svc:s3cret@10.0.0.2",
+      "server http://10.0.0.1 " + (2...20).map { "http://svc:s3cret@10.0.0.\($0)" }.joined(separator: " "),
     ] {
       let rendered = load(upstream).diagnostics.rendered
       #expect(!rendered.isEmpty && !rendered.contains("s3cret"), "\(rendered)")

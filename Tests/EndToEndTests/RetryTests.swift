@@ -93,6 +93,43 @@ extension EndToEnd {
       try broken.stop()
     }
 
+    /// All that was sent is kept, and goes to the other server; a method that must not be repeated isn't, and what is larger than `replay_buffer` can't be.
+    @Test func bodiesAreSentAgainWhereTheyMayBe() throws {
+      let broken = try RecordingUpstream(Self.hangsUp)
+      try House.with(Setup(upstream: "server \(place(broken))\neject off\nreplay_buffer 100k")) { house throws in
+        let small = String(repeating: "0123456789", count: 9_000)
+        let large = String(repeating: "0123456789", count: 20_000)
+        func put(_ body: String, _ method: String = "PUT", _ more: String...) throws -> Int {
+          let arguments = ["-u", People.alice.pair, "-X", method, "--data-binary", "@-"] + more + [house.url + "/"]
+          return try Curl.run(arguments, input: Array(body.utf8), in: house.scratch).status
+        }
+        let known = try (0..<4).map { _ in try put(small) }
+        let chunked = try (0..<4).map { _ in try put(small, "PUT", "-H", "Transfer-Encoding: chunked") }
+        #expect(known + chunked == Array(repeating: 200, count: 8), "\(known) \(chunked)")
+        let arrived = house.upstream.requests
+        #expect(arrived.count == 8 && arrived.allSatisfy { $0.text == small })
+        for (body, method) in [(large, "PUT"), (small, "POST")] {
+          let statuses = try (0..<4).map { _ in try put(body, method) }
+          #expect(statuses.count { $0 == 502 } == 2 && statuses.count { $0 == 200 } == 2, "\(method): \(statuses)")
+        }
+      }
+      try broken.stop()
+    }
+
+    @Test func trailersAreSentAgainToo() throws {
+      let broken = try RecordingUpstream(Self.hangsUp)
+      try House.with(Setup(upstream: "server \(place(broken))\neject off")) { house throws in
+        for _ in 0..<4 {
+          let head = request("PUT", "/", [People.alice.authorization, "Transfer-Encoding: chunked", "Trailer: X-Sum"])
+          let answer = try house.client().exchange(head + "3\r\nabc\r\n2\r\nde\r\n0\r\nX-Sum: 5\r\n\r\n")
+          #expect(answer.status == 200)
+        }
+        let arrived = house.upstream.requests
+        #expect(arrived.count == 4 && arrived.allSatisfy { $0.text == "abcde" && $0.trailers.contains { $0.name == "X-Sum" && $0.value == "5" } })
+      }
+      try broken.stop()
+    }
+
     @Test func namedAnswersAreAFailureToo() throws {
       let weary = try RecordingUpstream(Answer.always(Answer.text("weary", status: "503 Service Unavailable")))
       try House.with(Setup(upstream: "server \(place(weary))\nretry 1 on 503")) { house throws in

@@ -1,0 +1,80 @@
+// Requests that change servers: from one that failed to another, and from the queue to the one that has room.
+
+import HTTP
+import Net
+import Primitives
+
+extension UpstreamClient {
+  /// Sends the request of `failed`, of whose answer nothing was used, to another of the balancer's servers. Nil when that can't be, or must not: then
+  /// all is as it was. Else `failed` is gone, and what is to come comes of the transfer that is answered.
+  ///
+  /// A request of which something may have been sent goes to another server only if it is idempotent (RFC 9110 section 9.2.2), and all that was sent
+  /// of its body has been kept.
+  ///
+  /// - Parameter cause: what befell it: one of those that the upstream's `retry` names, or nothing is done.
+  public func again(_ failed: Transfer, at balancer: Balancer, key: UInt64?, cause: UpstreamGroup.Retry.Causes) -> Transfer? {
+    guard let retry = balancer.group.retry, !cause.isDisjoint(with: retry.causes), failed.retries < retry.times,
+      cause == .connect || failed.shape.isReplayable || failed.shape.isIdempotent && failed.isUploadKept, let index = failed.memberIndex
+    else { return nil }
+    var tried = failed.tried
+    tried.insert(index)
+    guard let choice = balancer.chooseAgain(key, at: now, tried: tried) else { return nil }
+    guard let transfer = try? handOver(failed, to: choice) else { return nil }
+    transfer.tried = tried
+    transfer.retries += 1
+    return transfer
+  }
+
+  /// Sends the request of `waiting`, whose turn has come, to the server that has room for it. `waiting` is gone.
+  ///
+  /// Nil when it has failed: it tells of that as any other that ends.
+  public func begin(_ transfer: Transfer) -> Transfer? {
+    guard let waiting = transfer as? WaitingTransfer, let choice = waiting.takeChoice() else { return nil }
+    waiting.hasTurn = false
+    do {
+      return try handOver(waiting, to: choice)
+    } catch {
+      waiting.outcome = .failed(error)
+      finish(waiting)
+      markReady(waiting)
+      return nil
+    }
+  }
+
+  /// What was to be had of `other`'s server is to be had of that of `choice`. When it can't begin there, what is answered says so as any that ends does.
+  private func handOver(_ other: Transfer, to choice: Balancer.Choice) throws(UpstreamFailure) -> Transfer {
+    let transfer: Transfer
+    do {
+      if let idle = choice.pool.take() { transfer = idle } else { transfer = try makeTransfer(choice.pool.options) }
+    } catch {
+      leave(choice.pool, choice.trial)
+      throw error
+    }
+    if other.isRunning {
+      other.cancel()
+      finish(other)
+    }
+    var storage: RequestStorage?
+    swap(&storage, &other.storage)
+    transfer.storage = storage
+    transfer.shape = other.shape
+    transfer.startedAt = other.startedAt
+    transfer.owner = other.owner
+    transfer.retries = other.retries
+    transfer.mostBody = other.mostBody
+    transfer.allowsPipes = other.allowsPipes
+    transfer.takeUpload(of: other)
+    other.handOverTrailers(to: transfer)
+    recycle(other)
+    place(transfer, at: choice.pool, choice.trial)
+    do {
+      try transfer.begin()
+    } catch {
+      // It tells of itself as any other that ends.
+      transfer.outcome = .failed(error)
+      finish(transfer)
+      markReady(transfer)
+    }
+    return transfer
+  }
+}
