@@ -125,8 +125,8 @@ public final class Balancer {
     }
     isDesperate = false
     if let i = placed(&seats, key) { return Choice(pool: seats[i].pool, trial: .none) }
-    // Two workers at once have ejected the last two. Whoever is asked is likelier to answer than nobody.
-    guard !(group.ejection?.takesLast ?? false), !seats.contains(where: { $0.state.serves }) else { return nil }
+    // Two workers at once have ejected the last two, or the last has just failed this request. Whoever is asked is likelier to answer than nobody.
+    guard !(group.ejection?.takesLast ?? false), !seats.contains(where: { $0.state.serves && !tried.contains($0.index) }) else { return nil }
     isDesperate = true
     return placed(&seats, key).map { Choice(pool: seats[$0].pool, trial: .oneOfMany) }
   }

@@ -37,6 +37,23 @@ extension EndToEnd {
       for server in nginx { try server.stop() }
     }
 
+    /// One after the other goes and comes back, and never two are away at once.
+    @Test func aFlappingSetOfThreeLosesNoRequest() throws {
+      let nginx = try ["a", "b", "c"].map { try FrontServer.nginx("location / { return 200 \($0); }", comesBack: true) }
+      let more = "server \(nginx[1].url)\nserver \(nginx[2].url)\neject 3 200ms"
+      try House.with(Setup(upstream: more, server: nginx[0].url)) { house throws in
+        let load = Load(house.port, fields: [People.alice.authorization])
+        for round in 0..<9 {
+          try load.wait(for: 60)
+          try nginx[round % 3].stop()
+          try load.wait(for: 60)
+          try nginx[round % 3].restart()
+        }
+        try load.stop()
+      }
+      for server in nginx { try server.stop() }
+    }
+
     @Test func killingOneUnderPOSTLoadSendsNothingTwice() throws {
       let go = Steps()
       let others = try RecordingUpstream(Answer.always(Answer.text("other")))

@@ -304,6 +304,17 @@ import Testing
     #expect(Set((0..<4).compactMap { _ in choose(balancer, at: Self.second(2)) }) == [0, 1])
   }
 
+  /// One was out when the other, the last, went: whoever was out may be back.
+  @Test func whomTheLastFailsMayFindOneThatIsOut() {
+    let group = Self.group([1, 1], .roundRobin, Self.atOnce)
+    let state = GroupState(group)
+    _ = eject(state, 0)
+    let balancer = Balancer(group, state, seed: 1)
+    let choice = balancer.chooseAgain(nil, at: Self.second(2), tried: [1])
+    #expect(choice?.pool.member?.index == 0 && choice?.trial == .oneOfMany)
+    #expect(state.members[0].answered(begun: Self.second(2), at: Self.second(2)) && choose(balancer, at: Self.second(2)) != nil)
+  }
+
   @Test func whoIsFullGetsNone() {
     let group = Self.group([1, 1], .roundRobin) {
       $0.members[0].maxConnections = 2

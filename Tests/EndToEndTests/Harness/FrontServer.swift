@@ -5,13 +5,18 @@ import Foundation
 final class FrontServer {
   let port: UInt16
   let scratch: Scratch
-  private let child: Child
+  private var child: Child
+  /// Starts it anew, and the port that is kept for it meanwhile; nil where it is not to come back.
+  private var again: (() throws -> Child)?
+  private var hold: Socket?
 
   var url: String { "http://127.0.0.1:\(port)" }
 
   /// nginx with `server` as the contents of its server block but for `listen`.
-  static func nginx(_ server: String) throws -> FrontServer {
-    try FrontServer { port, scratch in
+  ///
+  /// - Parameter comesBack: whether it will be started again after `stop`, by `restart`.
+  static func nginx(_ server: String, comesBack: Bool = false) throws -> FrontServer {
+    try FrontServer(comesBack: comesBack) { port, scratch in
       let root = scratch.path
       try scratch.write(
         """
@@ -27,7 +32,7 @@ final class FrontServer {
           client_body_temp_path \(root)/body; proxy_temp_path \(root)/proxy; fastcgi_temp_path \(root)/fastcgi;
           uwsgi_temp_path \(root)/uwsgi; scgi_temp_path \(root)/scgi;
           server {
-            listen 127.0.0.1:\(port);
+            listen 127.0.0.1:\(port)\(comesBack ? " reuseport" : "");
         \(server)
           }
         }
@@ -79,11 +84,15 @@ final class FrontServer {
   }
 
   /// Starts the server on a port that was free a moment ago; on another when it was taken meanwhile.
-  private init(_ start: (_ port: UInt16, _ scratch: Scratch) throws -> Child) throws {
+  private init(comesBack: Bool = false, _ start: @escaping (_ port: UInt16, _ scratch: Scratch) throws -> Child) throws {
     for _ in 0..<5 {
       let scratch = try Scratch()
-      var reserved: (socket: Socket, port: UInt16)? = try Socket.bind()
+      var reserved: (socket: Socket, port: UInt16)? = try Socket.bind(isShared: comesBack)
       guard let port = reserved?.port else { break }
+      if comesBack {
+        hold = reserved?.socket
+        again = { try start(port, scratch) }
+      }
       reserved = nil
       let child = try start(port, scratch)
       try eventually("the server in front listens") { !child.isRunning || (try? Socket.connect(to: port)) != nil }
@@ -100,6 +109,13 @@ final class FrontServer {
   func stop() throws {
     child.signal(SIGKILL)
     try child.wait()
+  }
+
+  /// Starts it again, at the same address.
+  func restart() throws {
+    guard let again else { throw Failure("this server was not made to come back") }
+    child = try again()
+    try eventually("the server in front listens again") { (try? Socket.connect(to: port)) != nil }
   }
 
   var complaints: String { child.errors.text + ((try? scratch.text("nginx.log")) ?? "") }

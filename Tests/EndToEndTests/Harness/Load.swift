@@ -43,13 +43,17 @@ final class Load {
   private let over = Monitor(false)
   private let workers: [Worker<Int>]
   private let answered = Monitor(0)
+  /// What went wrong first.
+  private let trouble = Monitor<Failure?>(nil)
 
   /// Half of the clients make a connection for each request, half keep theirs until they are told that it ends.
   init(_ port: UInt16, fields: [String], clients: Int = 8) {
-    let (over, answered) = (over, answered)
+    let (over, answered, trouble) = (over, answered, trouble)
     workers = (0..<clients).map { i in
       Worker {
         var count = 0
+        var isWell = false
+        defer { if !isWell { trouble.with { $0 = $0 ?? Failure("a client of the load failed after \(count) requests") } } }
         while !over.with({ $0 }) {
           let client = try Asker(port, fields)
           while !over.with({ $0 }) {
@@ -60,6 +64,7 @@ final class Load {
             if i % 2 == 0 || client.isToEnd { break }
           }
         }
+        isWell = true
         return count
       }
     }
@@ -68,7 +73,14 @@ final class Load {
   /// Waits until so many more requests were answered.
   func wait(for more: Int) throws {
     let now = answered.with { $0 }
-    guard answered.wait({ $0 >= now + more ? true : nil }) != nil else { throw Failure("the load came to a stop") }
+    let deadline = Deadline.usual
+    while answered.wait(until: .after(.milliseconds(100)), { $0 >= now + more ? true : nil }) == nil {
+      if trouble.with({ $0 != nil }) {
+        // Whoever failed says why.
+        try stop()
+      }
+      guard !deadline.hasPassed else { throw Failure("the load came to a stop") }
+    }
   }
 
   /// Ends it; throws what went wrong on the way.

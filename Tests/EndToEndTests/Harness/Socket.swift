@@ -81,8 +81,11 @@ final class Socket: Sendable {
   }
 
   /// A socket bound to a free port of 127.0.0.1; not listening yet, so that connections to it are refused.
-  static func bind() throws -> (socket: Socket, port: UInt16) {
+  ///
+  /// - Parameter isShared: whether others who say so too (SO_REUSEPORT, socket(7)) may bind to it and listen: the port is theirs as long as we hold it.
+  static func bind(isShared: Bool = false) throws -> (socket: Socket, port: UInt16) {
     let listener = try make(AF_INET)
+    if isShared { listener.set(SOL_SOCKET, SO_REUSEPORT, 1) }
     var address = loopback(0)
     var length = socklen_t(MemoryLayout<sockaddr_in>.size)
     let status = unsafe withUnsafeMutablePointer(to: &address) {
