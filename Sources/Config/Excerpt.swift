@@ -9,6 +9,7 @@ enum Excerpt {
     var scalars = Array(line.unicodeScalars)
     veilReplacements(&scalars)
     veilUsers(&scalars)
+    veilPairs(&scalars)
     return scalars
   }
 
@@ -56,6 +57,19 @@ enum Excerpt {
       if let sign = scalars[at..<end].lastIndex(of: "@") {
         for i in at..<sign { scalars[i] = veil }
       }
+    }
+  }
+
+  /// A name and a password that stand before an `@` without a URL's scheme: nothing that a directive takes is written so.
+  private static func veilPairs(_ scalars: inout [Unicode.Scalar]) {
+    var at = 0
+    while at < scalars.count {
+      let end = scalars[at...].firstIndex { isBlank($0) || ";\"".unicodeScalars.contains($0) } ?? scalars.count
+      let isURL = position(of: Array("://".unicodeScalars), in: Array(scalars[at..<end]), from: 0) != nil
+      if !isURL, let sign = scalars[at..<end].lastIndex(of: "@"), scalars[at..<sign].contains(":") {
+        for i in at..<sign { scalars[i] = veil }
+      }
+      at = end + 1
     }
   }
 

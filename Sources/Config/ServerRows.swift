@@ -29,7 +29,7 @@ extension Table {
       "retry", in: .upstream, takes: "NUMBER [on] [connect] [reset] [502] [503] [504]|off", 1...7, standard: "2 on connect reset",
       elsewhere: ["proxy_next_upstream", "retries", "redispatch", "lb_try_duration"],
       doc: "How many more of several servers a request is sent to, and after what: no connection, one that ended before the answer, or these answers; but "
-        + "for `connect` only what may be sent twice (idempotent, without a body), and no more than one request of ten in the long run."
+        + "for `connect` only what may be sent twice (idempotent, with a body that has been kept if there is one), and no more than one request of ten in the long run."
     ) { reading, directive in reading.retry(directive) },
     Row(
       "replay_buffer", in: .upstream, takes: "SIZE|off", 1...1, standard: "64k", elsewhere: ["proxy_request_buffering"],
@@ -209,6 +209,10 @@ extension Reading {
     guard let method = choice(first, [("GET", HealthCheck.Method.get), ("HEAD", .head)]) else { return }
     guard let path = words.popFirst() else { return wrong(first, "lacks the path that is asked for", hint: "health GET /healthz") }
     guard !path.isBroken else { return }
+    // Not the words themselves, which may hold a password.
+    if let odd = directive.arguments.dropFirst().first(where: { $0.text.contains("@") }) {
+      return diagnostics.error(odd.place, "a check has no user: this is neither a path nor a host")
+    }
     // RFC 9112 section 3.2.1: what stands there goes onto the wire as it is.
     guard path.text.utf8.first == 0x2F, path.text.utf8.count <= 1024, path.text.utf8.allSatisfy({ (0x21...0x7E).contains($0) && $0 != 0x23 }) else {
       return wrong(path, "is no path: it begins with / and has no white space")
@@ -239,7 +243,7 @@ extension Reading {
 
   /// `200` or `200-399`.
   private func statuses(_ word: Word) -> ClosedRange<Int>? {
-    let ends = word.text.split(separator: "-", maxSplits: 1, omittingEmptySubsequences: false).map { Int($0) }
+    let ends = word.text.split(separator: "-", maxSplits: 1, omittingEmptySubsequences: false).map { Value.count(String($0)) }
     guard let first = ends.first ?? nil, let last = ends.last ?? nil, 200...599 ~= first, 200...599 ~= last, first <= last else {
       wrong(word, "is no status, 200 to 599, and no range of them as in 200-399")
       return nil

@@ -30,6 +30,8 @@ extension Connection {
       guard let transfer else { return .distantFuture }
       // It is the client who takes his time, and the session's clock is on him: the upstream is not read meanwhile.
       if exchange.phase == .relaying && carrier != nil && !mayTakeMore() { return .distantFuture }
+      // The queue keeps its own time, and nobody else is late.
+      if transfer.isWaiting { return .distantFuture }
       if !exchange.isRequestComplete {
         return transfer.uploadRoom > 0
           ? max(lastRead, lastUpstream).advanced(by: snapshot.bodyTimeout) : lastUpstream.advanced(by: transfer.idleTimeout)
@@ -97,7 +99,7 @@ extension Connection {
         UpstreamFailure(
           .timeout, exchange.isRequestComplete ? "no response within response_timeout" : "request body not taken within idle_timeout"))
     case .relaying where blockedSince == nil && exchange.isRequestComplete:
-      failed(UpstreamFailure(.truncated, "response stopped for longer than idle_timeout"))
+      failed(UpstreamFailure(.quiet, "response stopped for longer than idle_timeout"))
     default:
       if blockedSince != nil {
         record.reason = "the client did not read within send_timeout"

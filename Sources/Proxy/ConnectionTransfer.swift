@@ -209,8 +209,8 @@ extension Connection {
     record.reason = failure.reason
     let place = transfer.flatMap { $0.member == nil ? nil : $0.options.place + ": " } ?? ""
     worker.complain(about: upstreamName, "\(place)\(failure.reason) (request \(requestID.text))")
-    // What we have no room for is not the server's fault.
-    if let transfer, failure.kind != .exhausted, let pause = transfer.noteFailure(failure.reason) {
+    // What we have no room for is not the server's fault, nor is it a failure to have nothing to say for a while.
+    if let transfer, failure.kind != .exhausted, failure.kind != .quiet, let pause = transfer.noteFailure(failure.reason) {
       worker.ejected(transfer.options.place, of: upstreamName, for: pause, failure.reason)
     }
     if exchange.phase == .waiting, let transfer, let cause = Self.cause(of: failure, transfer), goesElsewhere(cause) { return }

@@ -124,6 +124,7 @@ public final class Server {
     prober = try HealthProber { upstream, place, news in
       switch news {
       case .well: errors.notice("upstream \(upstream): \(place) is well, and gets requests again")
+      case .unchecked: errors.error("upstream \(upstream): the health of \(place) is not checked: no memory is left")
       case .unwell(let reason): errors.warning("upstream \(upstream): \(place) gets no requests: \(reason)")
       }
     }

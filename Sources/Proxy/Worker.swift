@@ -397,7 +397,10 @@ final class Worker {
     let kept = zip(fresh.settings.upstreams, fresh.groups).map { group, state in
       old.first { $0.group == group } ?? client.makeBalancer(group, state, wake: roomCame)
     }
-    for balancer in old where !kept.contains(where: { $0 === balancer }) { balancer.retire() }
+    for balancer in old where !kept.contains(where: { $0 === balancer }) {
+      balancer.retire()
+      if let next = kept.first(where: { $0.group.name == balancer.group.name }) { client.handOver(waitingWith: balancer, to: next) }
+    }
     balancers = kept
     snapshot = fresh
     // They hold the old one.

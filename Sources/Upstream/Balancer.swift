@@ -17,6 +17,13 @@ public final class Balancer {
     let hash: UInt64
     /// Smooth weighted round robin: grows by the weight each time that another is chosen.
     var credit = 0
+
+    /// Takes a place there, of this worker's and of all together.
+    func take() -> Bool {
+      guard state.take(atMost: maxConnections) else { return false }
+      pool.running += 1
+      return true
+    }
   }
 
   public let group: UpstreamGroup
@@ -96,9 +103,10 @@ public final class Balancer {
   /// - Parameter isReplayable: whether the request does no harm when it is sent to a server that turns out to be out.
   func choose(_ key: UInt64?, isReplayable: Bool, at now: Instant) -> Choice? {
     if let only { return Choice(pool: only, trial: .none) }
-    allowance = min(allowance + 1, mostAllowance)
     tried = []
-    return chosen(key, isReplayable: isReplayable, at: now)
+    guard let choice = chosen(key, isReplayable: isReplayable, at: now) else { return nil }
+    allowance = min(allowance + 1, mostAllowance)
+    return choice
   }
 
   /// The same for a request that those of `tried` have failed. Nil also when too many have failed lately.
@@ -113,14 +121,25 @@ public final class Balancer {
   /// Whether some server is not out: when none of them takes a request, they are full.
   func isFull() -> Bool { state.ejection == nil && group.health == nil || seats.contains { $0.state.serves } }
 
+  /// Whether a server has room that this worker can't use, since all its own connections there are in use.
+  func isFullHere() -> Bool {
+    seats.contains { serves($0) && $0.state.inUse < $0.maxConnections && $0.pool.running >= $0.pool.maxConnections }
+  }
+
+  /// When the first of those that are out may be tried.
+  var nextTrial: Instant? {
+    if state.ejection == nil || group.health != nil { return nil }
+    return seats.lazy.compactMap { $0.state.due }.min()
+  }
+
   private func chosen(_ key: UInt64?, isReplayable: Bool, at now: Instant) -> Choice? {
     self.now = now
     var seats: [Seat] = []
     swap(&seats, &self.seats)
     defer { swap(&seats, &self.seats) }
     // Who was failed already is not the one to try who is back.
-    if tried.isEmpty, let i = due(seats, key, isReplayable), seats[i].state.beginTrial(at: now) {
-      if seats[i].state.take(atMost: seats[i].maxConnections) { return Choice(pool: seats[i].pool, trial: .alone) }
+    if tried.isEmpty, let i = due(seats, key, isReplayable), seats[i].state.beginTrial(at: now, for: state.ejection?.pause) {
+      if seats[i].take() { return Choice(pool: seats[i].pool, trial: .alone) }
       seats[i].state.endTrial()
     }
     isDesperate = false
@@ -135,20 +154,20 @@ public final class Balancer {
   private func placed(_ seats: inout [Seat], _ key: UInt64?) -> Int? {
     for _ in 0..<4 {
       guard let i = pick(&seats, key, backups: false) ?? pick(&seats, key, backups: true) else { return nil }
-      if seats[i].state.take(atMost: seats[i].maxConnections) { return i }
+      if seats[i].take() { return i }
     }
     return nil
   }
 
-  /// The server that was out for its time and is to be tried by this request, if there is one. A request that can't be sent again tries none
-  /// while another server takes it; a backup is tried when it is needed; and with `hash` only a request that would be its own.
+  /// The server that was out for its time and is to be tried by this request, if there is one. Before a request that can't be sent again others have
+  /// the time to; a backup is tried when it is needed; and with `hash` only a request that would be its own.
   private func due(_ seats: [Seat], _ key: UInt64?, _ isReplayable: Bool) -> Int? {
     guard state.ejection != nil, group.health == nil else { return nil }
     for i in seats.indices where !seats[i].state.serves && seats[i].state.isDue(at: now) && hasRoom(seats[i]) {
       isDesperate = false
-      let isNeeded = !seats.contains { isReady($0, backups: false) || isReady($0, backups: true) }
-      if isNeeded { return i }
-      if !isReplayable { continue }
+      // Where there are no others it is a request that can't be repeated after all, a pause later.
+      if !isReplayable && !seats[i].state.isDue(at: now, andBy: state.ejection?.pause) { continue }
+      if !seats.contains(where: { isReady($0, backups: false) || isReady($0, backups: true) }) { return i }
       if seats[i].isBackup && seats.contains(where: { isReady($0, backups: false) }) { continue }
       if case .hash = group.balance, let key {
         guard let rival = byKey(seats, key, false) ?? byKey(seats, key, true), score(seats[i], key) > score(seats[rival], key) else { continue }

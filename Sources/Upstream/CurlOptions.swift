@@ -103,6 +103,8 @@ import Primitives
     if let list = unsafe connectTo.first { unsafe checked.check(gh_easy_set_list(easy, CURLOPT_CONNECT_TO, list)) }
 
     // No help.
+    // A lookup that nobody waits for any more is left to its thread: without this libcurl waits for that, and so do all who are served by ours.
+    checked.long(CURLOPT_QUICK_EXIT, 1)
     checked.long(CURLOPT_NOSIGNAL, 1)  // alarm(2) has no business in a threaded process
     checked.string(CURLOPT_PROXY, "")  // not what the environment names
     checked.string(CURLOPT_NOPROXY, "*")  // which is otherwise asked for exceptions at every request

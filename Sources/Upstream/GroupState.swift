@@ -63,11 +63,15 @@ final class WaitingLine: Sendable {
   }
 
   private let waiting = Atomic<Int>(0)
+  /// Workers whose first could go to a server that has room.
+  private let publishing = Atomic<Int>(0)
   private let numbers = Atomic<UInt64>(0)
   private let stands = Mutex<[Stand]>([])
 
-  var count: Int { waiting.load(ordering: .relaxed) }
+  var count: Int { waiting.load(ordering: .sequentiallyConsistent) }
   var isEmpty: Bool { count == 0 }
+  /// Whether nobody waits whom somebody who comes now would pass.
+  var isOpen: Bool { publishing.load(ordering: .sequentiallyConsistent) == 0 }
 
   /// A number behind all others; nil when `most` are waiting.
   func draw(atMost most: Int) -> UInt64? {
@@ -82,12 +86,15 @@ final class WaitingLine: Sendable {
 
   func leave() { waiting.subtract(1, ordering: .sequentiallyConsistent) }
 
-  /// Who is first with a worker has changed.
+  /// Who is first with a worker has changed; nil for nobody, or nobody whom a place that comes free would help: whom his own worker has no room for
+  /// keeps nobody else waiting.
   func publish(_ first: UInt64?, at stand: Stand) {
     let before = stand.first.exchange(first ?? .max, ordering: .sequentiallyConsistent)
     if before == .max, first != nil {
-      stands.withLock { list in if !list.contains(where: { $0 === stand }) { list.append(stand) } }
-    } else if first == nil {
+      publishing.add(1, ordering: .sequentiallyConsistent)
+      stands.withLock { list in list.append(stand) }
+    } else if before != .max, first == nil {
+      publishing.subtract(1, ordering: .sequentiallyConsistent)
       stands.withLock { list in list.removeAll { $0 === stand } }
     }
   }

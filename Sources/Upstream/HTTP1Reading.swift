@@ -91,7 +91,8 @@ extension HTTP1Transfer {
       // RFC 9112 section 9.5: who is told of a refusal in the middle of sending stops sending.
       if !isUploadEnded && head.status >= 300 {
         isDeaf = true
-        dropUpload()
+        // Another server may be sent it, whole: see `settles`.
+        if !isUploadKept { dropUpload() }
       }
       if allowsPipes, let left = reader.bytesLeft, left >= UpstreamClient.pipeThreshold, !connection.isEncrypted {
         pipe = client.takePipe()

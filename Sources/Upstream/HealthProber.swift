@@ -13,6 +13,8 @@ import Synchronization
     /// It gets no requests, for this reason: no secret.
     case unwell(String)
     case well
+    /// It can't be checked: libcurl has no memory for it.
+    case unchecked
   }
 
   /// An upstream, the server's place and what there is to say.
@@ -103,10 +105,16 @@ import Synchronization
           subjects[subjects.count - 1].group = state
         } else if let fresh = Subject(check, member.options, state.members[i], state) {
           subjects.append(fresh)
+        } else {
+          listener(group.name, member.options.place, .unchecked)
         }
       }
     }
-    for subject in left { end(subject) }
+    for subject in left {
+      end(subject)
+      // Of the old configuration, said when the new one was in force already.
+      if !subjects.contains(where: { $0.state === subject.state }) { subject.state.isUnchecked() }
+    }
     return subjects
   }
 

@@ -16,8 +16,10 @@ public final class MemberState: Sendable {
   /// check says so.
   private let outUntil = Atomic<UInt64>(0)
   private static let unwell = UInt64.max
-  /// Whether the request that decides is under way.
-  private let isProbed = Atomic<Bool>(false)
+  /// Until when the request that decides has the time to: another may then. 0: none is under way.
+  private let probedUntil = Atomic<UInt64>(0)
+  /// When it was ejected at last. An answer to what was asked before is none.
+  private let outSince = Atomic<UInt64>(0)
   /// What was asked before then says nothing of now.
   private let backSince = Atomic<UInt64>(0)
   /// Since when it gets ever more requests (`slow_start`). 0: it gets all.
@@ -47,7 +49,8 @@ public final class MemberState: Sendable {
     return false
   }
 
-  func giveBack() { used.subtract(1, ordering: .relaxed) }
+  // Before the look at who waits for it; who waits looks here after he has said so.
+  func giveBack() { used.subtract(1, ordering: .sequentiallyConsistent) }
 
   // MARK: Whether it serves
 
@@ -79,20 +82,30 @@ public final class MemberState: Sendable {
 
   // MARK: The request that decides
 
-  /// Whether its time is over, so that a request may decide.
-  func isDue(at now: Instant) -> Bool {
+  /// When a request may decide; nil when it serves, or health checks decide.
+  var due: Instant? {
     let until = outUntil.load(ordering: .relaxed)
-    return until != 0 && until <= now.nanoseconds && !isProbed.load(ordering: .relaxed)
+    return until == 0 || until == Self.unwell ? nil : Instant(nanoseconds: max(until, probedUntil.load(ordering: .relaxed)))
   }
 
-  /// Whether the caller's is the request that decides. It says so by `answered`, `failed` or `postpone`, and once.
-  func beginTrial(at now: Instant) -> Bool {
+  /// Whether its time has been over for so long, so that a request may decide.
+  func isDue(at now: Instant, andBy more: Interval? = nil) -> Bool {
+    guard let due else { return false }
+    return (more.map { due.advanced(by: $0) } ?? due) <= now
+  }
+
+  /// Whether the caller's is the request that decides. It says so by `answered`, `failed` or `postpone`, and once. After `time` another may be: a
+  /// request whose client drips is not to be waited for.
+  func beginTrial(at now: Instant, for time: Interval? = nil) -> Bool {
     let until = outUntil.load(ordering: .relaxed)
     guard until != 0, until <= now.nanoseconds else { return false }
-    return isProbed.compareExchange(expected: false, desired: true, ordering: .relaxed).exchanged
+    let before = probedUntil.load(ordering: .relaxed)
+    guard before <= now.nanoseconds else { return false }
+    let end = time.map { now.advanced(by: $0).nanoseconds } ?? .max
+    return probedUntil.compareExchange(expected: before, desired: end, ordering: .relaxed).exchanged
   }
 
-  func endTrial() { isProbed.store(false, ordering: .relaxed) }
+  func endTrial() { probedUntil.store(0, ordering: .relaxed) }
 
   /// The request that was to decide came to nothing: its client left, or it found no place here. The next one waits as long as this one did: else each
   /// impatient client after the other would be sent to a server that hangs.
@@ -106,16 +119,16 @@ public final class MemberState: Sendable {
   /// The request that decides, which began at `begun`, has been answered. True when the server is back by that.
   func answered(begun: Instant, at now: Instant) -> Bool {
     let until = outUntil.load(ordering: .relaxed)
-    guard until != 0, until != Self.unwell else { return false }
+    guard until != 0, until != Self.unwell, begun.nanoseconds >= outSince.load(ordering: .relaxed) else { return false }
     return comesBack(from: until, judgedSince: begun, at: now)
   }
 
   private func comesBack(from until: UInt64, judgedSince: Instant, at now: Instant) -> Bool {
-    // What is judged from then on has to be there first.
+    guard outUntil.compareExchange(expected: until, desired: 0, ordering: .relaxed).exchanged else { return false }
     backSince.store(judgedSince.nanoseconds, ordering: .relaxed)
     failuresInARow.store(0, ordering: .relaxed)
     risingSince.store(now.nanoseconds, ordering: .relaxed)
-    return outUntil.compareExchange(expected: until, desired: 0, ordering: .releasing).exchanged
+    return true
   }
 
   // MARK: What requests say
@@ -147,6 +160,7 @@ public final class MemberState: Sendable {
     let pause = ejection.pause(after: ejections.load(ordering: .relaxed))
     let next = now.advanced(by: pause).nanoseconds
     guard outUntil.compareExchange(expected: until, desired: next, ordering: .relaxed).exchanged else { return nil }
+    outSince.store(now.nanoseconds, ordering: .relaxed)
     ejections.add(1, ordering: .relaxed)
     failuresInARow.store(0, ordering: .relaxed)
     self.reason.withLock { $0 = reason }

@@ -7,7 +7,8 @@ import Primitives
 /// A request that has no server yet. Keeps what is handed over of its body, and is told like any other when something happens: its turn has come
 /// (`hasTurn`, then `UpstreamClient.begin`), or it has waited too long.
 final class WaitingTransfer: Transfer {
-  private let balancer: Balancer
+  /// A reload may put another in its place.
+  fileprivate(set) var balancer: Balancer
   let key: UInt64?
   let deadline: Instant
   private var choice: Balancer.Choice?
@@ -19,6 +20,7 @@ final class WaitingTransfer: Transfer {
     self.key = key
     self.deadline = deadline
     super.init(options: balancer.group.members[0].options, client: client)
+    waits = true
   }
 
   /// Its turn has come: a place is taken there.
@@ -80,8 +82,8 @@ final class RequestQueue {
     line.publish(nil, at: stand)
   }
 
-  /// Whether nobody waits, with any worker: who comes now passes nobody.
-  var isOrderly: Bool { line.isEmpty }
+  /// Whether who comes now passes nobody who waits, with any worker.
+  var hasNobodyBefore: Bool { waiting.isEmpty && line.isOpen }
   var isEmpty: Bool { waiting.isEmpty }
   /// When the first has waited for too long.
   var due: Instant? { waiting.first?.transfer.deadline }
@@ -108,13 +110,31 @@ final class RequestQueue {
   /// Gives places to those whose turn it is, as long as there are some.
   func serve(_ balancer: Balancer, at now: Instant) {
     stand.looks()
+    line.publish(waiting.first?.number, at: stand)
     while let first = waiting.first?.transfer, line.isNext(stand) {
-      guard let choice = balancer.choose(first.key, isReplayable: first.shape.isReplayable, at: now) else { return }
+      guard let choice = balancer.choose(first.key, isReplayable: first.shape.isReplayable, at: now) else {
+        // What this worker's own connections don't suffice for is others' to have. It comes back when one of those is free.
+        if balancer.isFullHere() {
+          line.publish(nil, at: stand)
+          line.tellFirst()
+        }
+        return
+      }
       remove(at: 0)
       first.gets(choice)
     }
     // Others may have room where none of ours waits any more.
     if waiting.isEmpty { line.tellFirst() }
+  }
+
+  /// Those who wait with another queue of the same line, which a reload has put this one in the place of, in their order.
+  func takeOver(_ other: RequestQueue, for balancer: Balancer) {
+    guard line === other.line, !other.waiting.isEmpty else { return }
+    for (_, transfer) in other.waiting { transfer.balancer = balancer }
+    waiting = (waiting + other.waiting).sorted { $0.number < $1.number }
+    other.waiting = []
+    other.line.publish(nil, at: other.stand)
+    line.publish(waiting.first?.number, at: stand)
   }
 
   /// Those who have waited for too long, out of the queue.
@@ -153,6 +173,14 @@ extension UpstreamClient {
     return transfer
   }
 
+  /// Those who wait with `old`, which a reload has put `balancer` in the place of, wait with that: for its servers.
+  public func handOver(waitingWith old: Balancer, to balancer: Balancer) {
+    guard let from = old.queue, let to = balancer.queue, !from.isEmpty else { return }
+    to.takeOver(from, for: balancer)
+    if !queues.contains(where: { $0 === balancer }) { queues.append(balancer) }
+    areQueuesDue = true
+  }
+
   /// Gives places to requests that wait, and ends those that have waited for too long. Called when there may be room; see `makeBalancer`.
   public func serveQueues() { areQueuesDue = true }
 
@@ -169,7 +197,10 @@ extension UpstreamClient {
         finish(overdue)
         markReady(overdue)
       }
-      if let due = queue.due { queueDue = min(queueDue ?? due, due) }
+      guard let due = queue.due else { continue }
+      // Nobody tells when a server that is out may be tried.
+      let next = balancer.nextTrial.map { min(due, max($0, now.advanced(by: .milliseconds(20)))) } ?? due
+      queueDue = min(queueDue ?? next, next)
     }
     queues.removeAll { $0.queue?.isEmpty ?? true }
   }

@@ -102,6 +102,8 @@ import Primitives
   /// When it was sent to this server, which others may have failed before: `startedAt` is the first of them.
   final var begunAt = Instant(nanoseconds: 0)
   final var isReady = false
+  /// Whether it has no server yet.
+  final var waits = false
   /// Whether a server has room for it, for which it waited.
   final var hasTurn = false
   /// Nothing more is read until some of `body` was taken.

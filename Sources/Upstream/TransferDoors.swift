@@ -16,16 +16,23 @@ extension Transfer {
     guard let state = pool?.member?.state else { return false }
     let isBack = state.answered(begun: begunAt, at: client.now)
     decided(state)
+    if isBack { pool?.member?.group.line.tellFirst() }
     return isBack
   }
 
   /// Its answer was whole.
   public final func noteEnd() { pool?.member?.state.served(begun: begunAt) }
 
+  /// It ends before its answer has, by nobody's fault of the service's: a client leaves a stream that has gone on for a while.
+  final func notePart() {
+    guard isHeadComplete, let firstByteAt, firstByteAt.advanced(by: .seconds(1)) <= client.now else { return }
+    noteEnd()
+  }
+
   /// The server has failed the request. For how long it is out by that; nil when it isn't.
   public final func noteFailure(_ reason: String) -> Interval? {
     guard let member = pool?.member, let ejection = member.group.ejection else { return nil }
-    let pause = member.state.failed(begun: begunAt, decides: trial != .none, at: client.now, ejection, reason) {
+    let pause = member.state.failed(begun: begunAt, decides: trial == .alone, at: client.now, ejection, reason) {
       member.group.mayEject(member.state)
     }
     decided(member.state)
@@ -42,6 +49,9 @@ extension Transfer {
   public final func settles() {
     if isUploadKept { forgetUpload() }
   }
+
+  /// Whether it waits for a server that has room: then nobody is late but us.
+  public final var isWaiting: Bool { waits }
 
   /// Whether a server has room for it now, for which it waited: it goes on by `UpstreamClient.begin`.
   public final var mayBegin: Bool { hasTurn }

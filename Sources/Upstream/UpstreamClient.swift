@@ -174,7 +174,7 @@ public import Primitives
     if let only = balancer.only { return try start(request, at: only, owner: owner) }
     // Who waits has come before.
     let choice =
-      balancer.queue?.isOrderly ?? true ? balancer.choose(key, isReplayable: request.isReplayable, at: now) : nil
+      balancer.queue?.hasNobodyBefore ?? true ? balancer.choose(key, isReplayable: request.isReplayable, at: now) : nil
     guard let choice else { return try wait(request, at: balancer, key: key, owner: owner) }
     return try start(request, at: choice.pool, owner: owner, trial: choice.trial)
   }
@@ -222,7 +222,9 @@ public import Primitives
   func leave(_ pool: UpstreamPool, _ trial: Balancer.Trial) {
     guard let member = pool.member else { return }
     if trial == .alone { endTrial(member) }
+    pool.running -= 1
     member.state.giveBack()
+    member.group.line.tellFirst()
   }
 
   private func endTrial(of transfer: Transfer) {
@@ -239,13 +241,15 @@ public import Primitives
   /// Before it begins: it may end while it does.
   @inline(__always) func place(_ transfer: Transfer, at pool: UpstreamPool, _ trial: Balancer.Trial) {
     transfer.pool = pool
-    pool.running += 1
     running += 1
     if let member = pool.member {
       transfer.memberIndex = member.index
       transfer.trial = trial
       transfer.begunAt = now
       if member.keeps > 0 { transfer.keepUpload(atMost: member.keeps) }
+    } else {
+      // Where there is something to choose, it is taken with the choice.
+      pool.running += 1
     }
     transfer.maxAttempts = transfer.shape.isReplayable ? 2 : 1
     transfer.isRunning = true
@@ -261,6 +265,7 @@ public import Primitives
   /// Ends a transfer for good, finished or not, and takes it back. An unfinished one's connection is closed.
   public func end(_ transfer: consuming Transfer) {
     if transfer.isRunning {
+      transfer.notePart()
       transfer.cancel()
       finish(transfer)
     }
@@ -356,6 +361,7 @@ public import Primitives
       if let member = pool.member {
         member.state.giveBack()
         member.group.line.tellFirst()
+        if !queues.isEmpty { areQueuesDue = true }
       }
     }
   }

@@ -15,6 +15,8 @@ public struct UpstreamFailure: Error, Equatable, Sendable {
     case exhausted
     /// The response broke off after its head: the client must see that too.
     case truncated
+    /// The response, whose head has come, did not go on: we break it off.
+    case quiet
   }
 
   public var kind: Kind
@@ -29,7 +31,7 @@ public struct UpstreamFailure: Error, Equatable, Sendable {
   /// What the client gets when no byte of a response has been sent to it: RFC 9110 sections 15.6.3 to 15.6.5.
   public var status: Int {
     switch kind {
-    case .unreachable, .malformed, .truncated: 502
+    case .unreachable, .malformed, .truncated, .quiet: 502
     case .timeout: 504
     case .exhausted: 503
     }

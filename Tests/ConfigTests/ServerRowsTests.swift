@@ -141,6 +141,7 @@ import Upstream
   @Test func noPasswordIsShown() {
     for upstream in [
       "server http://svc:s3cret@10.0.0.1", "server http://10.0.0.1 http://svc:s3cret@10.0.0.2", "server http://10.0.0.1 weight http://svc:s3cret@10.0.0.2",
+      "server http://10.0.0.1; health GET http://svc:s3cret@10.0.0.1/", "server http://10.0.0.1; health GET / host svc:s3cret@10.0.0.1",
       "server http://10.0.0.1 " + (2...20).map { "http://svc:s3cret@10.0.0.\($0)" }.joined(separator: " "),
     ] {
       let rendered = load(upstream).diagnostics.rendered

@@ -114,6 +114,65 @@ extension EndToEnd {
       try moody.stop()
     }
 
+    /// The one request that decides has a client that drips: others decide instead, and none waits for it.
+    @Test func aTrialThatDripsHoldsNobodyUp() throws {
+      let isBroken = Monitor(true)
+      let moody = try RecordingUpstream { conversation in
+        while try conversation.request() != nil {
+          if isBroken.with({ $0 }) { return }
+          try conversation.send(Answer.text("moody"))
+        }
+      }
+      try House.with(Setup(upstream: "eject 1 500ms last", server: place(moody))) { house throws in
+        #expect(try ask(house).status == 502)
+        let dripping = try house.client()
+        try dripping.send(request("POST", "/", [People.alice.authorization, "Content-Length: 100000"]) + "x")
+        isBroken.with { $0 = false }
+        try eventually("it is back", within: .seconds(5)) { try ask(house).text == "moody" }
+        #expect(try (0..<4).allSatisfy { _ in try ask(house).text == "moody" })
+        dripping.abort()
+      }
+      try moody.stop()
+    }
+
+    @Test func whereThereArePOSTsAloneOneOfThemTries() throws {
+      let well = try RecordingUpstream(Self.well)
+      let isBroken = Monitor(true)
+      let moody = try RecordingUpstream { conversation in
+        while try conversation.request() != nil {
+          if isBroken.with({ $0 }) { return }
+          try conversation.send(Answer.text("moody"))
+        }
+      }
+      try House.with(Setup(upstream: "server \(place(moody))\neject 1 200ms", server: place(well))) { house throws in
+        func post() throws -> Message { try house.ask("POST", "/", [People.alice.authorization, "Content-Length: 1"], body: "x") }
+        while !house.gate.child.errors.text.contains("gets no requests") { _ = try post() }
+        isBroken.with { $0 = false }
+        try eventually("it is back") { try post().text == "moody" }
+      }
+      try well.stop()
+      try moody.stop()
+    }
+
+    /// A stream that has nothing to say is cut for it, and its server is no worse.
+    @Test func quietStreamsAreNoFailures() throws {
+      let script: Script = { conversation in
+        guard try conversation.request() != nil else { return }
+        try conversation.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nfor\r\n")
+        try conversation.waitForEnd()
+      }
+      let streams = try (0..<2).map { _ in try RecordingUpstream(script) }
+      try House.with(Setup(upstream: "server \(place(streams[1]))\neject 1 1m\nidle_timeout 100ms", server: place(streams[0]))) { house throws in
+        for _ in 0..<6 {
+          let client = try house.client()
+          try client.send(request("GET", "/", [People.alice.authorization]))
+          _ = try client.rest()
+        }
+        #expect(streams.map(\.requests.count) == [3, 3] && !house.gate.child.errors.text.contains("gets no requests"))
+      }
+      for stream in streams { try stream.stop() }
+    }
+
     /// The client has a part of this server's answer: another's is not to follow it.
     @Test func nothingIsRepeatedAfterAnInterimAnswer() throws {
       let well = try RecordingUpstream(Self.well)

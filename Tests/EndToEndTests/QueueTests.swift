@@ -106,6 +106,110 @@ extension EndToEnd {
       try server.stop()
     }
 
+    /// They have no server yet: the operator's way out is theirs too.
+    @Test func aReloadServesThoseWhoWait() throws {
+      let go = Steps()
+      let server = try slow(go)
+      let other = try RecordingUpstream(Answer.always(Answer.text("other")))
+      try House.with(setUp(server, "2 20s")) { house throws in
+        let first = try begin(house, "/0")
+        _ = try server.requests(1)
+        let second = try begin(house, "/1")
+        try eventually("it waits") { try waiting(house) == 1 }
+        let config = try house.scratch.text("proxy.conf").replacingOccurrences(of: "http://127.0.0.1:\(server.port) max_connections 1", with: "http://127.0.0.1:\(other.port)")
+        try house.scratch.write(config, to: "proxy.conf")
+        #expect(try Gatehouse.run(["reload", "--config", "proxy.conf"], in: house.scratch).code == 0)
+        #expect(try second.response()?.text == "other")
+        go.advance()
+        #expect(try first.response()?.text == "/0 ")
+        #expect(try waiting(house) == 0)
+      }
+      try server.stop()
+      try other.stop()
+    }
+
+    /// Nobody is told to send a body, and nobody is blamed for not sending it, before a server has room.
+    @Test func whoWaitsIsNotLate() throws {
+      let go = Steps()
+      let server = try slow(go)
+      var setup = setUp(server, "10 20s")
+      setup.top += "\nbody_timeout 300ms"
+      setup.upstream += "\nidle_timeout 300ms\nresponse_timeout 20s"
+      try House.with(setup) { house throws in
+        let first = try begin(house, "/0")
+        _ = try server.requests(1)
+        let asks = try house.client()
+        try asks.send(request("PUT", "/1", [People.alice.authorization, "Content-Length: 4", "Expect: 100-continue"]))
+        try eventually("it waits") { try waiting(house) == 1 }
+        Thread.sleep(forTimeInterval: 0.8)
+        #expect(try waiting(house) == 1)
+        go.advance()
+        go.advance()
+        #expect(try first.response()?.text == "/0 ")
+        let told = try #require(try asks.wire.head(.usual).map { Message(head: $0) })
+        #expect(told.status == 100)
+        try asks.send("body")
+        #expect(try asks.response(to: "PUT")?.text == "/1 body")
+      }
+      try server.stop()
+    }
+
+    @Test func connectionsIsABoundForThoseWhoWaitToo() throws {
+      let most = Monitor((now: 0, most: 0))
+      let server = try RecordingUpstream { conversation in
+        while try conversation.request() != nil {
+          most.with {
+            $0.now += 1
+            $0.most = max($0.most, $0.now)
+          }
+          Thread.sleep(forTimeInterval: 0.02)
+          most.with { $0.now -= 1 }
+          try conversation.send(Answer.text("well"))
+        }
+      }
+      try House.with(Setup(top: admin, upstream: "connections 2\nqueue 50 20s", server: "http://127.0.0.1:\(server.port)")) { house throws in
+        let clients = try (0..<12).map { try begin(house, "/\($0)") }
+        #expect(try clients.allSatisfy { try $0.response()?.status == 200 })
+        #expect(most.with { $0.most } == 2)
+      }
+      try server.stop()
+    }
+
+    /// Nobody else is let before him, so he is the one who tries whether the server is back.
+    @Test func whoWaitsTriesWhoMayBeBack() throws {
+      let isBroken = Monitor(false)
+      let go = Steps()
+      let count = Monitor(0)
+      let server = try RecordingUpstream { conversation in
+        while try conversation.request() != nil {
+          let number = count.with { count in
+            count += 1
+            return count
+          }
+          if number == 1 { try go.wait() }
+          if isBroken.with({ $0 }) { return }
+          try conversation.send(Answer.text("well"))
+        }
+      }
+      var setup = setUp(server, "10 20s")
+      setup.upstream += "\neject 1 400ms last"
+      try House.with(setup) { house throws in
+        let first = try begin(house, "/0")
+        _ = try server.requests(1)
+        let second = try begin(house, "/1")
+        try eventually("it waits") { try waiting(house) == 1 }
+        isBroken.with { $0 = true }
+        go.advance()
+        #expect(try first.response()?.status == 502)
+        isBroken.with { $0 = false }
+        let began = ContinuousClock.now
+        let answer = try second.response()
+        #expect([200, 502].contains(answer?.status ?? 0) && ContinuousClock.now - began < .seconds(10))
+        try eventually("all is well") { try house.ask("GET", "/", [People.alice.authorization]).status == 200 }
+      }
+      try server.stop()
+    }
+
     /// A place that comes free with one worker is another's, whose request came first.
     @Test func workersShareOneQueue() throws {
       let most = Monitor((now: 0, most: 0))

@@ -133,6 +133,31 @@ extension EndToEnd {
       try broken.stop()
     }
 
+    /// The service says no before it has read what there is: what was sent, what waited to be sent and what is still to come is the other's, byte for byte.
+    /// A gap would end a chunk in the wrong place, and what follows would be requests that nobody has let through.
+    @Test func anUploadThatIsRefusedInTheMiddleIsSentAgainWhole() throws {
+      let refuses: Script = { conversation in
+        guard try conversation.head() != nil else { return }
+        // Until no more goes into the connection.
+        Thread.sleep(forTimeInterval: 0.4)
+        try conversation.send("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
+        try conversation.waitForEnd()
+      }
+      let body = (0..<1_200_000).map { "\(10_000_000 + $0)\n" }.joined()
+      for framing in [[], ["-H", "Transfer-Encoding: chunked"]] {
+        let weary = try RecordingUpstream(refuses)
+        try House.with(Setup(upstream: "server \(place(weary))\neject off\nretry 1 on 503\nreplay_buffer 16m")) { house throws in
+          for _ in 0..<2 {
+            let arguments = ["-u", People.alice.pair, "-X", "PUT", "-H", "Expect:", "--data-binary", "@-"] + framing + [house.url + "/"]
+            #expect(try Curl.run(arguments, input: Array(body.utf8), in: house.scratch).status == 200)
+          }
+          let arrived = house.upstream.requests
+          #expect(arrived.count == 2 && arrived.allSatisfy { $0.body.count == body.utf8.count && $0.body == Array(body.utf8) })
+        }
+        try weary.stop()
+      }
+    }
+
     @Test func trailersAreSentAgainToo() throws {
       let broken = try RecordingUpstream(Self.hangsUp)
       try House.with(Setup(upstream: "server \(place(broken))\neject off")) { house throws in

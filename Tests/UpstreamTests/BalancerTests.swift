@@ -23,9 +23,10 @@ import Testing
 
   /// Who is chosen, as an index; the place there is given back at once.
   private func choose(_ balancer: Balancer, _ key: UInt64? = nil, at now: Instant = second(1)) -> Int? {
-    let member = balancer.choose(key, isReplayable: true, at: now)?.pool.member
-    member?.state.giveBack()
-    return member?.index
+    let choice = balancer.choose(key, isReplayable: true, at: now)
+    choice?.pool.running -= 1
+    choice?.pool.member?.state.giveBack()
+    return choice?.pool.member?.index
   }
 
   private func fill(_ state: MemberState, _ count: Int = 1) {
@@ -189,8 +190,8 @@ import Testing
     let state = GroupState(group)
     let balancer = Balancer(group, state, seed: 1)
     #expect(choose(balancer) == 0 && eject(state, 0) == .seconds(10) && choose(balancer, at: Self.second(2)) == nil && !balancer.isFull())
-    // Whatever it is, one request tries.
-    #expect(balancer.choose(nil, isReplayable: false, at: Self.second(11))?.trial == .alone && choose(balancer, at: Self.second(11)) == nil)
+    #expect(balancer.nextTrial == Self.second(11) && balancer.choose(nil, isReplayable: false, at: Self.second(11)) == nil)
+    #expect(balancer.choose(nil, isReplayable: true, at: Self.second(11))?.trial == .alone && choose(balancer, at: Self.second(11)) == nil)
   }
 
   /// A request that can't be sent again is not risked where another server would take it.
@@ -201,6 +202,28 @@ import Testing
     let balancer = Balancer(group, state, seed: 1)
     #expect((0..<5).allSatisfy { _ in balancer.choose(nil, isReplayable: false, at: Self.second(11))?.trial == Balancer.Trial.none })
     #expect(balancer.choose(nil, isReplayable: true, at: Self.second(11))?.trial == .alone)
+    state.members[0].endTrial()
+    // But where nobody else does for as long again, it is one of those: else it would be out for ever.
+    #expect(balancer.choose(nil, isReplayable: false, at: Self.second(20))?.trial == Balancer.Trial.none)
+    #expect(balancer.choose(nil, isReplayable: false, at: Self.second(21))?.trial == .alone)
+  }
+
+  /// Its client drips, and the next one decides instead.
+  @Test func aTrialHasItsTime() {
+    let group = Self.group([1, 1], .roundRobin, Self.atOnce)
+    let state = GroupState(group)
+    _ = eject(state, 0)
+    let balancer = Balancer(group, state, seed: 1)
+    func tries(_ n: UInt64) -> Bool { balancer.choose(nil, isReplayable: true, at: Self.second(n))?.trial == .alone }
+    #expect(tries(11) && !tries(12) && !tries(20) && tries(21) && !tries(22))
+  }
+
+  /// It was sent when all were out, and the server has failed others since.
+  @Test func anAnswerToWhatWasAskedBeforeBringsNobodyBack() {
+    let server = Server()
+    for _ in 0..<3 { _ = server.fail(5) }
+    #expect(!server.state.answered(begun: Self.second(4), at: Self.second(20)) && !server.state.serves)
+    #expect(server.state.answered(begun: Self.second(6), at: Self.second(20)) && server.state.serves)
   }
 
   @Test func aBackupThatNobodyNeedsIsNotTried() {
@@ -214,7 +237,7 @@ import Testing
     let balancer = Balancer(group, state, seed: 1)
     #expect(choose(balancer, at: Self.second(11)) == 0)
     fill(state.members[0])
-    #expect(balancer.choose(nil, isReplayable: false, at: Self.second(11))?.trial == .alone)
+    #expect(balancer.choose(nil, isReplayable: true, at: Self.second(11))?.trial == .alone)
   }
 
   /// Others' sessions are not known there.
