@@ -116,7 +116,8 @@ extension EndToEnd {
         _ = try server.requests(1)
         let second = try begin(house, "/1")
         try eventually("it waits") { try waiting(house) == 1 }
-        let config = try house.scratch.text("proxy.conf").replacingOccurrences(of: "http://127.0.0.1:\(server.port) max_connections 1", with: "http://127.0.0.1:\(other.port)")
+        let full = "http://127.0.0.1:\(server.port) max_connections 1"
+        let config = try house.scratch.text("proxy.conf").replacingOccurrences(of: full, with: "http://127.0.0.1:\(other.port)")
         try house.scratch.write(config, to: "proxy.conf")
         #expect(try Gatehouse.run(["reload", "--config", "proxy.conf"], in: house.scratch).code == 0)
         #expect(try second.response()?.text == "other")
