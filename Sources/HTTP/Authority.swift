@@ -65,7 +65,7 @@ public enum Authority {
       && portNumber(a, secure: secure) == portNumber(b, secure: secure)
   }
 
-  private static func portNumber(_ text: Span<UInt8>, secure: Bool) -> UInt64 {
+  static func portNumber(_ text: Span<UInt8>, secure: Bool) -> UInt64 {
     let standard: UInt64 = secure ? 443 : 80
     guard let digits = port(text), !digits.isEmpty else { return standard }
     return ASCII.decimal(text.extracting(digits)) ?? standard

@@ -11,6 +11,7 @@ public enum FieldName: UInt8, Sendable, CaseIterable {
   case expect, authorization, proxyAuthorization, proxyAuthenticate, wwwAuthenticate
   case accept, cookie, userAgent
   case date, server, via, location, setCookie, retryAfter, cacheControl
+  case contentLocation, refresh, link, destination
   case contentType, contentEncoding, contentRange
   case xForwardedFor, xForwardedProto, xForwardedHost, xForwardedPort, forwarded, xRequestID
 
@@ -42,6 +43,10 @@ public enum FieldName: UInt8, Sendable, CaseIterable {
     case .setCookie: "set-cookie"
     case .retryAfter: "retry-after"
     case .cacheControl: "cache-control"
+    case .contentLocation: "content-location"
+    case .refresh: "refresh"
+    case .link: "link"
+    case .destination: "destination"
     case .contentType: "content-type"
     case .contentEncoding: "content-encoding"
     case .contentRange: "content-range"
@@ -100,16 +105,16 @@ public enum FieldName: UInt8, Sendable, CaseIterable {
       switch count {
       case 2: isShort("te") ? .te : .other
       case 3: isShort("via") ? .via : .other
-      case 4: isShort("host") ? .host : isShort("date") ? .date : .other
+      case 4: isShort("host") ? .host : isShort("date") ? .date : isShort("link") ? .link : .other
       case 6:
         isShort("accept") ? .accept : isShort("cookie") ? .cookie : isShort("server") ? .server : isShort("expect") ? .expect : .other
-      case 7: isShort("upgrade") ? .upgrade : isShort("trailer") ? .trailer : .other
+      case 7: isShort("upgrade") ? .upgrade : isShort("trailer") ? .trailer : isShort("refresh") ? .refresh : .other
       case 8: isLong("location") ? .location : .other
       case 9: isLong("forwarded") ? .forwarded : .other
       case 10:
         isLong("user-agent")
           ? .userAgent : isLong("connection") ? .connection : isLong("set-cookie") ? .setCookie : isLong("keep-alive") ? .keepAlive : .other
-      case 11: isLong("retry-after") ? .retryAfter : .other
+      case 11: isLong("retry-after") ? .retryAfter : isLong("destination") ? .destination : .other
       case 12: isLong("content-type") ? .contentType : isLong("x-request-id") ? .xRequestID : .other
       case 13:
         isLong("authorization")
@@ -122,7 +127,9 @@ public enum FieldName: UInt8, Sendable, CaseIterable {
           : isLong("x-forwarded-host")
             ? .xForwardedHost
             : isLong("x-forwarded-port")
-              ? .xForwardedPort : isLong("proxy-connection") ? .proxyConnection : isLong("www-authenticate") ? .wwwAuthenticate : .other
+              ? .xForwardedPort : isLong("proxy-connection")
+                ? .proxyConnection
+                : isLong("www-authenticate") ? .wwwAuthenticate : isLong("content-location") ? .contentLocation : .other
       case 17: isLongest("transfer-encoding") ? .transferEncoding : isLongest("x-forwarded-proto") ? .xForwardedProto : .other
       case 18: isLongest("proxy-authenticate") ? .proxyAuthenticate : .other
       case 19: isLongest("proxy-authorization") ? .proxyAuthorization : .other
@@ -180,10 +187,10 @@ public enum FieldName: UInt8, Sendable, CaseIterable {
     switch self {
     case .host, .contentLength, .transferEncoding, .connection, .keepAlive, .proxyConnection, .te, .trailer, .upgrade, .expect,
       .authorization, .proxyAuthorization, .proxyAuthenticate, .wwwAuthenticate, .cookie, .setCookie, .location, .retryAfter,
-      .cacheControl, .contentType, .contentEncoding, .contentRange,
+      .contentLocation, .refresh, .destination, .cacheControl, .contentType, .contentEncoding, .contentRange,
       .xForwardedFor, .xForwardedProto, .xForwardedHost, .xForwardedPort, .forwarded, .xRequestID:
       true
-    case .other, .accept, .userAgent, .date, .server, .via:
+    case .other, .accept, .userAgent, .date, .server, .via, .link:
       false
     }
   }

@@ -4,10 +4,10 @@
 import Primitives
 
 extension FieldName {
-  /// Whether `RequestFraming.note` has to see the field.
+  /// Whether `RequestFraming.note` has to see the field: of what frames the message, and of what is asked for of each request.
   var decidesFraming: Bool {
     switch self {
-    case .host, .contentLength, .transferEncoding, .authorization, .connection, .expect: true
+    case .host, .contentLength, .transferEncoding, .authorization, .connection, .expect, .destination: true
     default: false
     }
   }
@@ -62,6 +62,9 @@ struct RequestFraming: Sendable {
       }
       if count == 0 { return .unknownExpectation }
       expectsContinue = true
+      return nil
+    case .destination:
+      head.destinationCount += 1
       return nil
     default:
       assert(!known.decidesFraming, "a field that decides has its rule here")

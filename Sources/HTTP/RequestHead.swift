@@ -44,6 +44,8 @@ public struct RequestHead: Sendable {
   public internal(set) var authorization: Int?
   /// How many Authorization fields there are. More than one is to be refused, not picked from.
   public internal(set) var authorizationCount = 0
+  /// How many Destination fields there are (RFC 4918 section 10.3).
+  public internal(set) var destinationCount = 0
   /// Whether the client waits for `100 Continue` before it sends its body (RFC 9110 section 10.1.1). Never of HTTP/1.0, nor without a body.
   public internal(set) var expectsContinue = false
   /// Whether the client wants the connection kept (RFC 9112 section 9.3).
@@ -85,6 +87,7 @@ public struct RequestHead: Sendable {
     host = ByteRange()
     authorization = nil
     authorizationCount = 0
+    destinationCount = 0
     expectsContinue = false
     isPersistent = true
     hasRequestLine = false

@@ -59,6 +59,17 @@ public struct ResponseHead: Sendable {
   /// Whether there is `Transfer-Encoding: chunked`.
   public private(set) var isChunked = false
 
+  /// Fields of which there are some: those that name places of the service, and its cookies.
+  public struct Notable: OptionSet, Sendable {
+    public let rawValue: UInt8
+    public init(rawValue: UInt8) { self.rawValue = rawValue }
+    /// Location, Content-Location, Refresh, Link.
+    public static let references = Notable(rawValue: 1)
+    /// Set-Cookie.
+    public static let cookies = Notable(rawValue: 2)
+  }
+  public private(set) var notable: Notable = []
+
   /// Whether the upstream will take another request on the same connection (RFC 9112 section 9.3).
   public var isPersistent: Bool { !saysClose && (version == .http11 || saysKeepAlive) }
   private var saysClose = false
@@ -153,6 +164,7 @@ public struct ResponseHead: Sendable {
     version = .http11
     contentLength = nil
     isChunked = false
+    notable = []
     phase = .status
     connectionOptions = 0
     saysClose = false
@@ -226,6 +238,10 @@ public struct ResponseHead: Sendable {
         saysKeepAlive = saysKeepAlive || isKeepAlive
       }
       if connectionOptions > connectionOptionLimit { return .field(.tooManyConnectionOptions) }
+    case .location, .contentLocation, .refresh, .link:
+      notable.insert(.references)
+    case .setCookie:
+      notable.insert(.cookies)
     default:
       break
     }

@@ -136,6 +136,35 @@ public enum ResponseWriter {
     if !isFramed { ResponseWriter.framing(framing, to: &out) }
   }
 
+  /// What became of a field that was to be relayed.
+  public enum Relayed {
+    /// It is relayed as it is.
+    case kept
+    /// It is not relayed, or another was written in its place.
+    case done
+  }
+
+  /// The same where fields may change: `change` is asked for each of them but Content-Length, and may write whole lines.
+  public static func relay(
+    _ head: borrowing ResponseHead, framing: ResponseFraming, scratch: inout FieldSet, to out: inout ByteBuffer,
+    _ change: (Field, borrowing ByteStore, inout ByteBuffer) -> Relayed
+  ) {
+    statusLine(head.status, reason: head.bytes[head.reason], to: &out)
+    HopByHop.mark(head.fields, head.bytes, into: &scratch)
+    var isFramed = false
+    for i in head.fields.indices where !scratch.contains(i) {
+      let field = head.fields[i]
+      if field.known == .contentLength {
+        guard case .length(let n) = framing, !isFramed else { continue }
+        isFramed = true
+        ResponseWriter.field("Content-Length", decimal: n, to: &out)
+      } else if case .kept = change(field, head.bytes, &out) {
+        ResponseWriter.field(head.bytes[field.name], head.bytes[field.value], to: &out)
+      }
+    }
+    if !isFramed { ResponseWriter.framing(framing, to: &out) }
+  }
+
   private static func beginStatusLine(_ status: Int, to out: inout ByteBuffer) {
     precondition(status >= 100 && status <= 599, "a status has three digits")
     out.append("HTTP/1.1 ")
