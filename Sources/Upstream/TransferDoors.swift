@@ -89,6 +89,24 @@ extension Transfer {
     Self.relay(&head, framing, &scratch, &out)
   }
 
+  /// Fields of the final response of which there are some.
+  public final var notable: ResponseHead.Notable { head.notable }
+
+  /// The same as the relaying of a head in which fields may change (`ResponseWriter.relay`).
+  public final func relayHead(
+    _ framing: ResponseFraming, scratch: inout FieldSet, to out: inout ByteBuffer,
+    _ change: (Field, borrowing ByteStore, inout ByteBuffer) -> ResponseWriter.Relayed
+  ) {
+    Self.relay(&head, framing, &scratch, &out, change)
+  }
+
+  private static func relay(
+    _ head: inout ResponseHead, _ framing: ResponseFraming, _ scratch: inout FieldSet, _ out: inout ByteBuffer,
+    _ change: (Field, borrowing ByteStore, inout ByteBuffer) -> ResponseWriter.Relayed
+  ) {
+    ResponseWriter.relay(head, framing: framing, scratch: &scratch, to: &out, change)
+  }
+
   /// Lent for change, though nothing is changed: a head that is only lent to be read would be copied.
   private static func relay(_ head: inout ResponseHead, _ framing: ResponseFraming, _ scratch: inout FieldSet, _ out: inout ByteBuffer) {
     ResponseWriter.relay(head, framing: framing, scratch: &scratch, to: &out)

@@ -251,6 +251,7 @@ public import Primitives
       // Where there is something to choose, it is taken with the choice.
       pool.running += 1
     }
+    if transfer.shape.namesServer { transfer.storage?.write(host: Array(transfer.options.authority.utf8)) }
     transfer.maxAttempts = transfer.shape.isReplayable ? 2 : 1
     transfer.isRunning = true
   }

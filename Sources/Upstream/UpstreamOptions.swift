@@ -77,7 +77,7 @@ public struct UpstreamOptions: Equatable, Sendable {
   }
 
   /// Host and port as a Host field names them (RFC 9110 section 7.2).
-  var authority: String {
+  public var authority: String {
     switch address {
     case .unix: return tls.name ?? "localhost"
     case .host(let host, let port):

@@ -16,11 +16,14 @@ public final class RequestStorage {
   var target = ByteRange()
   /// Whether the framing fields and the empty line are among the texts.
   var isFramed = false
+  /// Where the Host line of the server stands that it goes to; empty before it is known. Nil where the Host is the same for all.
+  var hostLine: ByteRange?
 
   init() {}
 
   func removeAll() {
     isFramed = false
+    hostLine = nil
     texts.removeAll()
     target = ByteRange()
   }
@@ -29,6 +32,19 @@ public final class RequestStorage {
 
   /// Where the field lines stand in the texts, without their CRLF. No value holds a CR or LF: the head parser saw to it.
   var lines: [ByteRange] { lines(of: texts) }
+
+  /// Writes the Host of the server that it goes to, instead of one's before. Copies the whole, which is asked for by `host upstream` alone.
+  func write(host: [UInt8]) {
+    guard let line = hostLine else { return }
+    var fresh = ByteBuffer(capacity: texts.count + host.count + 16)
+    fresh.append(texts.span.extracting(0..<Int(line.start)))
+    fresh.append("Host: ")
+    fresh.append(host)
+    fresh.append("\r\n")
+    hostLine = ByteRange(Int(line.start), fresh.count)
+    fresh.append(texts.span.extracting(Int(line.end)..<texts.count))
+    swap(&texts, &fresh)
+  }
 
   /// The same while the texts are lent.
   func lines(of texts: borrowing ByteBuffer) -> [ByteRange] {
@@ -57,6 +73,8 @@ struct RequestShape: Sendable {
   var isIdempotent = false
   var hasAccept = false
   var isIsolated = false
+  /// Whether the Host is the server's own.
+  var namesServer = false
 }
 
 /// A request that may be forwarded. It can't exist without a `Grant`, which it consumes.
@@ -159,6 +177,9 @@ public struct UpstreamRequest: ~Copyable {
     texts.append("\r\n")
   }
 
+  /// Adds the Host of whichever server the request is sent to: once, and before all others.
+  public mutating func addHostOfServer() { storage.hostLine = ByteRange(texts.count, texts.count) }
+
   /// Says that the client sent an Accept field (so libcurl's own is not to be suppressed).
   public mutating func sawAccept() { hasAccept = true }
 
@@ -168,7 +189,8 @@ public struct UpstreamRequest: ~Copyable {
 
   var shape: RequestShape {
     RequestShape(
-      framing: framing, isHead: isHead, isReplayable: isReplayable, isIdempotent: isIdempotent, hasAccept: hasAccept, isIsolated: isIsolated)
+      framing: framing, isHead: isHead, isReplayable: isReplayable, isIdempotent: isIdempotent, hasAccept: hasAccept, isIsolated: isIsolated,
+      namesServer: storage.hostLine != nil)
   }
 
   /// Says that all fields were added: the texts go back into the storage, where they stay while libcurl reads them.
