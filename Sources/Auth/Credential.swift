@@ -25,6 +25,13 @@ public enum Credential: Sendable {
   public var judgesMethod: Bool { scope?.items.contains { !$0.methods.isEmpty } ?? false }
 }
 
+extension Credential {
+  /// Whether it is good for a request beside the one that was judged, which a place named in that one amounts to.
+  ///
+  /// - Parameter path: canonical.
+  public func covers(method: Span<UInt8>, path: Span<UInt8>) -> Bool { scope?.covers(method: method, path: path) ?? true }
+}
+
 /// A signed token whose signature, times and user were found good. Immutable: shared by the cache and by every request that it speaks for.
 public final class VerifiedToken: Sendable {
   public enum Kind: Sendable {

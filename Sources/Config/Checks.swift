@@ -23,6 +23,7 @@ extension Reading {
     }
     checkLimits(name)
     checkHeaders()
+    checkRewrittenFields()
     checkForwardAuth()
     checkProxyProtocol()
     checkFrontDoor()
@@ -65,6 +66,7 @@ extension Reading {
       route.isRaw = draft.isRaw
       route.allowsTrace = draft.allowsTrace
       route.authorization = draft.authorization
+      route.rewriting = draft.rewriting
       route.passesPreflights = draft.passesPreflights ?? passesPreflights
       route.isSilentForScripts = draft.isSilentForScripts ?? settings.isSilentForScripts
       route.requiresTLS = draft.requiresTLS

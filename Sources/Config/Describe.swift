@@ -119,6 +119,7 @@ struct Description {
     if route.requiresTLS { notes.append("by https alone") }
     if route.isRaw { notes.append("raw path") }
     if route.allowsTrace { notes.append("TRACE allowed") }
+    notes += rewriting(route.rewriting)
     switch route.authorization {
     case .strip: break
     case .pass: notes.append("Authorization passed on")
@@ -256,7 +257,7 @@ struct Description {
     ]
   }
 
-  private func counted(_ count: Int, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }
+  func counted(_ count: Int, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }
 
   private var accessLog: String {
     let format = settings.accessLog.format == .json ? "json" : "combined"

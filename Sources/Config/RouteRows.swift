@@ -68,6 +68,8 @@ struct RouteDraft {
   var isRaw = false
   var allowsTrace = false
   var authorization = Route.AuthorizationPolicy.strip
+  var rewriting = RouteRewriting()
+  var rewritingWords = RewritingDraft()
   var passesPreflights: Bool?
   var isSilentForScripts: Bool?
   /// `require tls`, and whether another `require` says who may pass.
@@ -87,6 +89,7 @@ extension Reading {
     routeInHand = nil
     demand(&draft)
     if let word = draft.path { checkCanonical(word, isRaw: draft.isRaw) }
+    checkRewriting(draft)
     routes.append(draft)
   }
 

@@ -174,7 +174,7 @@ enum ServerURL {
     if rest.hasSuffix("/") { rest = rest.dropLast() }
     if rest.contains("@") { throw Fault(reason: "holds a user name: 'authorization replace' in a route sends credentials upstream") }
     if rest.contains(where: { $0 == "/" || $0 == "?" || $0 == "#" }) {
-      throw Fault(reason: "has a path: requests keep their own path, so a server is a scheme, a host and a port")
+      throw Fault(reason: "has a path: a server is a scheme, a host and a port; 'add_prefix' in a route puts a path before those of its requests")
     }
     let authority = Array(rest.utf8)
     guard !authority.isEmpty, Authority.isValid(authority.span) else { throw Fault(reason: "has no valid host and port") }

@@ -42,6 +42,14 @@ enum ClientNetwork {
     return ASCII.equals(head.bytes[proto], ignoringCaseOf: "https")
   }
 
+  /// The host, and port, that the client asked for: that of its Host, or, behind a trusted proxy, what that one says.
+  static func host(of head: borrowing RequestHead, _ peer: Peer, by field: OriginField) -> ByteRange {
+    guard peer.isTrusted, let told = field == .forwarded ? forwarded(.host, head) : last(.xForwardedHost, head),
+      Authority.isValid(head.bytes[told])
+    else { return head.host }
+    return told
+  }
+
   /// What the trusted proxy says it was spoken to by: the last value there is.
   static func proto(of head: borrowing RequestHead, by field: OriginField) -> ByteRange? {
     switch field {

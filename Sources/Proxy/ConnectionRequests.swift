@@ -379,6 +379,7 @@ extension Connection {
       perform(action)
       return
     }
+    if route.rewriting != nil || head.destinationCount > 0 { return forwardRewritten(grant, index) }
     forward(grant, index)
   }
 
@@ -387,6 +388,11 @@ extension Connection {
     worker.lendTarget(&target)
     let request = composed(grant, route, target)
     worker.lendTarget(&target)
+    send(request, route)
+  }
+
+  /// Starts the transfer of a request that was composed.
+  @inline(__always) mutating func send(_ request: consuming UpstreamRequest, _ route: Int) {
     do {
       let started = try started(request, route)
       if let most = mostOfBody() { started.holdLess(most) } else if carrier == nil && stream.isClear { started.allowPipes() }

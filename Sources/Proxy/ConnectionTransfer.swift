@@ -154,7 +154,11 @@ extension Connection {
     record.status = transfer.status
     var scratch = FieldSet()
     worker.lendFieldScratch(&scratch)
-    transfer.relayHead(framing, scratch: &scratch, to: &output)
+    if let route = record.route, let answers = snapshot.traits[route].answers, answers.concerns(transfer.notable) {
+      relayRewritten(transfer, answers, framing, &scratch)
+    } else {
+      transfer.relayHead(framing, scratch: &scratch, to: &output)
+    }
     worker.lendFieldScratch(&scratch)
     // What the service says of itself stands: of two fields browsers take the first (RFC 6797 section 8.1).
     let security = transportSecurity

@@ -84,14 +84,15 @@ enum Forwarding {
   /// Composes the upstream's request in product order: hop-by-hop fields go first, then every identity field, then ours are added.
   ///
   /// - Parameters:
-  ///   - target: the canonical path and query, as judged.
+  ///   - target: the canonical path and query, as judged, or what the route makes of them.
   ///   - authorization: the route's.
   ///   - methodIsJudged: whether by another method the request would have been another route's, or refused.
   ///   - dropped: scratch for the hop-by-hop set, reused.
+  ///   - rewritten: what the route changes, beside the target; nil for nothing.
   static func compose(
     _ head: borrowing RequestHead, target: borrowing ByteBuffer, _ rules: ForwardingRules, _ authorization: Route.AuthorizationPolicy,
     _ peer: Peer, methodIsJudged: Bool, requestID: borrowing RequestIdentifier, _ grant: consuming Grant,
-    storage: consuming RequestStorage, dropped: inout FieldSet
+    storage: consuming RequestStorage, dropped: inout FieldSet, _ rewritten: RewrittenRequest? = nil
   ) -> UpstreamRequest {
     let methodIsJudged = methodIsJudged || grant.credential.judgesMethod
     var request = UpstreamRequest(
@@ -99,7 +100,12 @@ enum Forwarding {
       isHead: head.method == .head,
       isIdempotent: head.method.isIdempotent)
     HopByHop.mark(head.fields, head.bytes, into: &dropped)
-    if !head.host.isEmpty { request.add("Host", head.bytes[head.host]) }
+    if let rewritten {
+      rewritten.mark(head, into: &dropped)
+      rewritten.addHost(head, to: &request)
+    } else if !head.host.isEmpty {
+      request.add("Host", head.bytes[head.host])
+    }
     // Lines that follow each other, and stand as we would write them, are copied in one piece.
     var run = ByteRange()
     for i in head.fields.indices where !dropped.contains(i) {
@@ -155,6 +161,7 @@ enum Forwarding {
     case .http2: request.add(line: "Via: 2.0 gatehouse")
     case .http10: request.add(line: "Via: 1.0 gatehouse")
     }
+    if let rewritten { rewritten.addFields(head, rules, requestID, to: &request) }
     request.seal()
     return request
   }

@@ -46,6 +46,8 @@ public struct Route: Equatable, Sendable {
   public var isSilentForScripts = false
   /// Whether requests in clear text are refused.
   public var requiresTLS = false
+  /// What its requests and responses are changed to.
+  public var rewriting = RouteRewriting()
   /// Where it was written: `proxy.conf:30`.
   public var place = ""
   /// How the route is named in logs: as the config wrote it.

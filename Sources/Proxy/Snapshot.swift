@@ -55,7 +55,7 @@ final class Snapshot: Sendable {
     groups = settings.upstreams.map { group in GroupState(group, after: before?.groups.first { $0.name == group.name }) }
     self.passwords = passwords
     router = Router(settings.routes)
-    traits = router.routes.map { RouteTraits($0) }
+    traits = router.routes.map { RouteTraits($0, settings.upstreams[$0.upstream]) }
     listeners = settings.listeners.indices.map { ListenerTraits(settings.listeners[$0], tls: $0 < tls.count ? tls[$0] : nil, index: $0) }
     logsRequests = settings.accessLog.target != .off
     headLimits = settings.limits.head
@@ -100,8 +100,14 @@ final class RouteTraits: Sendable {
   let judgesMethod: Bool
   let passesPreflights: Bool
   let requiresTLS: Bool
+  /// What its requests are changed to; nil where they go as they came.
+  let rewriting: RequestRewriting?
+  /// What its responses are changed to.
+  let answers: ResponseRewriting?
 
-  init(_ route: Route) {
+  init(_ route: Route, _ group: UpstreamGroup? = nil) {
+    rewriting = RequestRewriting(route.rewriting)
+    answers = group.flatMap { ResponseRewriting(route.rewriting, $0) }
     upstream = route.upstream
     bodyLimit = route.bodyLimit
     allowsTrace = route.allowsTrace

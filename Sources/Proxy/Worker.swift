@@ -96,6 +96,7 @@ final class Worker {
   /// The canonical target of the request being composed.
   var targetBuffer = ByteBuffer(capacity: 1024)
   var fieldScratch = FieldSet()
+  var patternScratch = PathPattern.Scratch()
   /// Decoded credentials of the request being judged: wiped after each.
   var credentials: Secret? = Secret(capacity: 256)
   var logLines = ByteBuffer(capacity: 16 << 10)

@@ -43,7 +43,7 @@ extension Worker {
   /// `Forwarding.compose` with what the worker lends.
   func compose(
     _ head: borrowing RequestHead, target: borrowing ByteBuffer, _ rules: ForwardingRules, _ route: RouteTraits, _ peer: Peer,
-    methodIsJudged: Bool, _ requestID: borrowing RequestIdentifier, _ grant: consuming Grant
+    methodIsJudged: Bool, _ requestID: borrowing RequestIdentifier, _ grant: consuming Grant, _ rewritten: RewrittenRequest? = nil
   ) -> UpstreamRequest {
     // Taken out for as long as it is written to, since a class's property is checked for overlapping access at each use.
     var dropped = FieldSet()
@@ -51,7 +51,7 @@ extension Worker {
     defer { swap(&dropped, &fieldScratch) }
     return Forwarding.compose(
       head, target: target, rules, route.authorization, peer, methodIsJudged: methodIsJudged, requestID: requestID, grant,
-      storage: client.takeStorage(), dropped: &dropped)
+      storage: client.takeStorage(), dropped: &dropped, rewritten)
   }
 
   /// Has a line written to the access log.

@@ -25,6 +25,8 @@ import Testing
             require all { not group guests; any { from 10.0.0.0/8 ::1; all { valid-user; scope reports }; user alice; group admin; \
         certificate cn build-agent } }
             require all { nobody; from 10.1.0.0/16 }
+          /legacy/                        valid-user                 to legacy   without /legacy, 1 rewrite, beneath /app, \
+        request headers changed: X-Department Accept-Encoding, response headers changed: X-Frame-Options, cookies changed
           GET,HEAD *.example.com /files/  valid-user                 to secure   raw path
           /admin/                         user alice or group admin  to legacy   bodies up to 10m, Authorization replaced
           /app/                           valid-user                 to several

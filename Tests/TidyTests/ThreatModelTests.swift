@@ -45,7 +45,7 @@ import Testing
   @Test func everyAttackThatIsTestedStandsOnThePage() throws {
     let named = try Self.namesOnThePage()
     let suites = [
-      "RequestFraming", "Path", "Identity", "Credentials", "UpstreamFaults", "UserFileKill", "Registration", "RegistrationDurability",
+      "RequestFraming", "Path", "Rewriting", "WebDAV", "Identity", "Credentials", "UpstreamFaults", "UserFileKill", "Registration", "RegistrationDurability",
       "TokenEndpoint", "APIKey", "SignedTokens", "TokenFileKill", "ForeignTokens", "Lockout", "ForwardAuth", "FrontServer", "Rules",
       "Browser",
       "Ticket", "HTTP2Attack", "HTTP2Flood", "HTTP2Bodies", "HTTP2Readers", "HTTP2Waiting",
