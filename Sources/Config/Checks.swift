@@ -24,6 +24,7 @@ extension Reading {
     checkLimits(name)
     checkHeaders()
     checkRewrittenFields()
+    warnOfWaysAround()
     checkForwardAuth()
     checkProxyProtocol()
     checkFrontDoor()

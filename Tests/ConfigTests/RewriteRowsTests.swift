@@ -112,6 +112,23 @@ import Testing
     #expect(!summary.contains("s3cret"))
   }
 
+  @Test func aWayAroundAnotherRoutesRuleIsWarnedOf() {
+    func warnings(_ routes: String) -> [String] {
+      let text = "listen 127.0.0.1:80\nupstream a { server http://10.0.0.1 }\nupstream b { server http://10.0.0.2 }\n\(routes)\n"
+      return Configuration.load(text: text, name: "t.conf", environment: { _ in nil }).diagnostics.warnings.map(\.message).filter { $0.contains("guards") }
+    }
+    let admin = "route /admin/ { upstream a; require from 10.0.0.0/8; require user x }\nusers users\n"
+    let said = ["by '/legacy/admin/' requests reach what '/admin/' guards by another rule"]
+    #expect(warnings(admin + "route /legacy/ { upstream a; require nobody; strip_prefix on }") == said)
+    #expect(warnings(admin + "route / { upstream a; require nobody; add_prefix /admin }") == ["by '/' requests reach what '/admin/' guards by another rule"])
+    // To another service, by a rule of its own, and elsewhere in the same service.
+    #expect(warnings(admin + "route /legacy/ { upstream b; require nobody; strip_prefix on }").isEmpty)
+    let own = "route /legacy/admin/ { upstream a; require user x; strip_prefix /legacy }"
+    let both = warnings(admin + "route /legacy/ { upstream a; require nobody; strip_prefix on }\n" + own)
+    #expect(both == said, "another rule all the same: \(both)")
+    #expect(warnings(admin + "route /legacy/ { upstream a; require nobody; strip_prefix on; add_prefix /app }").isEmpty)
+  }
+
   @Test func whatTheEnvironmentHoldsIsNotShown() {
     let text = "listen 127.0.0.1:80\nupstream a { server http://10.0.0.1 }\nroute / { upstream a; require nobody; request_header set X-Key \"${KEY}\" }"
     for secret in ["pa{usr}ss", "pa{header.a b}ss", "pa{ss", "pass\u{e9}", " pass", "pa{header.Cookie}ss"] {
