@@ -17,6 +17,7 @@ extension Reading {
     if routes.isEmpty { missing("no routes: every request would get 404", hint: "route / { upstream NAME; require valid-user }", name) }
     resolveRoutes()
     findDuplicates()
+    finishErrorPages()
     settings.upstreams = upstreams.map(\.group)
     for upstream in upstreams where !upstream.isUsed && !upstream.name.isBroken {
       diagnostics.warning(upstream.name.place, "no route uses this upstream")
@@ -50,7 +51,8 @@ extension Reading {
   private func resolveRoutes() {
     for draft in routes {
       let index = draft.upstream.flatMap { upstream(named: $0) }
-      if !draft.names.contains("upstream") {
+      let isAnswered = isAnswered(draft)
+      if !draft.names.contains("upstream") && !isAnswered {
         diagnostics.error(draft.place, "this route has no upstream", hint: "say where its requests go: upstream NAME")
       }
       if !draft.names.contains("require") || draft.requiresTLS && !draft.saysWho {
@@ -58,8 +60,8 @@ extension Reading {
           draft.place, "this route does not say who may pass",
           hint: "require valid-user, or user …, or group …; a route that is meant to be public says require nobody")
       }
-      guard let index, let requirement = draft.requirement, let path = draft.path else { continue }
-      var route = Route(path: Array(path.text.utf8), requirement: requirement, upstream: index, label: draft.label)
+      guard index != nil || draft.terms.answer != nil, let requirement = draft.requirement, let path = draft.path else { continue }
+      var route = Route(path: Array(path.text.utf8), requirement: requirement, upstream: draft.terms.answer == nil ? index : nil, label: draft.label)
       route.methods = draft.methods
       route.host = draft.host
       route.isExact = draft.isExact
@@ -71,6 +73,8 @@ extension Reading {
       route.passesPreflights = draft.passesPreflights ?? passesPreflights
       route.isSilentForScripts = draft.isSilentForScripts ?? settings.isSilentForScripts
       route.requiresTLS = draft.requiresTLS
+      route.terms = finishTerms(draft)
+      checkTerms(draft)
       route.place = draft.place.shortText
       settings.routes.append(route)
     }

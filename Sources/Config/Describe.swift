@@ -128,7 +128,34 @@ struct Description {
     if route.passesPreflights { notes.append("preflights pass") }
     if route.isSilentForScripts { notes.append("no Basic challenge to scripts") }
     let (requirement, more) = requirement(route.requirement)
-    return [[route.label, requirement, "to " + settings.upstreams[route.upstream].name, notes.joined(separator: ", ")]] + more.map { [$0] }
+    notes += terms(route.terms)
+    return [[route.label, requirement, destination(route), notes.joined(separator: ", ")]] + more.map { [$0] }
+  }
+
+  private func destination(_ route: Route) -> String {
+    switch route.terms.answer {
+    case .respond(let answer): "answered \(answer.status)"
+    case .redirect: "redirected"
+    case .root: "files"
+    case nil: "to " + (route.upstream.map { settings.upstreams[$0].name } ?? "nowhere")
+    }
+  }
+
+  private func terms(_ terms: RouteTerms) -> [String] {
+    var notes: [String] = []
+    switch terms.answer {
+    case .redirect(let template): notes.append("\(template.status) to \(template.text)")
+    case .root(let folder): notes.append("beneath \(folder)")
+    case .respond, nil: break
+    }
+    if let maintenance = terms.maintenance { notes.append("closed while \(maintenance.path) is there") }
+    if let most = terms.maxInFlight { notes.append("\(most) requests at once") }
+    if let most = terms.maxInFlightOfUser { notes.append("\(most) of one user") }
+    if !terms.rates.isEmpty { notes.append(terms.rates.count == 1 ? "a rate" : "\(terms.rates.count) rates") }
+    if let bandwidth = terms.bandwidth { notes.append("\(Value.text(size: bandwidth)) a second") }
+    if let buffer = terms.buffer { notes.append("\(Value.text(size: buffer)) taken ahead") }
+    if terms.times != RouteTimes() { notes.append("times of its own") }
+    return notes
   }
 
   private func requirement(_ requirement: Requirement) -> (cell: String, more: [String]) {

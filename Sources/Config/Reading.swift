@@ -27,6 +27,8 @@ final class Reading {
   var publicNetworks: [(range: AddressRange, place: SourceRange)] = []
   /// What holds for routes that don't say otherwise.
   var passesPreflights = false
+  var maintenance: MaintenanceOptions?
+  var pageOfServerErrors: [UInt8]?
   var upstreams: [UpstreamDraft] = []
   var routes: [RouteDraft] = []
   var issuers: [IssuerDraft] = []

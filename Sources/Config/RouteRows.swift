@@ -75,6 +75,7 @@ struct RouteDraft {
   /// `require tls`, and whether another `require` says who may pass.
   var requiresTLS = false
   var saysWho = false
+  var terms = RouteTerms()
 }
 
 extension Reading {

@@ -55,7 +55,7 @@ public enum Table {
   public static let rows: [Row] =
     listenRows + socketRows + tlsRows + clientCertificateRows + http2Rows + generalRows + originRows + accessRows + lockoutRows + tokenRows
       + issuerRows + limitRows + serverRows + upstreamRows
-    + routeRows + rewriteRows + requireRows + registerRows
+    + routeRows + rewriteRows + routeAnswerRows + boundRows + requireRows + registerRows
 
   static func row(_ name: String, in place: Place) -> Row? {
     rows.first { $0.name == name && $0.places.contains(place) }

@@ -34,6 +34,13 @@ public struct FileStatus: Equatable, Sendable {
     return unsafe lstat(path, &found) == 0 && found.st_mode & S_IFMT == S_IFLNK
   }
 
+  /// Whether there is something at `path`, links followed; nil when that can't be told (no right to look, a disk that fails).
+  public static func isThere(_ path: String) -> Bool? {
+    var found = stat()
+    if unsafe stat(path, &found) == 0 { return true }
+    return errno == ENOENT || errno == ENOTDIR ? false : nil
+  }
+
   /// Whether this process may read what is at `path` (access(2)).
   public static func mayRead(_ path: String) -> Bool { unsafe access(path, R_OK) == 0 }
 

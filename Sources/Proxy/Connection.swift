@@ -90,6 +90,8 @@ struct Connection: ~Copyable {
   var endpoint: Endpoint?
   /// The request to one of them, once it was accepted.
   var own: OwnRequest?
+  /// The request at a route that counts, answers or bounds it; nil at others, and between requests.
+  var stay: RouteStay?
   /// The request of another server that is asked about, or was before. Made where `forward_auth` is used.
   var inquiry: Inquiry?
 
@@ -149,6 +151,7 @@ struct Connection: ~Copyable {
     isHeldBack = false
     wasChecked = false
     endpoint = nil
+    stay = nil
     lastRead = worker.now
     blockedSince = nil
     lastUpstream = worker.now
@@ -288,6 +291,7 @@ struct Connection: ~Copyable {
         output.consume(n)
         blockedSince = nil
       }
+      if stay != nil && pumpFile() { continue }
       guard exchange.phase == .relaying, let transfer, !transfer.isBodyTaken || transfer.ending != nil else { break }
       if let result = drainPipe(transfer) {
         guard case .bytes = result else { return stopped(result) }
@@ -410,6 +414,7 @@ struct Connection: ~Copyable {
     endTransfer()
     abandonCheck()
     own = nil
+    stay = nil
     if case .finished = exchange.phase { log(.gone) }
     isClosed = true
     if let carrier { return leave(carrier) }

@@ -15,14 +15,22 @@ extension Connection {
     switch status {
     case 401: details.challenge = challenge
     case 429: details.retryAfter = retryAfter
-    case 503: details.retryAfter = 5
+    case 503: details.retryAfter = record.refusal == .maintenance ? Limits.maintenancePause : 5
     case 405: details.allow = "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH"
     default: break
     }
     sentBearer = false
+    details.isOverBound = record.refusal == .bound
+    if !details.wantsJSON { details.page = page(status) }
     let date = worker.date
     record.bytesOut += UInt64(Replies.write(status, details, date: date.span, requestID: requestID, to: &output))
     markDirty()
+  }
+
+  /// What an operator has written for such an answer, for people to read.
+  private mutating func page(_ status: Int) -> [UInt8]? {
+    if record.refusal == .maintenance, let route = record.route, let page = snapshot.traits[route].care?.terms.maintenance?.page { return page }
+    return snapshot.errorPages.isEmpty ? nil : snapshot.errorPages[status]
   }
 
   private var challenge: Replies.Challenge {
@@ -50,6 +58,7 @@ extension Connection {
   mutating func end(_ ending: Exchange.Ending) {
     log(ending)
     endTransfer()
+    stay = nil
     if carrier != nil { return endStream(ending) }
     switch ending {
     case .again:

@@ -148,6 +148,7 @@ extension Connection {
     guard findRoute(), endpoint == nil || checkEndpoint() else { return }
     if let index = record.route, refusesClearText(index) { return }
     if record.isInquiry, let inquiry { return judge(inquiry) }
+    if let index = record.route, let care = snapshot.traits[index].care, refusesByRate(care) { return }
     if let index = record.route, snapshot.traits[index].passesPreflights,
       let decision = worker.gatekeeper.decidePreflight(head, requirement, requestContext)
     {
@@ -373,6 +374,7 @@ extension Connection {
       perform(exchange.refused(status: 405))
       return
     }
+    if let care = route.care, settles(care, grant.user, grant.credential) { return }
     let action = exchange.granted(bodyLimit: route.bodyLimit)
     guard action == .forward else {
       record.reason = "the content is larger than the route's body_limit"
@@ -395,7 +397,11 @@ extension Connection {
   @inline(__always) mutating func send(_ request: consuming UpstreamRequest, _ route: Int) {
     do {
       let started = try started(request, route)
-      if let most = mostOfBody() { started.holdLess(most) } else if carrier == nil && stream.isClear { started.allowPipes() }
+      if let most = stay?.mostHeld ?? mostOfBody() {
+        started.holdLess(most)
+      } else if carrier == nil && stream.isClear && stay?.care.terms.buffer == nil {
+        started.allowPipes()
+      }
       if head.framing.hasBody == false { started.endUpload() } else { widenStream() }
       record.member = started.member
       transfer = started

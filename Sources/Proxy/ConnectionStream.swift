@@ -185,8 +185,10 @@ extension Connection {
 
   /// Whether more of the response's body may wait for the client.
   mutating func mayTakeMore() -> Bool {
-    guard let carrier else { return output.count < Limits.outHigh }
-    return output.count + carrier.stream.waiting < (isOneOfMany() ? Limits.streamHigh : Limits.bodyChunk)
+    let waiting = output.count + (carrier?.stream.waiting ?? 0)
+    let usual = carrier == nil ? Limits.outHigh : isOneOfMany() ? Limits.streamHigh : Limits.bodyChunk
+    if let stay { return mayTakeMore(stay, waiting, usual: usual) }
+    return waiting < usual
   }
 
   /// Whether the client has so many streams that each may hold only little. One that has few gets its bodies in large pieces, at half the cost.
@@ -205,6 +207,7 @@ extension Connection {
   mutating func flushToStream() {
     while true {
       handOver(isLast: false)
+      if stay != nil && pumpFile() { continue }
       guard exchange.phase == .relaying, let transfer, !transfer.isBodyTaken || transfer.ending != nil, mayTakeMore() else { break }
       pump(transfer)
       if output.isEmpty { break }

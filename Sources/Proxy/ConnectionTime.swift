@@ -7,7 +7,9 @@ import Upstream
 
 extension Connection {
   /// When what we wait for has taken too long, and what it is.
-  mutating func deadline() -> Instant {
+  mutating func deadline() -> Instant { stay == nil ? usualDeadline() : min(usualDeadline(), endOfStay()) }
+
+  private mutating func usualDeadline() -> Instant {
     if let lingerSince { return lingerSince.advanced(by: Limits.lingerTimeout) }
     // Not as soon as there is output: what is written in this very turn waits for nobody, however long ago the last byte was.
     if let blockedSince { return blockedSince.advanced(by: snapshot.sendTimeout) }
@@ -34,11 +36,12 @@ extension Connection {
       if transfer.isWaiting { return .distantFuture }
       if !exchange.isRequestComplete {
         return transfer.uploadRoom > 0
-          ? max(lastRead, lastUpstream).advanced(by: snapshot.bodyTimeout) : lastUpstream.advanced(by: transfer.idleTimeout)
+          ? max(lastRead, lastUpstream).advanced(by: snapshot.bodyTimeout) : lastUpstream.advanced(by: idleTimeout(transfer))
       }
-      if exchange.phase == .relaying { return lastUpstream.advanced(by: transfer.idleTimeout) }
+      // While we hold it back for its pace it is not the upstream that pauses.
+      if exchange.phase == .relaying { return max(lastUpstream, stay?.due ?? lastUpstream).advanced(by: idleTimeout(transfer)) }
       // libcurl keeps the time of connecting.
-      return !transfer.wasSent ? .distantFuture : lastUpstream.advanced(by: transfer.responseTimeout)
+      return !transfer.wasSent ? .distantFuture : lastUpstream.advanced(by: responseTimeout(transfer))
     }
   }
 
@@ -86,6 +89,7 @@ extension Connection {
       close()
       return
     }
+    if stay != nil && outstaysTime() { return advance() }
     switch exchange.phase {
     case .idle where !parser.hasStarted && blockedSince == nil:
       // Nothing was asked, so nothing is answered.

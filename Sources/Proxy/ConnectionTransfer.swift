@@ -194,6 +194,7 @@ extension Connection {
     transfer.lendBody(&bytes)
     if isRelayed {
       record.bytesOut += UInt64(count)
+      stay?.took(count, at: worker.now)
       if exchange.responseFraming == .chunked {
         ChunkedEncoder.appendHeader(count: count, to: &output)
         output.append(bytes.span)
@@ -243,8 +244,8 @@ extension Connection {
   }
 
   var upstreamName: String {
-    guard let index = record.route else { return "-" }
-    return snapshot.settings.upstreams[snapshot.router.routes[index].upstream].name
+    guard let index = record.route, let upstream = snapshot.router.routes[index].upstream else { return "-" }
+    return snapshot.settings.upstreams[upstream].name
   }
 
   mutating func endTransfer() {

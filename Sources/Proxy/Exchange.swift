@@ -145,6 +145,13 @@ struct Exchange: Equatable {
     return .forward
   }
 
+  /// A file is there to be sent. What follows is as with an upstream's answer; `length` is nil for a 304.
+  mutating func served(status: Int, length: UInt64?) -> Action {
+    guard phase == .judging else { return .none }
+    phase = .waiting
+    return upstreamAnswered(status: status, length: length)
+  }
+
   /// The request is answered by ourselves: refused, or not ours to forward.
   mutating func refused(status: Int) -> Action {
     switch phase {

@@ -5,6 +5,8 @@ import Primitives
 
 /// Filled while an exchange runs, written when it ends.
 struct ExchangeRecord {
+  enum Refusal: UInt8 { case none, bound, maintenance }
+
   /// When the request's first byte was seen.
   var began = Instant(nanoseconds: 0)
   var beganAt = Timestamp(microseconds: 0)
@@ -24,6 +26,8 @@ struct ExchangeRecord {
   var claimedUser: [UInt8] = []
   /// Why it was refused or failed. The client does not see it.
   var reason: String?
+  /// Why it was refused although whoever asks may.
+  var refusal = Refusal.none
   /// Index of the server in its upstream's members, where there are several.
   var member: Int?
   /// Servers that failed it before.

@@ -69,6 +69,8 @@ public struct Limits: Equatable, Sendable {
   /// How long a refusal is held back that costs nothing to give, 429 and 503 for guesses: who guesses as fast as he is answered would take
   /// the workers' time from everybody.
   public static let refusalPause = Interval.seconds(1)
+  /// Seconds after which whoever was refused for maintenance is to ask again.
+  static let maintenancePause: UInt64 = 60
   /// How many of them one connection of HTTP/2 may have waiting.
   static let heldRefusals = 8
   /// Largest body of a request that we answer ourselves.

@@ -16,6 +16,10 @@ enum Replies {
     /// `Allow`, for 405.
     var allow: StaticString?
     var wantsJSON = false
+    /// HTML that is written instead of the usual words.
+    var page: [UInt8]?
+    /// Whether a 429 is for how much is asked, and not for guesses.
+    var isOverBound = false
     var isHead = false
     var closes = false
     /// HTTP/1.0 keeps a connection only if told so.
@@ -56,9 +60,11 @@ enum Replies {
   static func write(_ status: Int, _ details: Details, date: Span<UInt8>, requestID: RequestIdentifier, to out: inout ByteBuffer) -> Int {
     var body = ByteBuffer(capacity: 160)
     if details.wantsJSON {
-      writeProblem(status, requestID, to: &body)
+      writeProblem(status, details, requestID, to: &body)
+    } else if let page = details.page {
+      body.append(page.span)
     } else {
-      body.append(sentence(status))
+      body.append(sentence(status, details))
       if status >= 500 {
         body.append(" (request ")
         requestID.append(to: &body)
@@ -79,7 +85,10 @@ enum Replies {
       out.append(decimal: seconds)
       out.append("\r\n")
     }
-    out.append(details.wantsJSON ? "Content-Type: application/problem+json\r\n" : "Content-Type: text/plain; charset=utf-8\r\n")
+    out.append(
+      details.wantsJSON
+        ? "Content-Type: application/problem+json\r\n"
+        : details.page == nil ? "Content-Type: text/plain; charset=utf-8\r\n" : "Content-Type: text/html; charset=utf-8\r\n")
     out.append("Cache-Control: no-store\r\nContent-Length: ")
     out.append(decimal: UInt64(body.count))
     out.append("\r\n")
@@ -106,13 +115,13 @@ enum Replies {
     return false
   }
 
-  private static func writeProblem(_ status: Int, _ requestID: RequestIdentifier, to body: inout ByteBuffer) {
+  private static func writeProblem(_ status: Int, _ details: Details, _ requestID: RequestIdentifier, to body: inout ByteBuffer) {
     body.append("{\"type\":\"about:blank\",\"title\":\"")
     body.append(StandardStatus.phrase(status))
     body.append("\",\"status\":")
     body.append(decimal: UInt64(status))
     body.append(",\"detail\":\"")
-    body.append(sentence(status))
+    body.append(sentence(status, details))
     body.append("\"")
     if status >= 500 {
       body.append(",\"request\":\"")
@@ -120,6 +129,11 @@ enum Replies {
       body.append("\"")
     }
     body.append("}")
+  }
+
+  private static func sentence(_ status: Int, _ details: Details) -> StaticString {
+    if status == 429 && details.isOverBound { return "Too many requests, please try again later" }
+    return sentence(status)
   }
 
   private static func sentence(_ status: Int) -> StaticString {

@@ -90,6 +90,8 @@ public final class Server {
 
   /// Between two looks at the user file where nothing was told: the kernel does not tell what happens on another machine.
   private static let glancePause = Interval.seconds(5)
+  /// Between two looks for the files of `maintenance`.
+  private static let switchPause = Interval.seconds(1)
   /// How long the access log's last lines may take to be written at the end.
   private static let logPatience = Interval.seconds(5)
 
@@ -302,10 +304,11 @@ public final class Server {
     /// for its age alone, on a file system whose clock is far from ours, is then seen to change.
     var lookAgain: Instant? = Instant.now().advanced(by: FileSettling.time)
     var glance = Instant.now().advanced(by: Self.glancePause)
+    var switchLook = Instant.now().advanced(by: Self.switchPause)
     var running = workers.count
     var deadline: Instant?
     while running > 0 {
-      let next = min(lookAgain ?? glance, glance, admin?.deadline ?? glance, upgrade?.deadline ?? glance)
+      let next = min(lookAgain ?? glance, glance, snapshot.switches.isEmpty ? glance : switchLook, admin?.deadline ?? glance, upgrade?.deadline ?? glance)
       let count = poller.wait(until: next, now: Instant.now())
       for i in 0..<count {
         switch poller.event(i).token.kind {
@@ -376,6 +379,12 @@ public final class Server {
         try? admin?.listen(poller)
         if lookAgain == nil && (files.looksChanged() || certificates?.looksChanged() == true) { lookAgain = Instant.now() }
         warnOfExpiry()
+      }
+      if Instant.now() >= switchLook {
+        switchLook = Instant.now().advanced(by: Self.switchPause)
+        for place in snapshot.switches where place.look() {
+          errors.notice("maintenance: \(place.path) is \(place.isOn ? "there: its routes answer 503" : "gone: its routes serve again")")
+        }
       }
       expireUpgrade(shared, admin, poller, &watched, &deadline)
       admin?.expire(poller, now: Instant.now())

@@ -32,8 +32,8 @@ public struct Route: Equatable, Sendable {
   /// Whether only this very path is covered, or also what lies beneath it.
   public var isExact = false
   public var requirement: Requirement
-  /// Index into `Settings.upstreams`.
-  public var upstream: Int
+  /// Index into `Settings.upstreams`; nil where `terms.answer` says what is answered instead.
+  public var upstream: Int?
   /// Most bytes of a request's body (413).
   public var bodyLimit: UInt64?
   /// Whether the path is forwarded byte for byte (`path raw`).
@@ -48,12 +48,13 @@ public struct Route: Equatable, Sendable {
   public var requiresTLS = false
   /// What its requests and responses are changed to.
   public var rewriting = RouteRewriting()
+  public var terms = RouteTerms()
   /// Where it was written: `proxy.conf:30`.
   public var place = ""
   /// How the route is named in logs: as the config wrote it.
   public var label: String
 
-  public init(path: [UInt8], requirement: Requirement, upstream: Int, label: String) {
+  public init(path: [UInt8], requirement: Requirement, upstream: Int?, label: String) {
     self.path = path
     self.requirement = requirement
     self.upstream = upstream
@@ -174,6 +175,10 @@ public struct Settings: Sendable {
   public var rehashes = false
   /// Nil where nobody registers over HTTP.
   public var registration: RegistrationOptions?
+  /// For all routes together, beside their own.
+  public var rates: [RateLimit] = []
+  /// HTML for answers of our own, by their status.
+  public var errorPages: [Int: [UInt8]] = [:]
   public var http2 = HTTP2Options()
   public var limits = Limits()
 

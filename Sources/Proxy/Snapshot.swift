@@ -15,6 +15,11 @@ final class Snapshot: Sendable {
   let router: Router
   /// By index of the router's routes.
   let traits: [RouteTraits]
+  /// Of the top level's `rate`.
+  let gates: [RateGate]
+  /// Files whose being there closes routes, each once.
+  let switches: [MaintenanceSwitch]
+  let errorPages: [Int: [UInt8]]
   /// In the settings' order: how the servers fare. The same object for a server that a reload has left.
   let groups: [GroupState]
   /// In the settings' order.
@@ -55,7 +60,19 @@ final class Snapshot: Sendable {
     groups = settings.upstreams.map { group in GroupState(group, after: before?.groups.first { $0.name == group.name }) }
     self.passwords = passwords
     router = Router(settings.routes)
-    traits = router.routes.map { RouteTraits($0, settings.upstreams[$0.upstream]) }
+    let gates = RateGate.made(settings.rates, after: before?.gates ?? [])
+    self.gates = gates
+    var switches: [MaintenanceSwitch] = []
+    for path in router.routes.compactMap({ $0.terms.maintenance?.path }) where !switches.contains(where: { $0.path == path }) {
+      switches.append(before?.switches.first { $0.path == path } ?? MaintenanceSwitch(path: path))
+    }
+    self.switches = switches
+    let cares = before?.cares ?? [:]
+    traits = router.routes.map { route in
+      let care = route.terms == RouteTerms() && gates.isEmpty ? nil : RouteCare(route, gates, switches, after: cares[route.label])
+      return RouteTraits(route, route.upstream.map { settings.upstreams[$0] }, care)
+    }
+    errorPages = settings.errorPages
     listeners = settings.listeners.indices.map { ListenerTraits(settings.listeners[$0], tls: $0 < tls.count ? tls[$0] : nil, index: $0) }
     logsRequests = settings.accessLog.target != .off
     headLimits = settings.limits.head
@@ -73,14 +90,21 @@ final class Snapshot: Sendable {
     transportSecurity = settings.transportSecurity?.line ?? []
     rules = ForwardingRules(
       settings.forwarding, apiKeyField: settings.gatekeeper.apiKeyField, ticketParameter: ticketParameter)
-    logTexts = router.routes.map { AccessLogFormat.RouteTexts(route: $0.label, upstream: settings.upstreams[$0.upstream].name) }
-    serverTexts = router.routes.map { settings.upstreams[$0.upstream].members.map { AccessLogFormat.ServerText($0.options.place) } }
+    logTexts = router.routes.map { AccessLogFormat.RouteTexts(route: $0.label, upstream: $0.upstream.map { settings.upstreams[$0].name } ?? "-") }
+    serverTexts = router.routes.map { route in
+      route.upstream.map { settings.upstreams[$0].members.map { AccessLogFormat.ServerText($0.options.place) } } ?? []
+    }
     (challenge, invalidTokenChallenge) = Replies.renderChallenges(realm: settings.gatekeeper.realm, offersBearer: true)
     (silentChallenge, silentInvalidTokenChallenge) = Replies.renderSilentChallenges(realm: settings.gatekeeper.realm)
   }
 }
 
 extension Snapshot {
+  /// By the routes' labels, of which no two are the same: what goes on after a reload.
+  fileprivate var cares: [String: RouteCare] {
+    Dictionary(zip(router.routes, traits).compactMap { route, traits in traits.care.map { (route.label, $0) } }) { first, _ in first }
+  }
+
   /// The listener that `other` is by this configuration: that of the same address, and where several have one (port 0), the one in its place.
   func listener(like other: ListenerTraits) -> ListenerTraits? {
     let socket = other.settings.socket
@@ -104,11 +128,15 @@ final class RouteTraits: Sendable {
   let rewriting: RequestRewriting?
   /// What its responses are changed to.
   let answers: ResponseRewriting?
+  /// Nil where nothing of it is asked, which is all that is looked at then.
+  let care: RouteCare?
 
-  init(_ route: Route, _ group: UpstreamGroup? = nil) {
+  init(_ route: Route, _ group: UpstreamGroup? = nil, _ care: RouteCare? = nil) {
     rewriting = RequestRewriting(route.rewriting)
     answers = group.flatMap { ResponseRewriting(route.rewriting, $0) }
-    upstream = route.upstream
+    self.care = care
+    // Where there is none, `care` answers before it is asked for.
+    upstream = route.upstream ?? -1
     bodyLimit = route.bodyLimit
     allowsTrace = route.allowsTrace
     authorization = route.authorization

@@ -49,6 +49,8 @@ final class Worker {
     static let look: UInt8 = 6
     static let greeting: UInt8 = 7
     static let http2: UInt8 = 8
+    /// A response whose pace is bounded may go on.
+    static let pace: UInt8 = 9
   }
 
   let shared: Shared
@@ -363,6 +365,7 @@ final class Worker {
     case Kind.greeting: greetings[token.slot]?.timerFired()
     case Kind.http2: http2[token.slot]?.timerFired()
     case Kind.look: connections[token.slot]?.connection.lookTimerFired()
+    case Kind.pace: connections[token.slot]?.connection.paceTimerFired()
     case Kind.farewell: if let listener = listeners[token.slot] { close(listener) }
     case Kind.acceptPause: if isAcceptPaused { resumeAccepting() }
     default: break

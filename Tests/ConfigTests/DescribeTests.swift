@@ -21,14 +21,20 @@ import Testing
 
         Routes, most specific first
           GET = /healthz                  PUBLIC                     to legacy
-          /reports/                       PUBLIC IN PART             to legacy   preflights pass, no Basic challenge to scripts
+          = /ping                         PUBLIC                     answered 200
+          /reports/                       PUBLIC IN PART             to legacy     preflights pass, no Basic challenge to scripts
             require all { not group guests; any { from 10.0.0.0/8 ::1; all { valid-user; scope reports }; user alice; group admin; \
         certificate cn build-agent } }
             require all { nobody; from 10.1.0.0/16 }
-          /legacy/                        valid-user                 to legacy   without /legacy, 1 rewrite, beneath /app, \
+          /welcome/                       PUBLIC                     files         beneath /etc/gatehouse/site
+          /legacy/                        valid-user                 to legacy     without /legacy, 1 rewrite, beneath /app, \
         request headers changed: X-Department Accept-Encoding, response headers changed: X-Frame-Options, cookies changed
-          GET,HEAD *.example.com /files/  valid-user                 to secure   raw path
-          /admin/                         user alice or group admin  to legacy   bodies up to 10m, Authorization replaced
+          /export/                        valid-user                 to legacy     closed while /run/gatehouse/export.closed is there, 50 requests at once, \
+        2 of one user, a rate, 4m taken ahead, times of its own
+          GET,HEAD *.example.com /files/  valid-user                 to secure     raw path
+          /admin/                         user alice or group admin  to legacy     bodies up to 10m, Authorization replaced
+          /video/                         valid-user                 to legacy     1m a second
+          /old/                           PUBLIC                     redirected    308 to https://{host}/new{path}{query}
           /app/                           valid-user                 to several
           /                               valid-user                 to legacy
 

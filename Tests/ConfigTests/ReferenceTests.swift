@@ -39,6 +39,7 @@ import Testing
     try scratch.write("keys/login.jwks", #"{"keys":[{"kty":"EC","crv":"P-256","kid":"a",\#(point)}]}"#)
     try scratch.write("keys/shared.secret", String(repeating: "s", count: 32) + "\n")
     try scratch.write("passwords.txt", "password\n")
+    for name in ["pages/sorry.html", "pages/later.html", "site/welcome/index.html"] { try scratch.write(name, "<p>x</p>\n") }
     let path = try scratch.write("proxy.conf", try text("proxy.conf.example"))
     return (Configuration.load(path: path, environment: { $0 == "UPSTREAM_TOKEN" ? "t0ken" : nil }), scratch)
   }

@@ -1,4 +1,4 @@
-// Linux system calls and libcrypt behind typed C functions. _GNU_SOURCE is defined in clinux.c only.
+// Linux system calls and libcrypt behind typed C functions, a header for each subject. _GNU_SOURCE is defined in the .c files alone.
 #ifndef GATEHOUSE_CLINUX_H
 #define GATEHOUSE_CLINUX_H
 
