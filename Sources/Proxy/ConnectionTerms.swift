@@ -100,10 +100,10 @@ extension Connection {
 
   /// When the route's own patience ends, whatever else is waited for.
   mutating func endOfStay() -> Instant {
-    guard let stay, let transfer, exchange.phase == .waiting || exchange.phase == .relaying else { return .distantFuture }
+    guard let stay, exchange.phase == .waiting || exchange.phase == .relaying else { return .distantFuture }
     var end = Instant.distantFuture
     if let total = stay.care.terms.times.total { end = stay.began.advanced(by: total) }
-    if let connect = stay.care.terms.times.connect, !transfer.wasSent { end = min(end, lastUpstream.advanced(by: connect)) }
+    if let connect = stay.care.terms.times.connect, let transfer, !transfer.wasSent { end = min(end, lastUpstream.advanced(by: connect)) }
     return end
   }
 

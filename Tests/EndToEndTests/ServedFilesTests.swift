@@ -191,6 +191,17 @@ extension EndToEnd {
       }
     }
 
+    @Test func aFileHasToBeTakenInTheRoutesTime() throws {
+      try Self.with("route /site { root public; require nobody; total_timeout 300ms; bandwidth 64k; max_inflight 1 }") { house throws in
+        let client = try house.client()
+        try client.send(request("GET", "/site/big.bin"))
+        #expect(try client.head()?["Content-Length"] == "\(3 << 20)")
+        #expect(try house.ask("GET", "/site/ten.txt").status == 429)
+        #expect(try client.rest().count < 1 << 20)
+        try eventually("a place") { try house.ask("GET", "/site/ten.txt").status == 200 }
+      }
+    }
+
     @Test func theRecipeOfALandingPageServesIt() throws {
       let recipe = try Recipe("landing-page").text(replacing: ["/srv/landing": Self.folder["site"]])
       try House.with(Setup(path: "/legacy", more: recipe)) { house throws in
