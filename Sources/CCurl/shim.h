@@ -53,6 +53,15 @@ static inline int gh_tls_is_closed(CURL *e) {
   return (SSL_get_shutdown((const struct ssl_st *)info->internals) & 2 /* SSL_RECEIVED_SHUTDOWN */) != 0;
 }
 
+// Sends TLS's closing word (close_notify). What can be done about it if that finds no room: nothing.
+int SSL_shutdown(struct ssl_st *);
+static inline void gh_tls_say_goodbye(CURL *e) {
+  struct curl_tlssessioninfo *info = NULL;
+  if (curl_easy_getinfo(e, CURLINFO_TLS_SSL_PTR, &info) == CURLE_OK && info != NULL && info->internals != NULL &&
+      info->backend == CURLSSLBACKEND_OPENSSL)
+    SSL_shutdown((struct ssl_st *)info->internals);
+}
+
 // Whether the TLS library holds bytes that nobody has read: 1 yes, 0 no, -1 as above.
 int SSL_has_pending(const struct ssl_st *);
 static inline int gh_tls_holds_bytes(CURL *e) {

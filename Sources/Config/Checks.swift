@@ -70,6 +70,7 @@ extension Reading {
       route.allowsTrace = draft.allowsTrace
       route.authorization = draft.authorization
       route.rewriting = draft.rewriting
+      route.upgrade = draft.upgrade
       route.passesPreflights = draft.passesPreflights ?? passesPreflights
       route.isSilentForScripts = draft.isSilentForScripts ?? settings.isSilentForScripts
       route.requiresTLS = draft.requiresTLS

@@ -1,6 +1,7 @@
 // What `check` prints: the config as the proxy understands it, resolved and in order of precedence. No secret is in it.
 
 import Auth
+import HTTP
 import HTTP2
 import Net
 import Primitives
@@ -124,6 +125,11 @@ struct Description {
     case .strip: break
     case .pass: notes.append("Authorization passed on")
     case .replace: notes.append("Authorization replaced")
+    }
+    switch route.upgrade {
+    case .websocket: break
+    case .off: notes.append("no tunnels")
+    case .any: notes.append("tunnels of any protocol")
     }
     if route.passesPreflights { notes.append("preflights pass") }
     if route.isSilentForScripts { notes.append("no Basic challenge to scripts") }

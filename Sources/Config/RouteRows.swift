@@ -42,6 +42,13 @@ extension Table {
       "authorization", in: .route, takes: "strip|pass|replace VALUE", 1...2, standard: "strip",
       doc: "What the upstream sees of the `Authorization` header: nothing, the client's password or token, or VALUE instead."
     ) { reading, directive in reading.authorization(directive) },
+    Row(
+      "upgrade", in: .route, takes: "websocket|any|off", 1...1, standard: "websocket", elsewhere: ["proxy_http_version"],
+      doc: "Which other protocols its requests may go on in, by the header `Upgrade`: WebSocket, any but HTTP and TLS themselves, or none."
+    ) { reading, directive in
+      reading.choice(directive.arguments[0], [("websocket", UpgradePolicy.websocket), ("any", .any), ("off", .off)])
+        .map { reading.routeInHand?.upgrade = $0 }
+    },
   ]
 }
 
@@ -70,6 +77,7 @@ struct RouteDraft {
   var authorization = Route.AuthorizationPolicy.strip
   var rewriting = RouteRewriting()
   var rewritingWords = RewritingDraft()
+  var upgrade = UpgradePolicy.websocket
   var passesPreflights: Bool?
   var isSilentForScripts: Bool?
   /// `require tls`, and whether another `require` says who may pass.

@@ -19,6 +19,9 @@ extension Table {
       "idle_timeout", \.idleTimeout, "60s", "Longest pause in a response, or in taking an upload; it is cut beyond.", ["proxy_send_timeout"]
     ),
     time(
+      "tunnel_timeout", \.tunnelTimeout, "1h", "How long a tunnel (WebSocket, see `upgrade`) may be silent both ways; it is closed beyond.",
+      ["timeout tunnel"]),
+    time(
       "keepalive_timeout", \.reuseWithin, "4s",
       "How long an idle connection is used again: set it below the service's own keep-alive time.",
       ["keepalive"]),

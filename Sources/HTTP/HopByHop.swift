@@ -11,19 +11,27 @@ public enum HopByHop {
   /// what is relayed. Of what Connection names, Host, Content-Length and the fields that say who sent the request (`Forwarded`,
   /// `X-Forwarded-…`, `X-Request-Id`) and Authorization stay: they are meant for all recipients (RFC 9110 section 7.6.1 forbids to name
   /// such), and taking them away is an attack, not a wish.
-  public static func mark(_ fields: borrowing FieldList, _ bytes: borrowing ByteStore, into dropped: inout FieldSet) {
+  ///
+  /// - Returns: whether there is an Upgrade.
+  @discardableResult
+  public static func mark(_ fields: borrowing FieldList, _ bytes: borrowing ByteStore, into dropped: inout FieldSet) -> Bool {
     dropped.reset(count: fields.count)
+    var hasUpgrade = false
     for i in fields.indices {
       switch fields[i].known {
       case .connection:
         dropped.insert(i)
         markNamed(by: fields[i].value, fields, bytes, &dropped)
-      case .keepAlive, .proxyConnection, .te, .transferEncoding, .upgrade, .proxyAuthenticate, .proxyAuthorization:
+      case .upgrade:
+        hasUpgrade = true
+        dropped.insert(i)
+      case .keepAlive, .proxyConnection, .te, .transferEncoding, .proxyAuthenticate, .proxyAuthorization:
         dropped.insert(i)
       default:
         break
       }
     }
+    return hasUpgrade
   }
 
   /// The number of options is bounded where the head is read (`connectionOptionLimit`).

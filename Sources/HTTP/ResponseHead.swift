@@ -75,6 +75,9 @@ public struct ResponseHead: Sendable {
   private var saysClose = false
   private var saysKeepAlive = false
 
+  /// Whether 101 may come: the request asked for another protocol. It is a final answer then, which whoever asked still has to judge (`UpgradeWish`).
+  public var expectsSwitch = false
+
   private var phase = Phase.status
   private var interimCount = 0
   private var connectionOptions = 0
@@ -85,6 +88,7 @@ public struct ResponseHead: Sendable {
   public mutating func reset() {
     beginHead()
     interimCount = 0
+    expectsSwitch = false
   }
 
   /// Takes what `input` holds of a head, whole lines only, and not beyond its end. Answers how many bytes were taken; what is left has to be
@@ -190,8 +194,8 @@ public struct ResponseHead: Sendable {
       guard ASCII.isFieldValue(line[i]) else { return .malformedStatusLine }
       i += 1
     }
-    // RFC 9110 section 15.2.2: a server switches only to what the request's Upgrade asked for. Requests with Upgrade don't come this way.
-    if code == 101 { return .unexpectedSwitch }
+    // RFC 9110 section 15.2.2: a server switches only to what the request's Upgrade asked for.
+    if code == 101 && (!expectsSwitch || line[7] != 0x31) { return .unexpectedSwitch }
     status = Int(code)
     version = line[7] == 0x31 ? .http11 : .http10
     reason = ByteRange(start, n - 2)
@@ -250,7 +254,7 @@ public struct ResponseHead: Sendable {
   }
 
   private mutating func conclude() -> ResponseLine {
-    if status < 200 {
+    if status < 200 && status != 101 {
       // RFC 9110 section 15.2: any number of 1xx may precede the final response; we relay a bounded one.
       interimCount += 1
       if interimCount > ResponseHead.interimLimit { return fail(.tooManyInterim) }

@@ -92,6 +92,9 @@ struct Connection: ~Copyable {
   var own: OwnRequest?
   /// The request at a route that counts, answers or bounds it; nil at others, and between requests.
   var stay: RouteStay?
+  /// The way to the service once HTTP was left.
+  var tunnel: Tunnel?
+  var tunnelEnds: TunnelEnds = []
   /// The request of another server that is asked about, or was before. Made where `forward_auth` is used.
   var inquiry: Inquiry?
 
@@ -152,6 +155,7 @@ struct Connection: ~Copyable {
     wasChecked = false
     endpoint = nil
     stay = nil
+    tunnelEnds = []
     lastRead = worker.now
     blockedSince = nil
     lastUpstream = worker.now
@@ -192,6 +196,7 @@ struct Connection: ~Copyable {
 
   mutating func ready(_ readiness: Readiness) {
     if isClosed { return }
+    if tunnel != nil { return tunnelReady(readiness) }
     if !readiness.isDisjoint(with: [.error, .hangup]) {
       // Both directions are over: no answer can reach anybody.
       perform(exchange.clientClosed())
@@ -238,12 +243,13 @@ struct Connection: ~Copyable {
   /// Another turn, after others had theirs: what was read ahead, which epoll does not tell of, and what stands in the input.
   mutating func goOn() {
     isReadOwed = false
+    if tunnel != nil { return tunnelReady(.readable) }
     if stream.hasBufferedInput && wantsInput() { read() }
     advance()
   }
 
   /// There is more to be read than the socket says.
-  private mutating func readAgain() {
+  mutating func readAgain() {
     if isReadOwed { return }
     isReadOwed = true
     worker.again(token)
@@ -273,7 +279,7 @@ struct Connection: ~Copyable {
       if exchange.isRequestComplete { return input.count < Limits.readChunk }
       return input.count < Limits.readChunk && (transfer?.uploadRoom ?? 0) > 0
     case .collecting, .draining: return true
-    case .finished: return false
+    case .tunneling, .finished: return false
     }
   }
 
@@ -284,6 +290,7 @@ struct Connection: ~Copyable {
     isDirty = false
     if isClosed { return }
     if carrier != nil { return flushToStream() }
+    if tunnel != nil { return flushTunnel() }
     while true {
       while !output.isEmpty {
         let result = stream.write(output)
@@ -405,6 +412,7 @@ struct Connection: ~Copyable {
   /// The server ends now.
   mutating func abandon() {
     if isClosed { return }
+    if tunnel != nil { return endTunnel("the server ended") }
     if exchange.phase == .idle { stream.sayGoodbye() } else { perform(exchange.clientClosed()) }
     close()
   }
@@ -415,6 +423,10 @@ struct Connection: ~Copyable {
     abandonCheck()
     own = nil
     stay = nil
+    if tunnel != nil {
+      tunnel = nil
+      worker.tunnels -= 1
+    }
     if case .finished = exchange.phase { log(.gone) }
     isClosed = true
     if let carrier { return leave(carrier) }

@@ -23,7 +23,7 @@ extension Connection {
         }
         turns += 1
         if !parseHead() { return settleDown() }
-      case .judging, .answering:
+      case .judging, .answering, .tunneling:
         return settleDown()
       case .collecting:
         takeBody()
@@ -126,6 +126,8 @@ extension Connection {
       markDirty()
     case .relayHead(let framing, let closes):
       relayHead(framing, closes: closes)
+    case .openTunnel:
+      openTunnel()
     case .finish:
       if exchange.responseHasBody && exchange.responseFraming == .chunked, let transfer {
         transfer.appendLastChunk(to: &output)

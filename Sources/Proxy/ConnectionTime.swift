@@ -22,6 +22,8 @@ extension Connection {
       return heldRefusal?.due ?? .distantFuture
     case .answering, .finished:
       return .distantFuture
+    case .tunneling:
+      return tunnelDeadline()
     case .collecting:
       // As a whole too: there is little to send, and nobody need have proved who he is.
       return own?.due ?? .distantFuture
@@ -102,6 +104,9 @@ extension Connection {
       failed(
         UpstreamFailure(
           .timeout, exchange.isRequestComplete ? "no response within response_timeout" : "request body not taken within idle_timeout"))
+    case .tunneling where blockedSince == nil:
+      endTunnel("nothing came either way within tunnel_timeout")
+      return
     case .relaying where blockedSince == nil && exchange.isRequestComplete:
       failed(UpstreamFailure(.quiet, "response stopped for longer than idle_timeout"))
     default:

@@ -112,6 +112,7 @@ extension Connection {
   /// Something happened to our transfer.
   mutating func transferReady(_ ready: Transfer) {
     guard !isClosed, transfer === ready else { return }
+    if tunnel != nil { return tunnelFed() }
     lastUpstream = worker.now
     if ready.mayBegin { return begin(ready) }
     if ready.asksForBody { perform(exchange.upstreamWantsBody()) }
@@ -123,7 +124,9 @@ extension Connection {
         if goesElsewhere(UpstreamGroup.Retry.Causes(status: ready.status)) { return advance() }
         ready.settles()
       }
-      perform(exchange.upstreamAnswered(status: ready.status, length: ready.contentLength))
+      perform(
+        ready.openedTunnel == nil
+          ? exchange.upstreamAnswered(status: ready.status, length: ready.contentLength) : exchange.upstreamSwitched())
     }
     if transfer === ready { pump(ready) }
     advance()

@@ -17,10 +17,12 @@ struct Exchange: Equatable {
     case collecting
     /// The body is there; the answer is being made, perhaps by another thread. Followed by `replying`.
     case answering
-    /// Forwarded; no final head came yet. Followed by `relaying`, `replying`.
+    /// Forwarded; no final head came yet. Followed by `relaying`, `replying`, `tunneling`.
     case waiting
     /// The final head is on its way to the client, the body follows. Followed by `draining`, `finished`.
     case relaying
+    /// The upstream has switched to the protocol that was asked for: HTTP is over. Followed by `finished`.
+    case tunneling
     /// An answer of our own is written; what is left of a short request body is read and dropped. Followed by `finished`.
     case draining
     /// Over. What becomes of the connection is in the payload.
@@ -53,6 +55,8 @@ struct Exchange: Equatable {
     case sendContinue
     /// Write the upstream's head, with this framing.
     case relayHead(ResponseFraming, closes: Bool)
+    /// Write the upstream's 101, and pass bytes on from there.
+    case openTunnel
     /// The response is whole: write the last chunk, if chunked, and end.
     case finish(Ending)
     /// End without another byte.
@@ -107,7 +111,7 @@ struct Exchange: Equatable {
   mutating func failed(status: Int) -> Action {
     switch phase {
     case .idle, .judging, .collecting, .answering, .waiting: return reply(status, forcingClose: true)
-    case .relaying: return stop(.abort)
+    case .relaying, .tunneling: return stop(.abort)
     case .draining: return stop(.linger)
     case .finished: return .none
     }
@@ -206,6 +210,20 @@ struct Exchange: Equatable {
     return .relayHead(responseFraming, closes: closes)
   }
 
+  /// The upstream has switched protocols, as the request asked it to. Only a request without a body asks (`UpgradeWish`).
+  mutating func upstreamSwitched() -> Action {
+    guard phase == .waiting, isRequestComplete else { return .none }
+    status = 101
+    phase = .tunneling
+    return .openTunnel
+  }
+
+  /// The tunnel has ended, and both sides know.
+  mutating func tunnelEnded() -> Action {
+    guard phase == .tunneling else { return .none }
+    return stop(.gone)
+  }
+
   /// The upstream's response is whole.
   mutating func upstreamCompleted() -> Action {
     guard phase == .relaying else { return .none }
@@ -229,7 +247,7 @@ struct Exchange: Equatable {
     switch phase {
     case .idle, .judging, .collecting, .answering: return reply(408, forcingClose: true)
     case .waiting: return isRequestComplete ? stop(.gone) : reply(408, forcingClose: true)
-    case .relaying: return stop(.abort)
+    case .relaying, .tunneling: return stop(.abort)
     case .draining: return stop(.linger)
     case .finished: return .none
     }

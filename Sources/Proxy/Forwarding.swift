@@ -42,6 +42,8 @@ final class ForwardingRules: Sendable {
       "x-original-url", "x-original-uri", "x-original-method", "x-rewrite-url",
       // CGI turns a field `Proxy` into HTTP_PROXY, which HTTP libraries obey (httpoxy).
       "proxy",
+      // What a service that was asked for h2c would go by (RFC 7540 section 3.2.1): a request of that is one that nobody judged.
+      "http2-settings",
     ]
     names.append(Self.folded(options.userField))
     names.append(Self.folded(options.groupsField))
@@ -86,12 +88,13 @@ enum Forwarding {
   /// - Parameters:
   ///   - target: the canonical path and query, as judged, or what the route makes of them.
   ///   - authorization: the route's.
+  ///   - upgrade: the route's.
   ///   - methodIsJudged: whether by another method the request would have been another route's, or refused.
   ///   - dropped: scratch for the hop-by-hop set, reused.
   ///   - rewritten: what the route changes, beside the target; nil for nothing.
   static func compose(
     _ head: borrowing RequestHead, target: borrowing ByteBuffer, _ rules: ForwardingRules, _ authorization: Route.AuthorizationPolicy,
-    _ peer: Peer, methodIsJudged: Bool, requestID: borrowing RequestIdentifier, _ grant: consuming Grant,
+    upgrade: UpgradePolicy = .off, _ peer: Peer, methodIsJudged: Bool, requestID: borrowing RequestIdentifier, _ grant: consuming Grant,
     storage: consuming RequestStorage, dropped: inout FieldSet, _ rewritten: RewrittenRequest? = nil
   ) -> UpstreamRequest {
     let methodIsJudged = methodIsJudged || grant.credential.judgesMethod
@@ -99,7 +102,7 @@ enum Forwarding {
       grant, storage: storage, method: head.bytes[head.methodRange], target: target.span, framing: head.framing,
       isHead: head.method == .head,
       isIdempotent: head.method.isIdempotent)
-    HopByHop.mark(head.fields, head.bytes, into: &dropped)
+    let hasUpgrade = HopByHop.mark(head.fields, head.bytes, into: &dropped)
     if let rewritten {
       rewritten.mark(head, into: &dropped)
       rewritten.addHost(head, to: &request)
@@ -143,6 +146,7 @@ enum Forwarding {
       }
     }
     request.add(lines: head.bytes[run])
+    if hasUpgrade, let wish = UpgradeWish.of(head, upgrade) { request.ask(for: wish) }
     // Content-Length 0 is said by us; any other length by the engine that sends the body.
     if case .length(0) = head.framing { request.add(line: "Content-Length: 0") }
     if case .replace(let value) = authorization {

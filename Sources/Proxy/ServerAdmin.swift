@@ -90,6 +90,7 @@ extension Server {
       "workers: \(counters.count)",
       "connections: \(counters.reduce(0) { $0 + $1.connections })",
       "connections_by_worker: \(counters.map { "\($0.connections)" }.joined(separator: " "))",
+      "tunnels: \(counters.reduce(0) { $0 + $1.tunnels })",
       "requests: \(counters.reduce(0) { $0 + $1.requests })",
       "users: \(files.users.users.count)",
       "users_file: \(settings.usersPath ?? "-")",

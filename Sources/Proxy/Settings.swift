@@ -1,6 +1,7 @@
 // What the proxy was told to be, as values. Config fills them; a reload replaces them whole. Nothing here changes after that.
 
 public import Auth
+public import HTTP
 public import HTTP2
 public import Net
 public import Upstream
@@ -40,6 +41,8 @@ public struct Route: Equatable, Sendable {
   public var isRaw = false
   public var allowsTrace = false
   public var authorization = AuthorizationPolicy.strip
+  /// Which other protocols its requests may go on in.
+  public var upgrade = UpgradePolicy.websocket
   /// Whether a CORS preflight passes without credentials (`preflight pass`).
   public var passesPreflights = false
   /// Whether a 401 to a script has no Basic challenge (`challenge silent-for-xhr`).

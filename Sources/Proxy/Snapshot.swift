@@ -120,6 +120,7 @@ final class RouteTraits: Sendable {
   let bodyLimit: UInt64?
   let allowsTrace: Bool
   let authorization: Route.AuthorizationPolicy
+  let upgrade: UpgradePolicy
   /// Whether the route is for some methods only.
   let judgesMethod: Bool
   let passesPreflights: Bool
@@ -140,6 +141,7 @@ final class RouteTraits: Sendable {
     bodyLimit = route.bodyLimit
     allowsTrace = route.allowsTrace
     authorization = route.authorization
+    upgrade = route.upgrade
     judgesMethod = !route.methods.isEmpty
     passesPreflights = route.passesPreflights
     requiresTLS = route.requiresTLS

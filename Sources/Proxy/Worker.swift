@@ -104,6 +104,8 @@ final class Worker {
   var logLines = ByteBuffer(capacity: 16 << 10)
   var logTimes = LogTimes()
   var isAcceptPaused = false
+  /// Connections that are tunnels.
+  var tunnels = 0
   var exhaustionLoggedAt: Instant?
   private(set) var drainDeadline: Instant?
   private var serials: UInt64 = 0
@@ -159,7 +161,7 @@ final class Worker {
     while let first = timers.next, first <= now { expireNext() }
     settle()
     if workHandshakes() { settle() }
-    counters.set(connections: clientCount, requests: serials)
+    counters.set(connections: clientCount, requests: serials, tunnels: tunnels)
     if let deadline = drainDeadline, clientCount == 0 && listeners.count == 0 || now >= deadline { return false }
     return true
   }

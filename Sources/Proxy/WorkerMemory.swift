@@ -50,7 +50,7 @@ extension Worker {
     swap(&dropped, &fieldScratch)
     defer { swap(&dropped, &fieldScratch) }
     return Forwarding.compose(
-      head, target: target, rules, route.authorization, peer, methodIsJudged: methodIsJudged, requestID: requestID, grant,
+      head, target: target, rules, route.authorization, upgrade: route.upgrade, peer, methodIsJudged: methodIsJudged, requestID: requestID, grant,
       storage: client.takeStorage(), dropped: &dropped, rewritten)
   }
 

@@ -128,6 +128,11 @@ import Primitives
     return text
   }
 
+  /// With TLS: says that nothing more follows (close_notify). Of clear text the end itself says so.
+  func sayGoodbye() {
+    if let connector { unsafe gh_tls_say_goodbye(connector.easy) }
+  }
+
   // MARK: The poller
 
   /// Asks to be told when there is room to write, or no longer.

@@ -132,6 +132,8 @@ extension UpstreamClient {
       if connection.isEncrypted && readiness.isDisjoint(with: [.error, .hangup]) && connection.saysNothing { return }
       return drop(connection)
     }
+    // Its owner reads and writes himself.
+    if transfer.reading == .tunnel { return markReady(transfer) }
     if readiness.contains(.writable) { transfer.writable(connection) }
     guard !readiness.isDisjoint(with: [.readable, .hangup, .peerClosed, .error]), connection.transfer === transfer else { return }
     if transfer.isReceivePaused {

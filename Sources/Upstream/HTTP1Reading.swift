@@ -12,6 +12,7 @@ extension HTTP1Transfer {
     // Who failed to write comes here too, perhaps while a pipe is full and the client doesn't read: the rest is read, and its end met, when
     // that has gone. `resume` has us called then.
     if isReceivePaused { return }
+    if reading == .tunnel { return client.markReady(self) }
     // So many reads, then others have their turn.
     for _ in 0..<8 {
       let result: IOResult
@@ -53,7 +54,7 @@ extension HTTP1Transfer {
       case .closed: return closed(connection, nil)
       case .failed(let code): return closed(connection, code)
       }
-      guard self.connection === connection, !isReceivePaused else { return }
+      guard self.connection === connection, !isReceivePaused, reading != .tunnel else { return }
       // In clear text the poller tells of more; what OpenSSL holds it doesn't know.
       if isDrained && !connection.isEncrypted { return }
     }
@@ -68,6 +69,8 @@ extension HTTP1Transfer {
       pauseIfFull()
     case .end:
       complete(connection, hasExcess: !input.isEmpty)
+    case .notAsked(let reason):
+      fail(connection, UpstreamFailure(.malformed, "\(reason)"))
     case .failed(let reason):
       fail(connection, UpstreamFailure(isHeadComplete ? .truncated : .malformed, "\(reason)"))
     }
@@ -77,6 +80,8 @@ extension HTTP1Transfer {
   private enum Stop {
     case more, end
     case failed(StaticString)
+    /// Its 101 leads nowhere that the request asked for.
+    case notAsked(StaticString)
   }
 
   private func take(_ input: inout ByteBuffer, _ connection: HTTP1Connection, _ reader: inout ResponseBodyReader) -> Stop {
@@ -87,6 +92,7 @@ extension HTTP1Transfer {
         partial.append(input.span)
         return .more
       }
+      if head.status == 101 { return openTunnel(&input, connection).map { .notAsked($0) } ?? .more }
       reading = .body
       // RFC 9112 section 9.5: who is told of a refusal in the middle of sending stops sending.
       if !isUploadEnded && head.status >= 300 {

@@ -40,7 +40,7 @@ final class HTTP1Transfer: Transfer {
   static let firstRead = 16 << 10
   /// As many bytes of a body make a chunk of their own; fewer are gathered.
   static let chunkAlone = 4 << 10
-  enum Reading { case head, body }
+  enum Reading { case head, body, tunnel }
   var reading = Reading.head
   /// The beginning of a line whose end hasn't come yet.
   var partial: ByteBuffer {
@@ -75,6 +75,7 @@ final class HTTP1Transfer: Transfer {
     hasUpload = hasBody
     // What must not be sent twice gets a new connection, so that it does not fail over one that the upstream is just closing.
     isAlone = hasBody || !shape.isReplayable || shape.isIsolated
+    if shape.isUpgrade { head.expectsSwitch = true }
     guard let pool else { return }
     if !isAlone, let idle = client.takeIdle(pool) {
       isReusedConnection = true
@@ -353,6 +354,9 @@ final class HTTP1Transfer: Transfer {
     client.finish(self)
     client.markReady(self)
   }
+
+  /// One that may have become a tunnel goes: its upstream may have another engine for all else.
+  override var canBeReused: Bool { !shape.isUpgrade }
 
   override func cancel() {
     if let connector {

@@ -45,7 +45,7 @@ extension UpstreamClient {
   private func handOver(_ other: Transfer, to choice: Balancer.Choice) throws(UpstreamFailure) -> Transfer {
     let transfer: Transfer
     do {
-      if let idle = choice.pool.take() { transfer = idle } else { transfer = try makeTransfer(choice.pool.options) }
+      transfer = try takeTransfer(choice.pool, isUpgrade: other.shape.isUpgrade)
     } catch {
       leave(choice.pool, choice.trial)
       throw error

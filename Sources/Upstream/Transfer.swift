@@ -40,6 +40,8 @@ import Primitives
   /// Body bytes beyond which the upstream is not read. `Transfer.bodyLimit`, or less.
   final var mostBody = Transfer.bodyLimit
   final var trailers = Trailers()
+  /// Where a 101 that was asked for has led.
+  final var tunnel: Tunnel?
   /// The end: nil while running.
   final var outcome: Outcome?
 

@@ -132,6 +132,15 @@ extension Transfer {
     for field in trailers.fields { ResponseWriter.field(trailers.bytes[field.name], trailers.bytes[field.value], to: &out) }
   }
 
+  /// Where a 101 that was asked for has led, when it has answered. The tunnel's first bytes, if some came with the head, are those of the body.
+  public final var openedTunnel: Tunnel? { tunnel }
+
+  /// The Upgrade field of the final response, with its line's end.
+  public final func appendUpgrade(to out: inout ByteBuffer) {
+    guard let i = head.firstIndex(of: .upgrade) else { return }
+    ResponseWriter.field("Upgrade", head.bytes[head.fields[i].value], to: &out)
+  }
+
   /// How it ended; nil while it runs.
   public final var ending: Outcome? { outcome }
 
@@ -163,6 +172,7 @@ extension Transfer {
   // Asked for at every turn of an exchange: not by way of a copy of all options.
   public final var responseTimeout: Interval { options.responseTimeout }
   public final var idleTimeout: Interval { options.idleTimeout }
+  public final var tunnelTimeout: Interval { options.tunnelTimeout }
 
   /// Whether the request went out: the connection was there.
   public final var wasSent: Bool { sentAt != nil }

@@ -196,7 +196,7 @@ public import Primitives
     var request = request
     let transfer: Transfer
     do {
-      if let idle = pool.take() { transfer = idle } else { transfer = try makeTransfer(pool.options) }
+      transfer = try takeTransfer(pool, isUpgrade: request.isUpgrade)
     } catch {
       leave(pool, trial)
       throw error
@@ -345,7 +345,14 @@ public import Primitives
     swap(&list, &ready)
   }
 
-  func makeTransfer(_ options: UpstreamOptions) throws(UpstreamFailure) -> Transfer {
+  /// For a request to `pool`'s server: one that was used before, or another. What may become a tunnel is our own engine's, whatever the options say, and
+  /// serves no other request: libcurl's transfers can't send after a 101.
+  func takeTransfer(_ pool: UpstreamPool, isUpgrade: Bool) throws(UpstreamFailure) -> Transfer {
+    if isUpgrade { return HTTP1Transfer(options: pool.options, client: self) }
+    return if let idle = pool.take() { idle } else { try makeTransfer(pool.options) }
+  }
+
+  private func makeTransfer(_ options: UpstreamOptions) throws(UpstreamFailure) -> Transfer {
     if options.engine != .libcurl { return HTTP1Transfer(options: options, client: self) }
     guard let easy = unsafe curl_easy_init() else { throw UpstreamFailure(.exhausted, "no memory for a transfer") }
     let transfer = unsafe CurlTransfer(easy: easy, options: options, client: self)
@@ -373,7 +380,7 @@ public import Primitives
     // What changes hands is moved: copied, its references would be counted once more.
     var storage: RequestStorage?
     swap(&storage, &transfer.storage)
-    if let storage { giveStorage(storage) }
+    if let storage, !transfer.shape.isUpgrade { giveStorage(storage) }
     guard transfer.canBeReused else { return }
     transfer.reset()
     var pool: UpstreamPool?

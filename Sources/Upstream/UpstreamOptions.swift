@@ -56,6 +56,8 @@ public struct UpstreamOptions: Equatable, Sendable {
   public var responseTimeout = Interval.seconds(60)
   /// Between two bytes of a response (or of an upload that the upstream takes). The response is cut beyond.
   public var idleTimeout = Interval.seconds(60)
+  /// How long a tunnel may be silent, both ways together.
+  public var tunnelTimeout = Interval.seconds(3600)
   /// How long an unused connection may be reused. Below the upstream's own keep-alive time (Apache's, Node's: 5 s), so that we don't write
   /// into a connection that it is just closing.
   public var reuseWithin = Interval.seconds(4)

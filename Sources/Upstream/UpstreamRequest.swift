@@ -18,6 +18,8 @@ public final class RequestStorage {
   var isFramed = false
   /// Where the Host line of the server stands that it goes to; empty before it is known. Nil where the Host is the same for all.
   var hostLine: ByteRange?
+  /// The other protocol that it asks for. Such a one's storage serves no other request.
+  var upgrade: UpgradeWish?
 
   init() {}
 
@@ -75,6 +77,8 @@ struct RequestShape: Sendable {
   var isIsolated = false
   /// Whether the Host is the server's own.
   var namesServer = false
+  /// Whether it asks for another protocol.
+  var isUpgrade = false
 }
 
 /// A request that may be forwarded. It can't exist without a `Grant`, which it consumes.
@@ -90,6 +94,7 @@ public struct UpstreamRequest: ~Copyable {
   private(set) var hasAccept = false
   /// Whether the connection must serve this request alone, because the request's credentials may become the connection's.
   private(set) var isIsolated = false
+  private(set) var isUpgrade = false
   // The storage's own, taken out of it while the request is composed: each write to a class's property is checked for overlap at run time,
   // and a request takes some fifty.
   @usableFromInline var texts = ByteBuffer()
@@ -187,10 +192,18 @@ public struct UpstreamRequest: ~Copyable {
   /// else's request may go over it before or after.
   public mutating func isolate() { isIsolated = true }
 
+  /// Asks for another protocol. Such a request is sent once, on a connection of its own: what comes after it may be its tunnel's bytes.
+  public mutating func ask(for wish: UpgradeWish) {
+    isUpgrade = true
+    storage.upgrade = wish
+    add(line: "Connection: Upgrade")
+    add("Upgrade", wish.protocols)
+  }
+
   var shape: RequestShape {
     RequestShape(
-      framing: framing, isHead: isHead, isReplayable: isReplayable, isIdempotent: isIdempotent, hasAccept: hasAccept, isIsolated: isIsolated,
-      namesServer: storage.hostLine != nil)
+      framing: framing, isHead: isHead, isReplayable: isReplayable && !isUpgrade, isIdempotent: isIdempotent && !isUpgrade, hasAccept: hasAccept,
+      isIsolated: isIsolated, namesServer: storage.hostLine != nil, isUpgrade: isUpgrade)
   }
 
   /// Says that all fields were added: the texts go back into the storage, where they stay while libcurl reads them.
