@@ -47,7 +47,7 @@ import Testing
     let suites = [
       "RequestFraming", "Path", "Rewriting", "WebDAV", "Identity", "Credentials", "UpstreamFaults", "UserFileKill", "Registration", "RegistrationDurability",
       "TokenEndpoint", "APIKey", "SignedTokens", "TokenFileKill", "ForeignTokens", "Lockout", "ForwardAuth", "FrontServer", "Rules",
-      "Browser",
+      "Browser", "Tunnel",
       "Ticket", "HTTP2Attack", "HTTP2Flood", "HTTP2Bodies", "HTTP2Readers", "HTTP2Waiting",
       "ProxyProtocol", "TrustedProxies", "ClientCertificate", "NamedClients", "CertificateRulesOfNow", "CertificateOwners", "HTTPSBehindProxies",
       "ReloadsMeanwhile", "TrustByReload", "RouteAnswers", "ServedFiles", "Bounds", "CertificatesAskedLater",
