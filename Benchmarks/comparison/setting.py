@@ -40,6 +40,8 @@ class Setting:
     # With which certificate clients are spoken to; in clear text when there is none. With one, HTTP/2 is offered beside HTTP/1.1, and session
     # tickets are on.
     tls: Certificate = None
+    # Whether the service behind speaks WebSocket: not everybody lets that through by itself.
+    tunnels: bool = False
     # What only Gatehouse is told: lines for its configuration.
     extra: str = "log off"
 

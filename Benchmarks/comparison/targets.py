@@ -65,6 +65,7 @@ TARGETS = [
     Target("CPU a request over HTTP/2 / HAProxy", "h2-8", 0.85, cost("haproxy")),
     Target("CPU a request over HTTP/2 / nginx", "h2-8", 0.65, cost("nginx")),
     Target("CPU a request, three servers / one", "balance", 1.05, cost("gatehouse, one", "gatehouse, three")),
+    Target("CPU a message there and back, WebSocket / HAProxy", "websocket", 1.1, cost("haproxy")),
     Target("CPU a full handshake, ECDSA / nginx", "full-ecdsa", 1.1, cost("nginx")),
     Target("CPU a full handshake, RSA / nginx", "full-rsa", 1.1, cost("nginx")),
     Target("CPU a full handshake, TLS 1.2 / nginx", "full-tls12", 1.1, cost("nginx")),

@@ -12,7 +12,7 @@ from ..setting import SHA, Plan
 NAME = "apache"
 PACKAGES = {"apache2": "apache2"}
 # Nobody chooses it for TLS or HTTP/2 in front, so that nothing was set up.
-LACKS = {"TLS"}
+LACKS = {"TLS", "tunnels"}
 
 MODULES = ["mpm_event", "authn_core", "authn_file", "authz_core", "authz_user", "auth_basic", "authn_socache", "socache_shmcb", "headers",
            "unique_id", "proxy", "proxy_http", "reqtimeout"]

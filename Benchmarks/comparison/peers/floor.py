@@ -9,7 +9,7 @@ from ..setting import Plan
 NAME = "floor"
 PACKAGES = {"gcc": "gcc", "curl-config": "libcurl4-openssl-dev"}
 # It takes everybody in and no bodies, and keeps an easy handle for each client.
-LACKS = {"authentication", "uploads", "frugality", "TLS"}
+LACKS = {"authentication", "uploads", "frugality", "TLS", "tunnels"}
 
 
 def compile(name, *flags, output=None):

@@ -39,6 +39,7 @@ def version():
 
 
 def plan(stage, setting):
+    upgrade = 'proxy_set_header Connection upgrade; proxy_set_header Upgrade $http_upgrade;' if setting.tunnels else 'proxy_set_header Connection "";'
     port = free_port()
     # {PLAIN} is its cheapest: it compares.
     users = stage.file("htpasswd", "".join(f"{name}:{kept}\n" for name, kept in setting.users("{PLAIN}" + PASSWORD)))
@@ -58,7 +59,7 @@ def plan(stage, setting):
                 listen 127.0.0.1:{port} {front(setting)}
                 auth_basic "bench"; auth_basic_user_file {users};
                 location / {{
-                    proxy_pass http://bench; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host;
+                    proxy_pass http://bench; proxy_http_version 1.1; {upgrade} proxy_set_header Host $host;
                     proxy_set_header Authorization ""; proxy_set_header X-Forwarded-User $remote_user;
                     proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Forwarded-Proto $scheme;
                     proxy_set_header X-Forwarded-Host $host; proxy_set_header X-Forwarded-Port $server_port;
