@@ -39,9 +39,10 @@ let package = Package(
     .target(name: "Crypto", dependencies: ["Primitives", "COpenSSL", "CArgon2", "CLinux"], swiftSettings: strict),
     .target(name: "Auth", dependencies: ["Primitives", "HTTP", "Crypto"], swiftSettings: strict),
     .target(name: "Net", dependencies: ["Primitives", "CLinux", "COpenSSL"], swiftSettings: strict),
-    .target(name: "Upstream", dependencies: ["Primitives", "HTTP", "Net", "CCurl", "Auth"], swiftSettings: strict),
-    .target(name: "Proxy", dependencies: ["Primitives", "HTTP", "HTTP2", "Auth", "Net", "Upstream"], swiftSettings: strict),
-    .target(name: "Config", dependencies: ["Primitives", "HTTP", "HTTP2", "Proxy", "Auth", "Net", "Upstream"], swiftSettings: strict),
+    .target(name: "Login", dependencies: ["Primitives", "HTTP", "Crypto"], swiftSettings: strict),
+    .target(name: "Upstream", dependencies: ["Primitives", "HTTP", "Net", "CCurl", "Auth", "Login"], swiftSettings: strict),
+    .target(name: "Proxy", dependencies: ["Primitives", "HTTP", "HTTP2", "Auth", "Net", "Login", "Upstream"], swiftSettings: strict),
+    .target(name: "Config", dependencies: ["Primitives", "HTTP", "HTTP2", "Proxy", "Auth", "Net", "Login", "Upstream"], swiftSettings: strict),
     .executableTarget(
       name: "gatehouse",
       dependencies: [
@@ -56,12 +57,13 @@ let package = Package(
     .testTarget(name: "CryptoTests", dependencies: ["Primitives", "Crypto"], swiftSettings: strict),
     .testTarget(name: "AuthTests", dependencies: ["Primitives", "HTTP", "Crypto", "Auth"], swiftSettings: strict),
     .testTarget(name: "NetTests", dependencies: ["Primitives", "Net", "COpenSSL"], swiftSettings: strict),
+    .testTarget(name: "LoginTests", dependencies: ["Primitives", "Crypto", "Login"], swiftSettings: strict),
     .testTarget(name: "UpstreamTests", dependencies: ["Primitives", "HTTP", "Auth", "Net", "Upstream"], swiftSettings: strict),
     .testTarget(
       name: "ProxyTests", dependencies: ["Primitives", "HTTP", "HTTP2", "Auth", "Net", "Upstream", "Proxy"],
       swiftSettings: strict),
     .testTarget(
-      name: "ConfigTests", dependencies: ["Primitives", "HTTP", "HTTP2", "Auth", "Net", "Upstream", "Proxy", "Config"],
+      name: "ConfigTests", dependencies: ["Primitives", "HTTP", "HTTP2", "Auth", "Net", "Login", "Upstream", "Proxy", "Config"],
       swiftSettings: strict),
     .testTarget(name: "GatehouseTests", dependencies: ["gatehouse", "Primitives", "Crypto", "Net"], swiftSettings: strict),
     // What the end-to-end tests speak TLS and HTTP/2 with: apart from what they test.

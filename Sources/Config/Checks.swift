@@ -26,6 +26,7 @@ extension Reading {
     checkHeaders()
     checkRewrittenFields()
     warnOfWaysAround()
+    checkLogins()
     checkForwardAuth()
     checkProxyProtocol()
     checkFrontDoor()

@@ -3,6 +3,7 @@
 import Auth
 import HTTP
 import HTTP2
+import Login
 import Net
 import Primitives
 import Proxy
@@ -184,6 +185,7 @@ struct Description {
       if let certificate = options.tls.clientCertificate { tls += ", with our certificate \(certificate)" }
       notes.append(tls)
     }
+    if let login = group.login { notes.append(login.summary) }
     if group.members.count > 1 {
       notes.append(sharing(group))
     } else {

@@ -3,21 +3,23 @@
 enum Excerpt {
   private static let veil: Unicode.Scalar = "•"
 
-  /// The scalars of `line`, each in its place, with the value of `authorization replace` and the user part of a URL veiled. A value that
-  /// comes from a variable (`${NAME}`) is not there to be seen and stays.
+  /// The scalars of `line`, each in its place, with the values of `authorization replace` and `password`, and the user part of a URL
+  /// veiled. A value that comes from a variable (`${NAME}`) is not there to be seen and stays.
   static func shown(_ line: String) -> [Unicode.Scalar] {
     var scalars = Array(line.unicodeScalars)
-    veilReplacements(&scalars)
+    for word in ["replace", "password"] { veilValues(after: word, &scalars) }
     veilUsers(&scalars)
     veilPairs(&scalars)
     return scalars
   }
 
-  private static func veilReplacements(_ scalars: inout [Unicode.Scalar]) {
-    let keyword = Array("replace".unicodeScalars)
+  private static func veilValues(after word: String, _ scalars: inout [Unicode.Scalar]) {
+    let keyword = Array(word.unicodeScalars)
     var at = 0
     while let start = position(of: keyword, in: scalars, from: at) {
       at = start + keyword.count
+      // The whole word, not the end of another.
+      if start > 0, !isBlank(scalars[start - 1]) && !";{".unicodeScalars.contains(scalars[start - 1]) { continue }
       guard at < scalars.count, isBlank(scalars[at]) else { continue }
       while at < scalars.count && isBlank(scalars[at]) { at += 1 }
       // To the end of the directive: a value whose quotes are forgotten is several words.

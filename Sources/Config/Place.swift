@@ -8,6 +8,7 @@ public enum Place: String, CaseIterable, Sendable {
   case http2
   case upstream
   case upstreamTLS
+  case login
   case route
   case tokens
   case jwt
@@ -24,6 +25,7 @@ public enum Place: String, CaseIterable, Sendable {
     case .http2: "in the 'http2' block"
     case .upstream: "in an 'upstream' block"
     case .upstreamTLS: "in the 'tls' block of an 'upstream'"
+    case .login: "in an 'authenticate' block"
     case .route: "in a 'route' block"
     case .tokens: "in a 'tokens' block"
     case .jwt: "in a 'jwt' block"
@@ -42,6 +44,7 @@ public enum Place: String, CaseIterable, Sendable {
     case .http2: "In `http2 { … }`"
     case .upstream: "In `upstream NAME { … }`"
     case .upstreamTLS: "In `tls { … }` of an upstream"
+    case .login: "In `authenticate … { … }` of an upstream"
     case .route: "In `route … { … }`"
     case .tokens: "In `tokens { … }`"
     case .jwt: "In `jwt { … }`"

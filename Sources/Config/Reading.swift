@@ -45,6 +45,7 @@ final class Reading {
   /// What stands in them, by their listener's address.
   var certificates: [String: [TLSCertificate]] = [:]
   var upstreamInHand: UpstreamDraft?
+  var loginInHand: LoginDraft?
   var routeInHand: RouteDraft?
   var issuerInHand: IssuerDraft?
   /// Kept: there is one at most.

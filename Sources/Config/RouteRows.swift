@@ -78,6 +78,7 @@ struct RouteDraft {
   var rewriting = RouteRewriting()
   var rewritingWords = RewritingDraft()
   var upgrade = UpgradePolicy.websocket
+  var authorizationPlace: SourceRange?
   var passesPreflights: Bool?
   var isSilentForScripts: Bool?
   /// `require tls`, and whether another `require` says who may pass.
@@ -203,6 +204,7 @@ extension Reading {
 
   func authorization(_ directive: Directive) {
     guard let kind = choice(directive.arguments[0], [("strip", 0), ("pass", 1), ("replace", 2)]) else { return }
+    routeInHand?.authorizationPlace = directive.place
     let value = directive.arguments.count == 2 ? directive.arguments[1] : nil
     if kind != 2 {
       if let value { return diagnostics.error(value.place, "'authorization \(directive.arguments[0].text)' takes no value") }

@@ -1,6 +1,7 @@
 // `upstream NAME { … }`: which service, how to reach it, how long to wait for it.
 
 import HTTP
+import Login
 import Primitives
 import Upstream
 
@@ -111,7 +112,15 @@ struct UpstreamDraft {
   var slowStart: Interval?
   var health: HealthCheck?
   var tlsPlace: SourceRange?
+  var login: LoginDraft?
+  /// Its accounts, when they were read.
+  var accounts: UpstreamLogin?
   var isUsed = false
+
+  /// The first server's.
+  var host: String? {
+    if let server = servers.first, case .host(let host, _) = server.address { host } else { nil }
+  }
 
   var group: UpstreamGroup {
     var group = UpstreamGroup(name: name.text, members: servers.map { $0.member(options) })
@@ -122,6 +131,7 @@ struct UpstreamDraft {
     group.queue = queue
     group.slowStart = slowStart
     group.health = health
+    group.login = accounts
     return group
   }
 }
@@ -138,7 +148,7 @@ extension Reading {
     let options = UpstreamOptions(name: name.text, scheme: .http, address: .unix(path: ""))
     upstreamInHand = UpstreamDraft(name: name, options: options)
     let names = directive.block.map { read($0, in: .upstream) } ?? []
-    guard let draft = upstreamInHand else { return }
+    guard var draft = upstreamInHand else { return }
     upstreamInHand = nil
     if !names.contains("server") {
       diagnostics.error(name.place, "this upstream has no server", hint: "say where it is: server http://127.0.0.1:9000")
@@ -146,6 +156,7 @@ extension Reading {
       diagnostics.error(tls, "'tls' is for a server whose URL begins with https://")
     }
     checkServers(draft)
+    if let login = draft.login { draft.accounts = finishLogin(login, host: draft.host) }
     upstreams.append(draft)
   }
 }

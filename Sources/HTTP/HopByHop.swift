@@ -34,6 +34,17 @@ public enum HopByHop {
     return hasUpgrade
   }
 
+  /// Adds the fields by which a server asks for a login or answers to one (RFC 9110 section 11.6, RFC 7615, RFC 8053).
+  static func markLogin(_ fields: borrowing FieldList, _ bytes: borrowing ByteStore, into dropped: inout FieldSet) {
+    for i in fields.indices {
+      let name = bytes[fields[i].name]
+      let isOfLogin =
+        fields[i].known == .wwwAuthenticate || ASCII.equals(name, ignoringCaseOf: "authentication-info")
+        || ASCII.equals(name, ignoringCaseOf: "authentication-control") || ASCII.equals(name, ignoringCaseOf: "optional-www-authenticate")
+      if isOfLogin { dropped.insert(i) }
+    }
+  }
+
   /// The number of options is bounded where the head is read (`connectionOptionLimit`).
   private static func markNamed(by value: ByteRange, _ fields: borrowing FieldList, _ bytes: borrowing ByteStore, _ dropped: inout FieldSet)
   {

@@ -97,10 +97,14 @@ public enum ResponseWriter {
   /// An upstream's head without the empty line: status and reason as they came, then its fields in their order, duplicates and case kept,
   /// but for those of the upstream's connection; framed anew. Fields of ours may follow, then `end`.
   ///
-  /// Content-Length stays where it was when `framing` has a length. `scratch` is any set; it is reused from call to call.
-  public static func relay(_ head: borrowing ResponseHead, framing: ResponseFraming, scratch: inout FieldSet, to out: inout ByteBuffer) {
+  /// Content-Length stays where it was when `framing` has a length. `scratch` is any set; it is reused from call to call. With `hidesLogin` what the
+  /// upstream says of logging in (RFC 9110 section 11.6) is left out: it was for us.
+  public static func relay(
+    _ head: borrowing ResponseHead, framing: ResponseFraming, hidesLogin: Bool = false, scratch: inout FieldSet, to out: inout ByteBuffer
+  ) {
     statusLine(head.status, reason: head.bytes[head.reason], to: &out)
     HopByHop.mark(head.fields, head.bytes, into: &scratch)
+    if hidesLogin { HopByHop.markLogin(head.fields, head.bytes, into: &scratch) }
     var isFramed = false
     // Lines that stay as they are and follow each other are copied in one piece.
     var run = ByteRange()

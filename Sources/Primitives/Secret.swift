@@ -23,6 +23,13 @@ internal import Glibc
     append(bytes)
   }
 
+  /// Takes `bytes`, which are wiped where they stood and are none any more. Whoever else holds the same array keeps a copy.
+  public init(moving bytes: inout [UInt8]) {
+    self.init(copying: bytes.span)
+    unsafe bytes.withUnsafeMutableBytes { if let start = $0.baseAddress { unsafe explicit_bzero(start, $0.count) } }
+    bytes = []
+  }
+
   deinit {
     unsafe explicit_bzero(base, capacity)
     unsafe base.deallocate()

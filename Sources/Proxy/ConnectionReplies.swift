@@ -12,6 +12,7 @@ extension Connection {
   mutating func writeReply(_ status: Int, closes: Bool) {
     var details = beginReply(status, closes: closes)
     if let i = head.firstIndex(of: .accept) { details.wantsJSON = Replies.wantsJSON(accept: head.bytes[head.fields[i].value]) }
+    details.words = record.words
     switch status {
     case 401: details.challenge = challenge
     case 429: details.retryAfter = retryAfter

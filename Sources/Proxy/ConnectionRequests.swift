@@ -2,6 +2,7 @@
 
 import Auth
 import HTTP
+import Login
 import Net
 import Primitives
 import Upstream
@@ -183,13 +184,15 @@ extension Connection {
     ClientNetwork.address(of: head, peer, by: snapshot.originField, trusted: snapshot.trustedProxies)
   }
 
-  @inline(__always) private func composed(_ grant: consuming Grant, _ route: Int, _ target: borrowing ByteBuffer) -> UpstreamRequest {
+  @inline(__always) private func composed(
+    _ grant: consuming Grant, _ route: Int, _ target: borrowing ByteBuffer, _ account: Account?
+  ) -> UpstreamRequest {
     let traits = snapshot.traits[route]
     let methodIsJudged =
       traits.judgesMethod || grant.credential.judgesMethod
       || snapshot.router.judgesMethod(before: route, head, target: target, pathLength: pathLength)
     return worker.compose(
-      head, target: target, snapshot.rules, traits, peer, methodIsJudged: methodIsJudged, requestID, grant)
+      head, target: target, snapshot.rules, traits, peer, methodIsJudged: methodIsJudged, requestID, account, grant)
   }
 
   @inline(__always) private mutating func started(_ request: consuming UpstreamRequest, _ route: Int) throws(UpstreamFailure) -> Transfer {
@@ -388,9 +391,15 @@ extension Connection {
   }
 
   mutating func forward(_ grant: consuming Grant, _ route: Int) {
+    var account: Account?
+    // One look where we don't log in.
+    if let login = snapshot.traits[route].login {
+      account = login.account(for: grant.user?.name)
+      if account == nil { return refuseWithoutAccount() }
+    }
     var target = ByteBuffer()
     worker.lendTarget(&target)
-    let request = composed(grant, route, target)
+    let request = composed(grant, route, target, account)
     worker.lendTarget(&target)
     send(request, route)
   }

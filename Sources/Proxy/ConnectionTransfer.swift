@@ -58,7 +58,7 @@ extension Connection {
   mutating func completeRequest() {
     if let transfer {
       let trailers = body.trailers
-      for field in trailers.fields where !snapshot.rules.isOurs(trailers.bytes[field.name]) {
+      for field in trailers.fields where !snapshot.rules.isOurs(trailers.bytes[field.name]) && !logsIn(by: trailers.bytes[field.name]) {
         transfer.addTrailer(trailers.bytes[field.name], trailers.bytes[field.value])
       }
       transfer.endUpload()
@@ -124,9 +124,13 @@ extension Connection {
         if goesElsewhere(UpstreamGroup.Retry.Causes(status: ready.status)) { return advance() }
         ready.settles()
       }
-      perform(
-        ready.openedTunnel == nil
-          ? exchange.upstreamAnswered(status: ready.status, length: ready.contentLength) : exchange.upstreamSwitched())
+      if ready.status == 401 && ready.isLoggedIn {
+        loginRefused(ready)
+      } else {
+        perform(
+          ready.openedTunnel == nil
+            ? exchange.upstreamAnswered(status: ready.status, length: ready.contentLength) : exchange.upstreamSwitched())
+      }
     }
     if transfer === ready { pump(ready) }
     advance()
@@ -217,8 +221,8 @@ extension Connection {
     record.reason = failure.reason
     let place = transfer.flatMap { $0.member == nil ? nil : $0.options.place + ": " } ?? ""
     worker.complain(about: upstreamName, "\(place)\(failure.reason) (request \(requestID.text))")
-    // What we have no room for is not the server's fault, nor is it a failure to have nothing to say for a while.
-    if let transfer, failure.kind != .exhausted, failure.kind != .quiet, let pause = transfer.noteFailure(failure.reason) {
+    // What we have no room for is not the server's fault, nor is it a failure to have nothing to say for a while, or not to know our account.
+    if let transfer, !failure.kind.isOurs, let pause = transfer.noteFailure(failure.reason) {
       worker.ejected(transfer.options.place, of: upstreamName, for: pause, failure.reason)
     }
     if exchange.phase == .waiting, let transfer, let cause = Self.cause(of: failure, transfer), goesElsewhere(cause) { return }
@@ -227,7 +231,7 @@ extension Connection {
   }
 
   private static func cause(of failure: UpstreamFailure, _ transfer: Transfer) -> UpstreamGroup.Retry.Causes? {
-    if failure.kind == .exhausted { return nil }
+    if failure.kind == .exhausted || failure.kind == .refusedLogin { return nil }
     if !transfer.wasSent { return .connect }
     return failure.kind == .unreachable && !transfer.hasBegunToAnswer ? .reset : nil
   }

@@ -28,6 +28,8 @@ struct ExchangeRecord {
   var reason: String?
   /// Why it was refused although whoever asks may.
   var refusal = Refusal.none
+  /// What the client is told of it, where it may know more than the status.
+  var words: StaticString?
   /// Index of the server in its upstream's members, where there are several.
   var member: Int?
   /// Servers that failed it before.

@@ -3,6 +3,7 @@
 
 import Auth
 import HTTP
+import Login
 import Net
 import Primitives
 import Upstream
@@ -83,19 +84,32 @@ final class ForwardingRules: Sendable {
 }
 
 enum Forwarding {
+  /// As whom we log in to the upstream, instead of the client.
+  struct OwnLogin {
+    var account: Account
+    /// Where we do so, if not in Authorization: the client's own of that name is not forwarded.
+    var field: [UInt8]?
+
+    func isOurs(_ name: Span<UInt8>) -> Bool {
+      guard let field else { return false }
+      return FieldName.areAliases(name, field.span)
+    }
+  }
+
   /// Composes the upstream's request in product order: hop-by-hop fields go first, then every identity field, then ours are added.
   ///
   /// - Parameters:
   ///   - target: the canonical path and query, as judged, or what the route makes of them.
   ///   - authorization: the route's.
   ///   - upgrade: the route's.
+  ///   - login: nil where the upstream is not logged in to by us.
   ///   - methodIsJudged: whether by another method the request would have been another route's, or refused.
   ///   - dropped: scratch for the hop-by-hop set, reused.
   ///   - rewritten: what the route changes, beside the target; nil for nothing.
   static func compose(
     _ head: borrowing RequestHead, target: borrowing ByteBuffer, _ rules: ForwardingRules, _ authorization: Route.AuthorizationPolicy,
-    upgrade: UpgradePolicy = .off, _ peer: Peer, methodIsJudged: Bool, requestID: borrowing RequestIdentifier, _ grant: consuming Grant,
-    storage: consuming RequestStorage, dropped: inout FieldSet, _ rewritten: RewrittenRequest? = nil
+    upgrade: UpgradePolicy = .off, _ peer: Peer, methodIsJudged: Bool, requestID: borrowing RequestIdentifier, login: OwnLogin? = nil,
+    _ grant: consuming Grant, storage: consuming RequestStorage, dropped: inout FieldSet, _ rewritten: RewrittenRequest? = nil
   ) -> UpstreamRequest {
     let methodIsJudged = methodIsJudged || grant.credential.judgesMethod
     var request = UpstreamRequest(
@@ -119,7 +133,7 @@ enum Forwarding {
         // Host stands first; the length is set again from what is sent; the expectation was ours to meet; the identifier follows.
         continue
       case .authorization:
-        guard case .pass = authorization else { continue }
+        guard case .pass = authorization, login == nil else { continue }
         if !authenticatesRequest(head.bytes[field.value]) { request.isolate() }
       case .accept:
         request.sawAccept()
@@ -127,6 +141,7 @@ enum Forwarding {
         break
       default:
         if rules.isOurs(name) { continue }
+        if let login, login.isOurs(name) { continue }
         // A link that was opened by a ticket tells it to all that is opened from there.
         if rules.holdsTicket(head.bytes[field.value], inFieldCalled: name) { continue }
         // Where the method was judged, the service must not be told another one.
@@ -149,7 +164,9 @@ enum Forwarding {
     if hasUpgrade, let wish = UpgradeWish.of(head, upgrade) { request.ask(for: wish) }
     // Content-Length 0 is said by us; any other length by the engine that sends the body.
     if case .length(0) = head.framing { request.add(line: "Content-Length: 0") }
-    if case .replace(let value) = authorization {
+    if let login {
+      request.logIn(as: login.account)
+    } else if case .replace(let value) = authorization {
       request.add("Authorization", value.span)
       if !authenticatesRequest(value.span) { request.isolate() }
     }

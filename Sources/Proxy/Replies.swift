@@ -15,6 +15,8 @@ enum Replies {
     var retryAfter: UInt64?
     /// `Allow`, for 405.
     var allow: StaticString?
+    /// Said instead of what the status says in general: printable ASCII without quotes and backslashes.
+    var words: StaticString?
     var wantsJSON = false
     /// HTML that is written instead of the usual words.
     var page: [UInt8]?
@@ -132,6 +134,7 @@ enum Replies {
   }
 
   private static func sentence(_ status: Int, _ details: Details) -> StaticString {
+    if let words = details.words { return words }
     if status == 429 && details.isOverBound { return "Too many requests, please try again later" }
     return sentence(status)
   }

@@ -5,6 +5,7 @@
 
 import Auth
 import HTTP
+import Login
 import Net
 import Primitives
 import Upstream
@@ -131,11 +132,14 @@ final class RouteTraits: Sendable {
   let answers: ResponseRewriting?
   /// Nil where nothing of it is asked, which is all that is looked at then.
   let care: RouteCare?
+  /// How we log in to its upstream; nil where we don't.
+  let login: UpstreamLogin?
 
   init(_ route: Route, _ group: UpstreamGroup? = nil, _ care: RouteCare? = nil) {
     rewriting = RequestRewriting(route.rewriting)
     answers = group.flatMap { ResponseRewriting(route.rewriting, $0) }
     self.care = care
+    login = group?.login
     // Where there is none, `care` answers before it is asked for.
     upstream = route.upstream ?? -1
     bodyLimit = route.bodyLimit

@@ -2,6 +2,7 @@
 
 import Auth
 import HTTP
+import Login
 import Primitives
 import Upstream
 
@@ -43,14 +44,16 @@ extension Worker {
   /// `Forwarding.compose` with what the worker lends.
   func compose(
     _ head: borrowing RequestHead, target: borrowing ByteBuffer, _ rules: ForwardingRules, _ route: RouteTraits, _ peer: Peer,
-    methodIsJudged: Bool, _ requestID: borrowing RequestIdentifier, _ grant: consuming Grant, _ rewritten: RewrittenRequest? = nil
+    methodIsJudged: Bool, _ requestID: borrowing RequestIdentifier, _ account: Account?, _ grant: consuming Grant,
+    _ rewritten: RewrittenRequest? = nil
   ) -> UpstreamRequest {
     // Taken out for as long as it is written to, since a class's property is checked for overlapping access at each use.
     var dropped = FieldSet()
     swap(&dropped, &fieldScratch)
     defer { swap(&dropped, &fieldScratch) }
     return Forwarding.compose(
-      head, target: target, rules, route.authorization, upgrade: route.upgrade, peer, methodIsJudged: methodIsJudged, requestID: requestID, grant,
+      head, target: target, rules, route.authorization, upgrade: route.upgrade, peer, methodIsJudged: methodIsJudged, requestID: requestID,
+      login: account.map { Forwarding.OwnLogin(account: $0, field: route.login?.field) }, grant,
       storage: client.takeStorage(), dropped: &dropped, rewritten)
   }
 

@@ -76,6 +76,9 @@ extension Transfer {
   /// Of the final response, when it has answered: 200–599.
   public final var status: Int { head.status }
 
+  /// Whether we have logged in with the request ourselves: what the server says of logging in is then for us, and not for the client.
+  public final var isLoggedIn: Bool { shape.isLoggedIn }
+
   /// What the final response's head says of its length; nil where it says nothing.
   public final var contentLength: UInt64? { head.contentLength }
 
@@ -86,7 +89,7 @@ extension Transfer {
 
   /// Writes the final response's head as `ResponseWriter.relay` does.
   public final func relayHead(_ framing: ResponseFraming, scratch: inout FieldSet, to out: inout ByteBuffer) {
-    Self.relay(&head, framing, &scratch, &out)
+    Self.relay(&head, framing, shape.isLoggedIn, &scratch, &out)
   }
 
   /// Fields of the final response of which there are some.
@@ -108,8 +111,10 @@ extension Transfer {
   }
 
   /// Lent for change, though nothing is changed: a head that is only lent to be read would be copied.
-  private static func relay(_ head: inout ResponseHead, _ framing: ResponseFraming, _ scratch: inout FieldSet, _ out: inout ByteBuffer) {
-    ResponseWriter.relay(head, framing: framing, scratch: &scratch, to: &out)
+  private static func relay(
+    _ head: inout ResponseHead, _ framing: ResponseFraming, _ isLoggedIn: Bool, _ scratch: inout FieldSet, _ out: inout ByteBuffer
+  ) {
+    ResponseWriter.relay(head, framing: framing, hidesLogin: isLoggedIn, scratch: &scratch, to: &out)
   }
 
   /// Body bytes not yet taken, less those in the pipe. At most `Transfer.bodyLimit` and one read.

@@ -9,6 +9,8 @@ public struct UpstreamFailure: Error, Equatable, Sendable {
     case unreachable
     /// It answered with something that is not an acceptable HTTP/1.1 response.
     case malformed
+    /// It does not take the account that we log in with.
+    case refusedLogin
     /// A limit of time passed.
     case timeout
     /// No place for another transfer.
@@ -17,6 +19,9 @@ public struct UpstreamFailure: Error, Equatable, Sendable {
     case truncated
     /// The response, whose head has come, did not go on: we break it off.
     case quiet
+
+    /// Whether it says nothing of how the server fares.
+    public var isOurs: Bool { self == .exhausted || self == .quiet || self == .refusedLogin }
   }
 
   public var kind: Kind
@@ -31,7 +36,7 @@ public struct UpstreamFailure: Error, Equatable, Sendable {
   /// What the client gets when no byte of a response has been sent to it: RFC 9110 sections 15.6.3 to 15.6.5.
   public var status: Int {
     switch kind {
-    case .unreachable, .malformed, .truncated, .quiet: 502
+    case .unreachable, .malformed, .refusedLogin, .truncated, .quiet: 502
     case .timeout: 504
     case .exhausted: 503
     }

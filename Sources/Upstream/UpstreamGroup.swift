@@ -1,5 +1,6 @@
 // What the operator says about an upstream: its servers, and how requests are shared out among them. Values only.
 
+public import Login
 public import Primitives
 
 /// One of an upstream's servers.
@@ -132,6 +133,9 @@ public struct UpstreamGroup: Equatable, Sendable {
 
   /// Whom a request has been sent to is remembered in 64 bits.
   public static let mostMembers = 64
+
+  /// As whom we log in there; nil where we don't.
+  public var login: UpstreamLogin?
 
   public init(name: String, members: [UpstreamMember]) {
     self.name = name

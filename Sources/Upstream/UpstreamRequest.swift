@@ -3,6 +3,7 @@
 
 public import Auth
 public import HTTP
+public import Login
 public import Primitives
 
 /// The reusable memory of a request: its head as it goes onto the wire (RFC 9112 section 3), without framing fields and the empty line.
@@ -79,6 +80,8 @@ struct RequestShape: Sendable {
   var namesServer = false
   /// Whether it asks for another protocol.
   var isUpgrade = false
+  /// Whether we log in there ourselves.
+  var isLoggedIn = false
 }
 
 /// A request that may be forwarded. It can't exist without a `Grant`, which it consumes.
@@ -95,6 +98,7 @@ public struct UpstreamRequest: ~Copyable {
   /// Whether the connection must serve this request alone, because the request's credentials may become the connection's.
   private(set) var isIsolated = false
   private(set) var isUpgrade = false
+  private var isLoggedIn = false
   // The storage's own, taken out of it while the request is composed: each write to a class's property is checked for overlap at run time,
   // and a request takes some fifty.
   @usableFromInline var texts = ByteBuffer()
@@ -200,10 +204,16 @@ public struct UpstreamRequest: ~Copyable {
     add("Upgrade", wish.protocols)
   }
 
+  /// Says as whom we log in. The client's own Authorization is not to be among the fields.
+  public mutating func logIn(as account: Account) {
+    isLoggedIn = true
+    account.withLine { texts.append($0.span) }
+  }
+
   var shape: RequestShape {
     RequestShape(
       framing: framing, isHead: isHead, isReplayable: isReplayable && !isUpgrade, isIdempotent: isIdempotent && !isUpgrade, hasAccept: hasAccept,
-      isIsolated: isIsolated, namesServer: storage.hostLine != nil, isUpgrade: isUpgrade)
+      isIsolated: isIsolated, namesServer: storage.hostLine != nil, isUpgrade: isUpgrade, isLoggedIn: isLoggedIn)
   }
 
   /// Says that all fields were added: the texts go back into the storage, where they stay while libcurl reads them.

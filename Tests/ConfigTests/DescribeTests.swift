@@ -27,15 +27,20 @@ import Testing
         certificate cn build-agent } }
             require all { nobody; from 10.1.0.0/16 }
           /welcome/                       PUBLIC                     files         beneath /etc/gatehouse/site
+          /account/                       valid-user                 to account
+          /environ/                       valid-user                 to environ
+          /bearer/                        valid-user                 to bearer
           /legacy/                        valid-user                 to legacy     without /legacy, 1 rewrite, beneath /app, \
         request headers changed: X-Department Accept-Encoding, response headers changed: X-Frame-Options, cookies changed
           /export/                        valid-user                 to legacy     closed while /run/gatehouse/export.closed is there, 50 requests at once, \
         2 of one user, a rate, 4m taken ahead, times of its own
           GET,HEAD *.example.com /files/  valid-user                 to secure     raw path
           /admin/                         user alice or group admin  to legacy     bodies up to 10m, Authorization replaced
+          /netrc/                         valid-user                 to netrc
           /video/                         valid-user                 to legacy     1m a second
           /old/                           PUBLIC                     redirected    308 to https://{host}/new{path}{query}
           /app/                           valid-user                 to several
+          /key/                           valid-user                 to key
           /                               valid-user                 to legacy
 
         Upstreams
@@ -46,6 +51,16 @@ import Testing
         3 servers, in turn, out for 10s after 3 failures in a row, sent again up to 2 times; this one: weight 2
                    http://10.0.0.2:8080             50 requests at once
                    http://10.0.0.3:8080             backup
+          account  http://10.0.0.5:8080             connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
+        logged in by basic, 1 account of users, as gateway for others (/etc/gatehouse/legacy.password, /etc/gatehouse/legacy.accounts)
+          netrc    http://10.0.0.6:80               connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
+        logged in by basic, as svc for everybody (/etc/gatehouse/netrc)
+          environ  http://10.0.0.7:80               connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
+        logged in by basic, as svc for everybody (the environment)
+          bearer   http://10.0.0.8:80               connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
+        logged in by bearer, one account for everybody (/etc/gatehouse/legacy.token)
+          key      http://10.0.0.10:80              connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
+        logged in by header X-API-Key, one account for everybody (/etc/gatehouse/legacy.token)
 
         Users
           /etc/gatehouse/users

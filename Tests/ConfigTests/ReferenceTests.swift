@@ -40,6 +40,10 @@ import Testing
     try scratch.write("keys/shared.secret", String(repeating: "s", count: 32) + "\n")
     try scratch.write("passwords.txt", "password\n")
     for name in ["pages/sorry.html", "pages/later.html", "site/welcome/index.html"] { try scratch.write(name, "<p>x</p>\n") }
+    try scratch.write("legacy.password", "secret\n")
+    try scratch.write("legacy.accounts", "alice alice.there secret\n", mode: 0o600)
+    try scratch.write("netrc", "machine 10.0.0.6 login svc password secret\n")
+    try scratch.write("legacy.token", "secret\n")
     let path = try scratch.write("proxy.conf", try text("proxy.conf.example"))
     return (Configuration.load(path: path, environment: { $0 == "UPSTREAM_TOKEN" ? "t0ken" : nil }), scratch)
   }
@@ -61,6 +65,7 @@ import Testing
         guard let block = directive.block else { continue }
         switch (place, directive.name.text) {
         case (.top, "upstream"): note(block.directives, .upstream)
+        case (.upstream, "authenticate"): note(block.directives, .login)
         case (.upstream, _): note(block.directives, .upstreamTLS)
         case (.listen, _): note(block.directives, .clientCertificates)
         case (.route, _), (.requirement, _): note(block.directives, .requirement)
@@ -129,6 +134,7 @@ import Testing
 enum Minimal {
   private static let scratch = try? Scratch()
   private static let users = (try? scratch?.write("users", "alice:{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=\n")) ?? "users"
+  private static let secret = (try? scratch?.write("secret", "secret\n")) ?? "secret"
   /// Written once: several tests read it at a time.
   private static let certificates: String? = {
     guard let scratch, (try? SampleCertificate.write(to: scratch)) != nil else { return nil }
@@ -138,9 +144,10 @@ enum Minimal {
   static func text(adding line: String, in place: Place) -> String? {
     func at(_ other: Place) -> String { other == place ? line : "" }
     let tokens = place == .tokens ? "tokens { keys /tmp/gatehouse-no-such.keys\n\(line)\n}" : ""
+    let login = place == .login ? "authenticate bearer { token_file \(secret)\n \(line)\n}" : ""
     let tls = place == .upstreamTLS ? "tls { \(line)\n}" : ""
     // Where users register there has to be a file of them.
-    let register = place == .register ? "users \(users)\nregister { \(line)\n}" : ""
+    let register = place == .register ? "users \(users)\nregister { \(line)\n}" : place == .login ? "users \(users)" : ""
     var clients = ""
     if place == .clientCertificates, let folder = certificates {
       clients = """
@@ -156,9 +163,9 @@ enum Minimal {
       \(at(.top))\(tokens)\(place == .lockout ? "lockout { \(line)\n}" : "")
       upstream u {
       server \(place == .upstreamTLS ? "https" : "http")://127.0.0.1:9
-      \(at(.upstream))\(tls)
+      \(at(.upstream))\(tls)\(login)
       }
-      route / { upstream u; require nobody
+      route / { upstream u; require \(place == .login ? "valid-user" : "nobody")
       \(at(.route))
       }
       \(register)

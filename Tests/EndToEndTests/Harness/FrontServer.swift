@@ -84,7 +84,7 @@ final class FrontServer {
   }
 
   /// Starts the server on a port that was free a moment ago; on another when it was taken meanwhile.
-  private init(comesBack: Bool = false, _ start: @escaping (_ port: UInt16, _ scratch: Scratch) throws -> Child) throws {
+  init(comesBack: Bool = false, _ start: @escaping (_ port: UInt16, _ scratch: Scratch) throws -> Child) throws {
     for _ in 0..<5 {
       let scratch = try Scratch()
       var reserved: (socket: Socket, port: UInt16)? = try Socket.bind(isShared: comesBack)

@@ -1,0 +1,257 @@
+// `authenticate KIND { … }` of an upstream: as whom Gatehouse logs in there, and from where it has the secrets.
+
+import Auth
+import HTTP
+import Login
+import Net
+import Primitives
+import Proxy
+import Upstream
+
+extension Table {
+  static let loginRows: [Row] = [
+    Row(
+      "authenticate", in: .upstream, takes: "basic|bearer|header NAME", 1...2, block: .required,
+      elsewhere: ["proxy_set_header", "header_up", "RequestHeader"],
+      doc: "Gatehouse logs in to it: by a user name and password, a bearer token, or a header of that name; what the client sends as `Authorization`, or "
+        + "in that header, is never forwarded then."
+    ) { reading, directive in reading.login(directive) },
+    Row("username", in: .login, takes: "NAME", 1...1, elsewhere: ["user", "login"], doc: "The name of the account there.") {
+      reading, directive in reading.loginInHand?.username = directive.arguments[0]
+    },
+    secret("password", "VALUE", "Its password, as `\"${NAME}\"` from the environment: written out it is there for all who read proxy.conf."),
+    secret("password_file", "FILE", "The file that holds its password: one line, read again at a reload."),
+    secret("password_netrc", "FILE", "A netrc file that has the password, and the name if `username` says none, for the server's host."),
+    secret("token_file", "FILE", "The file that holds the bearer token: one line, read again at a reload."),
+    secret("value_file", "FILE", "The file that holds the header's value: one line, read again at a reload."),
+    Row(
+      "accounts", in: .login, takes: "FILE", 1...1,
+      doc: "A file of mode 600 with an account for each user, one a line: the user's name here, the name there (where there are names) and the secret, in "
+        + "double quotes what holds spaces."
+    ) { reading, directive in reading.loginInHand?.accounts = directive.arguments[0] },
+    Row(
+      "otherwise", in: .login, takes: "refuse|account", 1...1, standard: "refuse",
+      doc: "What becomes of users that `accounts` does not name: 403, or they use the upstream's one account."
+    ) { reading, directive in
+      reading.choice(directive.arguments[0], [("refuse", false), ("account", true)]).map { reading.loginInHand?.sharesWithOthers = $0 }
+    },
+    Row(
+      "nobody", in: .login, takes: "refuse|account", 1...1, standard: "refuse",
+      doc: "What becomes of requests that a route lets pass without a login: 403, or they too use the upstream's one account, and so may all the world."
+    ) { reading, directive in
+      reading.choice(directive.arguments[0], [("refuse", false), ("account", true)]).map { reading.loginInHand?.sharesWithNobody = $0 }
+    },
+  ]
+
+  private static func secret(_ name: String, _ takes: String, _ doc: String) -> Row {
+    Row(name, in: .login, takes: takes, 1...1, doc: doc) { reading, directive in
+      reading.loginInHand?.secrets.append(LoginDraft.Source(name: name, word: directive.arguments[0]))
+    }
+  }
+}
+
+/// An `authenticate` that is being read.
+struct LoginDraft {
+  /// A directive that says where a secret is.
+  struct Source {
+    var name: String
+    var word: Word
+  }
+  var word: Word
+  var scheme: LoginScheme
+  var username: Word?
+  var secrets: [Source] = []
+  var accounts: Word?
+  var sharesWithOthers = false
+  var sharesWithNobody = false
+
+  /// How the directives that bring its secret begin.
+  var stem: String {
+    switch scheme {
+    case .basic: "password"
+    case .bearer: "token"
+    case .header: "value"
+    }
+  }
+}
+
+extension Reading {
+  func login(_ directive: Directive) {
+    let kind = directive.arguments.first ?? directive.name
+    guard var draft = loginScheme(directive).map({ LoginDraft(word: kind, scheme: $0) }) else {
+      // For what is wrong inside it.
+      if let block = directive.block { read(block, in: .login) }
+      return
+    }
+    loginInHand = draft
+    if let block = directive.block { read(block, in: .login) }
+    draft = loginInHand ?? draft
+    loginInHand = nil
+    upstreamInHand?.login = draft
+  }
+
+  private func loginScheme(_ directive: Directive) -> LoginScheme? {
+    let words = directive.arguments
+    guard let kind = words.first, !kind.isBroken, let scheme = choice(kind, [("basic", 0), ("bearer", 1), ("header", 2)]) else { return nil }
+    if scheme != 2 {
+      if words.count > 1 {
+        wrong(words[1], "is too much", hint: "authenticate \(kind.text) { … }")
+        return nil
+      }
+      return scheme == 0 ? .basic : .bearer
+    }
+    guard words.count == 2 else {
+      wrong(kind, "lacks the header's name", hint: "authenticate header X-API-Key { value_file FILE }")
+      return nil
+    }
+    return fieldName(words[1]).map { .header(Array($0.utf8)) }
+  }
+
+  /// Reads the secrets, once the upstream's servers are known.
+  func finishLogin(_ draft: LoginDraft, host: String?) -> UpstreamLogin? {
+    let stem = draft.stem
+    for source in draft.secrets where !(source.name == stem || source.name.hasPrefix(stem + "_")) {
+      diagnostics.error(source.word.place, "'\(source.name)' is not for 'authenticate \(draft.word.written)'", hint: "it takes: \(sources(stem))")
+    }
+    let mine = draft.secrets.filter { $0.name == stem || $0.name.hasPrefix(stem + "_") }
+    if mine.count > 1 {
+      diagnostics.error(mine[1].word.place, "the secret comes from two places", hint: "'\(mine[0].name)' stands at \(mine[0].word.place.shortText)")
+      return nil
+    }
+    if mine.isEmpty && draft.accounts == nil {
+      diagnostics.error(draft.word.place, "there is no account to log in with", hint: "say one of: \(sources(stem)), accounts FILE")
+      return nil
+    }
+    if let name = draft.username, !draft.scheme.hasNames || mine.isEmpty {
+      diagnostics.error(name.place, mine.isEmpty ? "'username' lacks its password" : "'authenticate \(draft.word.written)' has no user name")
+      return nil
+    }
+    if mine.isEmpty, draft.sharesWithOthers || draft.sharesWithNobody {
+      diagnostics.error(draft.word.place, "'otherwise account' and 'nobody account' are about an account that is not here", hint: sources(stem))
+      return nil
+    }
+    let shared = mine.first.flatMap { account($0, draft, host) }
+    let accounts = draft.accounts.flatMap { self.accounts($0, draft.scheme) }
+    guard mine.isEmpty || shared != nil, draft.accounts == nil || accounts != nil else { return nil }
+    let from = mine.map { $0.name == stem ? $0.word.isVariable ? "the environment" : "proxy.conf" : path($0.word) ?? "" } + (draft.accounts.flatMap { path($0) }.map { [$0] } ?? [])
+    return UpstreamLogin(
+      draft.scheme, shared: shared, accounts: accounts, sharesWithOthers: draft.sharesWithOthers, sharesWithNobody: draft.sharesWithNobody,
+      sources: from.joined(separator: ", "))
+  }
+
+  private func sources(_ stem: String) -> String {
+    "\(stem)_file FILE" + (stem == "password" ? ", password \"${NAME}\", password_netrc FILE" : "")
+  }
+
+  private func account(_ source: LoginDraft.Source, _ draft: LoginDraft, _ host: String?) -> Account? {
+    var name = draft.username.map { Array($0.text.utf8) } ?? []
+    var secret: Secret?
+    if source.name.hasSuffix("_netrc") {
+      guard let host else {
+        diagnostics.error(source.word.place, "a Unix socket has no host to look for in a netrc file", hint: "password_file FILE")
+        return nil
+      }
+      guard let bytes = secretFile(source.word, "password") else { return nil }
+      do {
+        guard let found = try Netrc.find(host, user: draft.username == nil ? nil : name, in: bytes) else {
+          wrong(source.word, "has no login and password for \(host)\(draft.username.map { " and \($0.written)" } ?? "")")
+          return nil
+        }
+        name = found.name
+        secret = Secret(copying: found.secret.span)
+      } catch {
+        wrong(source.word, "can't be used: line \(error.line): \(error.reason)")
+        return nil
+      }
+    } else if source.name.hasSuffix("_file") {
+      guard var bytes = secretFile(source.word, draft.stem) else { return nil }
+      // One line, whose end is not the secret's.
+      if !bytes.isEmpty && bytes.span[bytes.count - 1] == 0x0A { bytes.truncate(to: bytes.count - 1) }
+      if !bytes.isEmpty && bytes.span[bytes.count - 1] == 0x0D { bytes.truncate(to: bytes.count - 1) }
+      secret = consume bytes
+    } else {
+      if !source.word.isVariable {
+        diagnostics.warning(
+          source.word.place, "a secret stands in proxy.conf", hint: "\(source.name)_file FILE reads it from a file, \"${NAME}\" from the environment")
+      }
+      secret = Secret(copying: Array(source.word.text.utf8).span)
+    }
+    guard let secret else { return nil }
+    if draft.scheme.hasNames && name.isEmpty {
+      diagnostics.error(draft.word.place, "the account has no user name", hint: "username NAME")
+      return nil
+    }
+    do {
+      return try Account(draft.scheme, name: name, secret: secret)
+    } catch {
+      // Not the word itself, which may be the secret.
+      diagnostics.error(source.word.place, "the \(draft.stem) \(error.reason)")
+      return nil
+    }
+  }
+
+  private func accounts(_ word: Word, _ scheme: LoginScheme) -> [[UInt8]: Account]? {
+    guard !word.isBroken, let path = path(word) else { return nil }
+    if let mode = (try? Disk.attributes(path))?.permissions, mode & 0o077 != 0 {
+      wrong(word, "has mode \(String(mode & 0o777, radix: 8)): others than its owner may reach the accounts", hint: "chmod 600 \(word.written)")
+      return nil
+    }
+    guard let bytes = secretFile(word, "accounts") else { return nil }
+    do {
+      let accounts = try AccountFile.parse(bytes, scheme)
+      if accounts.isEmpty { diagnostics.warning(word.place, "this file has no account", hint: "one a line: USER UPSTREAM-USER PASSWORD") }
+      return accounts
+    } catch {
+      wrong(word, "can't be used: line \(error.line): \(error.reason)")
+      return nil
+    }
+  }
+
+  /// What the file holds, in memory that is wiped.
+  private func secretFile(_ word: Word, _ what: String) -> Secret? {
+    guard !word.isBroken, let path = path(word) else { return nil }
+    do {
+      var bytes = try Disk.read(path, limit: 1 << 20)
+      warnIfWorldReadable(path, word, what)
+      return Secret(moving: &bytes)
+    } catch {
+      wrong(word, "can't be read: \(error.reason)")
+      return nil
+    }
+  }
+
+  // MARK: With the rest
+
+  /// Whether routes and upstreams agree on who logs in.
+  func checkLogins() {
+    for draft in routes {
+      guard let word = draft.upstream, let upstream = upstreams.first(where: { $0.name.text == word.text }), let login = upstream.login else { continue }
+      if draft.authorization != .strip {
+        diagnostics.error(
+          draft.authorizationPlace ?? draft.place, "the upstream '\(upstream.name.text)' is logged in to by Gatehouse: no other Authorization can be sent",
+          hint: "take away 'authorization' here, or 'authenticate' at \(login.word.place.shortText)")
+      }
+      if draft.requirement?.mentionsNobody == true && !login.sharesWithNobody {
+        diagnostics.warning(
+          draft.place, "requests without a login get 403 here: the account of '\(upstream.name.text)' is not for nobody",
+          hint: "'nobody account' in its 'authenticate' lets all the world use it")
+      }
+    }
+    let key = String(decoding: settings.gatekeeper.apiKeyField, as: UTF8.self)
+    for upstream in upstreams {
+      guard let login = upstream.login, case .header(let name) = login.scheme else { continue }
+      for (taken, what) in [(settings.forwarding.userField, "user_header"), (settings.forwarding.groupsField, "groups_header"), (key, "api_key_header")]
+      where FieldName.areAliases(name.span, Array(taken.utf8).span) {
+        diagnostics.error(login.word.place, "the header that logs us in is also '\(what)'")
+      }
+      if name.count > 12 && FieldName.areAliases(name.span.extracting(0..<12), Array("X-Forwarded-".utf8).span) {
+        diagnostics.error(login.word.place, "X-Forwarded-… says where a request comes from, and can't log us in")
+      }
+    }
+  }
+}
+
+extension Word {
+  /// Whether some of it is the environment's.
+  fileprivate var isVariable: Bool { written.contains("${") }
+}

@@ -1,0 +1,28 @@
+// What becomes of an exchange where Gatehouse logs in to the upstream itself: who has no account there, and what the upstream says of ours.
+
+import HTTP
+import Login
+import Primitives
+import Upstream
+
+extension Connection {
+  /// Who asks may pass, and there is no account to let him pass as.
+  mutating func refuseWithoutAccount() {
+    record.reason = record.user == nil ? "the upstream's account is not for nobody" : "no account at the upstream for this user"
+    record.words = "You have no account at the service behind this gateway"
+    perform(exchange.refused(status: 403))
+  }
+
+  /// The upstream does not take our account. That is between it and us: a client that were passed its 401 would be asked for a password that it has
+  /// not got, and a browser would send it one that is not for it.
+  mutating func loginRefused(_ transfer: Transfer) {
+    record.words = "The service behind this gateway does not let the gateway in"
+    failed(UpstreamFailure(.refusedLogin, "it answered 401: it does not take the account that Gatehouse logs in with (authenticate)"))
+  }
+
+  /// Whether the route's upstream is logged in to by a field of that name.
+  mutating func logsIn(by name: Span<UInt8>) -> Bool {
+    guard let route = record.route, let field = snapshot.traits[route].login?.field else { return false }
+    return FieldName.areAliases(name, field.span)
+  }
+}
