@@ -11,10 +11,10 @@ import Upstream
 extension Table {
   static let loginRows: [Row] = [
     Row(
-      "authenticate", in: .upstream, takes: "basic|bearer|header NAME", 1...2, block: .required,
+      "authenticate", in: .upstream, takes: "basic|digest|bearer|header NAME", 1...2, block: .required,
       elsewhere: ["proxy_set_header", "header_up", "RequestHeader"],
-      doc: "Gatehouse logs in to it: by a user name and password, a bearer token, or a header of that name; what the client sends as `Authorization`, or "
-        + "in that header, is never forwarded then."
+      doc: "Gatehouse logs in to it: by a user name and password (Basic or Digest), a bearer token, or a header of that name; what the client sends as "
+        + "`Authorization`, or in that header, is never forwarded then."
     ) { reading, directive in reading.login(directive) },
     Row("username", in: .login, takes: "NAME", 1...1, elsewhere: ["user", "login"], doc: "The name of the account there.") {
       reading, directive in reading.loginInHand?.username = directive.arguments[0]
@@ -68,7 +68,7 @@ struct LoginDraft {
   /// How the directives that bring its secret begin.
   var stem: String {
     switch scheme {
-    case .basic: "password"
+    case .basic, .digest: "password"
     case .bearer: "token"
     case .header: "value"
     }
@@ -92,13 +92,13 @@ extension Reading {
 
   private func loginScheme(_ directive: Directive) -> LoginScheme? {
     let words = directive.arguments
-    guard let kind = words.first, !kind.isBroken, let scheme = choice(kind, [("basic", 0), ("bearer", 1), ("header", 2)]) else { return nil }
+    guard let kind = words.first, !kind.isBroken, let scheme = choice(kind, [("basic", 0), ("bearer", 1), ("header", 2), ("digest", 3)]) else { return nil }
     if scheme != 2 {
       if words.count > 1 {
         wrong(words[1], "is too much", hint: "authenticate \(kind.text) { … }")
         return nil
       }
-      return scheme == 0 ? .basic : .bearer
+      return scheme == 0 ? .basic : scheme == 1 ? .bearer : .digest
     }
     guard words.count == 2 else {
       wrong(kind, "lacks the header's name", hint: "authenticate header X-API-Key { value_file FILE }")
@@ -133,7 +133,8 @@ extension Reading {
     let shared = mine.first.flatMap { account($0, draft, host) }
     let accounts = draft.accounts.flatMap { self.accounts($0, draft.scheme) }
     guard mine.isEmpty || shared != nil, draft.accounts == nil || accounts != nil else { return nil }
-    let from = mine.map { $0.name == stem ? $0.word.isVariable ? "the environment" : "proxy.conf" : path($0.word) ?? "" } + (draft.accounts.flatMap { path($0) }.map { [$0] } ?? [])
+    let places = mine.map { $0.name == stem ? $0.word.isVariable ? "the environment" : "proxy.conf" : path($0.word) ?? "" }
+    let from = places + (draft.accounts.flatMap { path($0) }.map { [$0] } ?? [])
     return UpstreamLogin(
       draft.scheme, shared: shared, accounts: accounts, sharesWithOthers: draft.sharesWithOthers, sharesWithNobody: draft.sharesWithNobody,
       sources: from.joined(separator: ", "))

@@ -1,4 +1,4 @@
-// SHA-1 and MD5, for the htpasswd formats that are made of them ({SHA}, {SSHA}, apr1) and for nothing else.
+// SHA-1 and MD5, for the htpasswd formats that are made of them ({SHA}, {SSHA}, apr1), MD5 also for Digest (`DigestHash`), and for nothing else.
 
 internal import COpenSSL
 internal import Primitives

@@ -11,17 +11,23 @@ public enum LoginScheme: Equatable, Sendable {
   /// A value in a field of that name, which is a token.
   case header([UInt8])
 
+  /// RFC 7616.
+  case digest
+
   /// The word in proxy.conf.
   public var name: String {
     switch self {
     case .basic: "basic"
     case .bearer: "bearer"
+    case .digest: "digest"
     case .header(let name): "header \(String(decoding: name, as: UTF8.self))"
     }
   }
 
   /// Whether an account has a name beside its secret.
-  public var hasNames: Bool { self == .basic }
+  public var hasNames: Bool { self == .basic || self == .digest }
+  /// Whether what proves the account is made anew of what the server says, for each request.
+  public var isChallenged: Bool { self == .digest }
 }
 
 /// Why something can't be an account's name or secret. Continues "the password …"; never says what it was.
@@ -34,7 +40,9 @@ public final class Account: Sendable {
   /// Empty where the scheme has none.
   public let name: [UInt8]
   private let secret: Secret
-  /// The field's whole line, with its end.
+  /// Whether the line is made of what the server says: see `DigestSession`.
+  public let isChallenged: Bool
+  /// The field's whole line, with its end; empty where there is none that fits all requests.
   private let fixedLine: Secret
 
   /// - Parameters:
@@ -55,6 +63,9 @@ public final class Account: Sendable {
       pair.append(secret.span)
       line.append(text: "Authorization: Basic ")
       line.appendBase64(of: pair.span)
+    case .digest:
+      if let fault = Self.nameFault(name) { throw fault }
+      if Self.hasControls(secret.span) { throw AccountFault(reason: "has control characters") }
     case .bearer:
       // RFC 6750 section 2.1: b64token.
       for i in secret.span.indices where !Self.isTokenByte(secret.span[i]) {
@@ -74,13 +85,16 @@ public final class Account: Sendable {
       line.append(text: ": ")
       line.append(value)
     }
-    line.append(text: "\r\n")
+    if !line.isEmpty { line.append(text: "\r\n") }
+    isChallenged = scheme.isChallenged
     self.name = name
     self.secret = Secret(copying: secret.span)
     fixedLine = line
   }
 
   static let longest = 4096
+
+  func withSecret(_ body: (borrowing Secret) -> Void) { body(secret) }
 
   /// Lends the field's line, with its end.
   public func withLine(_ body: (borrowing Secret) -> Void) { body(fixedLine) }
@@ -89,7 +103,7 @@ public final class Account: Sendable {
   private static func nameFault(_ name: [UInt8]) -> AccountFault? {
     if name.isEmpty { return AccountFault(reason: "has no user name with it") }
     if name.count > longest { return AccountFault(reason: "has a user name of more than \(longest) bytes") }
-    if name.contains(0x3A) { return AccountFault(reason: "has a user name with a colon, which ends the name in Basic (RFC 7617 section 2)") }
+    if name.contains(0x3A) { return AccountFault(reason: "has a user name with a colon, which ends the name (RFC 7617 section 2, RFC 7616 section 3.4)") }
     return hasControls(name.span) ? AccountFault(reason: "has a user name with control characters") : nil
   }
 

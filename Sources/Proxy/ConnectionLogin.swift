@@ -13,11 +13,17 @@ extension Connection {
     perform(exchange.refused(status: 403))
   }
 
-  /// The upstream does not take our account. That is between it and us: a client that were passed its 401 would be asked for a password that it has
-  /// not got, and a browser would send it one that is not for it.
+  /// The upstream asks for a login, or for another one: it gets it, or does not take our account. That is between it and us: a client that were passed its 401
+  /// would be asked for a password that it has not got, and a browser would send it one that is not for it.
   mutating func loginRefused(_ transfer: Transfer) {
-    record.words = "The service behind this gateway does not let the gateway in"
-    failed(UpstreamFailure(.refusedLogin, "it answered 401: it does not take the account that Gatehouse logs in with (authenticate)"))
+    switch worker.client.answerChallenge(transfer) {
+    case .again(let next):
+      self.transfer = next
+      lastUpstream = worker.now
+    case .refused(let reason):
+      record.words = "The service behind this gateway does not let the gateway in"
+      failed(UpstreamFailure(.refusedLogin, "\(reason)"))
+    }
   }
 
   /// Whether the route's upstream is logged in to by a field of that name.

@@ -33,6 +33,8 @@ extension Connection {
         let action = exchange.received(body: count)
         if action == .none {
           if let transfer, transfer.isUploadTaken { lastUpstream = worker.now }
+          // Where the upstream may ask for a login first.
+          if let transfer, transfer.keepsUpload { transfer.keepForLogin(input.span.extracting(start..<(start + count))) }
           transfer?.send(input.span.extracting(start..<(start + count)))
           if exchange.phase == .collecting { own?.append(input.span.extracting(start..<(start + count))) }
           input.consume(start + count)
@@ -127,6 +129,7 @@ extension Connection {
       if ready.status == 401 && ready.isLoggedIn {
         loginRefused(ready)
       } else {
+        if ready.isLoggedIn { ready.noteLogin() }
         perform(
           ready.openedTunnel == nil
             ? exchange.upstreamAnswered(status: ready.status, length: ready.contentLength) : exchange.upstreamSwitched())

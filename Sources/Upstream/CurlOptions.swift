@@ -160,7 +160,8 @@ import Primitives
     // And it ends with it. Kept, each of these would be one more idle connection that takes a place of the upstream's until that hangs up.
     unsafe _ = gh_easy_set_long(easy, CURLOPT_FORBID_REUSE, isAlone ? 1 : 0)
     transfer.take(storage)
-    transfer.suppress("Expect:")
+    // Whoever holds the body back until the server takes the login has said so among the fields, and libcurl waits then.
+    if !transfer.holdsBody { transfer.suppress("Expect:") }
     if !request.hasAccept { transfer.suppress("Accept:") }
     unsafe transfer.withMethodAndTarget { method, target in
       unsafe _ = gh_easy_set_string(easy, CURLOPT_CUSTOMREQUEST, method)

@@ -67,6 +67,7 @@ extension HTTP1Transfer {
     switch take(&input, connection, &reader) {
     case .more:
       pauseIfFull()
+      if heldUntil != nil && !holdsBody && !isHeadComplete { sendHeld(connection) }
     case .end:
       complete(connection, hasExcess: !input.isEmpty)
     case .notAsked(let reason):
@@ -95,7 +96,8 @@ extension HTTP1Transfer {
       if head.status == 101 { return openTunnel(&input, connection).map { .notAsked($0) } ?? .more }
       reading = .body
       // RFC 9112 section 9.5: who is told of a refusal in the middle of sending stops sending.
-      if !isUploadEnded && head.status >= 300 {
+      // A body that was held has another request to go with, perhaps.
+      if !isUploadEnded && !holdsBody && head.status >= 300 {
         isDeaf = true
         // Another server may be sent it, whole: see `settles`.
         if !isUploadKept { dropUpload() }
@@ -160,11 +162,16 @@ extension HTTP1Transfer {
   }
 
   /// When the socket is to be looked at although the poller says nothing; nil for not at all.
-  var lookDue: Instant? { mark.due }
+  var lookDue: Instant? { heldUntil ?? mark.due }
 
   /// That time has come.
   func look() {
     guard let connection else { return }
+    if heldUntil != nil {
+      // RFC 9110 section 10.1.1: nobody waits for ever for a 100 of a server that knows none.
+      if !isHeadComplete { sendHeld(connection) }
+      return
+    }
     // While the client doesn't take what there is, the upstream has not faltered.
     if isReceivePaused { return mark.lower(connection.descriptor) }
     mark.lapsed()

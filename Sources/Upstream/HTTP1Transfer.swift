@@ -59,6 +59,8 @@ final class HTTP1Transfer: Transfer {
   // Of the head, as soon as it is complete.
   var endsWithConnection = false
   var isPersistent = false
+  /// While the body is held: when it goes although the server has said nothing.
+  var heldUntil: Instant?
   /// For the upstream's socket while the pipe is filled from it.
   var mark = LowWaterMark()
 
@@ -115,6 +117,11 @@ final class HTTP1Transfer: Transfer {
     if isDeaf { dropUpload() }
   }
 
+  override func rewindUpload() {
+    sending.removeAll()
+    super.rewindUpload()
+  }
+
   /// A connection stands: what there is goes out.
   func attach(_ connection: HTTP1Connection) {
     self.connection = connection
@@ -122,7 +129,7 @@ final class HTTP1Transfer: Transfer {
     attempts += 1
     sentAt = client.now
     headSent = 0
-    if case .none = framing {} else { wantsBody = !isUploadEnded }
+    if case .none = framing {} else { wantsBody = !isUploadEnded && !holdsBody }
     if wantsBody { client.markReady(self) }
     flush(connection)
   }
@@ -171,7 +178,7 @@ final class HTTP1Transfer: Transfer {
 
   override func pipeForUpload(left: UInt64) -> SplicePipe? {
     guard allowsPipes, left >= UpstreamClient.pipeThreshold || uploadPipe != nil, let connection, !connection.isEncrypted, !isDeaf,
-      !isUploadKept, upload.isEmpty, sending.isEmpty, headSent == headCount, case .length = framing
+      !isUploadKept, !holdsBody, !keepsForLogin, upload.isEmpty, sending.isEmpty, headSent == headCount, case .length = framing
     else { return nil }
     hasUpload = true
     if uploadPipe == nil { uploadPipe = client.takePipe() }
@@ -250,8 +257,12 @@ final class HTTP1Transfer: Transfer {
         }
         return
       }
-      prepareBody(connection)
       let headLeft = headCount - headSent
+      if holdsBody {
+        if headLeft == 0 { return waitForContinue() }
+      } else {
+        prepareBody(connection)
+      }
       let isFramed = !sending.isEmpty
       let isPiped = headLeft == 0 && !isFramed && upload.isEmpty
       let result: IOResult
@@ -260,7 +271,9 @@ final class HTTP1Transfer: Transfer {
         result = uploadPipe.drain(to: connection.descriptor)
       } else if headLeft > 0 {
         result =
-          isFramed ? connection.write(storage.texts, from: headSent, sending) : connection.write(storage.texts, from: headSent, upload)
+          holdsBody
+          ? connection.write(storage.texts, from: headSent)
+          : isFramed ? connection.write(storage.texts, from: headSent, sending) : connection.write(storage.texts, from: headSent, upload)
       } else {
         result = isFramed ? connection.write(sending) : connection.write(upload)
       }
@@ -379,6 +392,7 @@ final class HTTP1Transfer: Transfer {
     isBroken = false
     wasFull = false
     reading = .head
+    heldUntil = nil
   }
 
   override func resetUpload() {

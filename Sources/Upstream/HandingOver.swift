@@ -42,7 +42,7 @@ extension UpstreamClient {
   }
 
   /// What was to be had of `other`'s server is to be had of that of `choice`. When it can't begin there, what is answered says so as any that ends does.
-  private func handOver(_ other: Transfer, to choice: Balancer.Choice) throws(UpstreamFailure) -> Transfer {
+  func handOver(_ other: Transfer, to choice: Balancer.Choice) throws(UpstreamFailure) -> Transfer {
     let transfer: Transfer
     do {
       transfer = try takeTransfer(choice.pool, isUpgrade: other.shape.isUpgrade)
@@ -63,9 +63,15 @@ extension UpstreamClient {
     transfer.retries = other.retries
     transfer.mostBody = other.mostBody
     transfer.allowsPipes = other.allowsPipes
+    transfer.tried = other.tried
     transfer.takeUpload(of: other)
     other.handOverTrailers(to: transfer)
+    if other.keepsForLogin {
+      transfer.keepsForLogin = true
+      swap(&transfer.keptForLogin, &other.keptForLogin)
+    }
     recycle(other)
+    if transfer.storage?.account != nil { logIn(transfer, at: choice.pool) }
     place(transfer, at: choice.pool, choice.trial)
     do {
       try transfer.begin()

@@ -76,6 +76,13 @@ import Primitives
   /// The upstream connection stands and the body is wanted.
   final var wantsBody = false
 
+  /// Whether all that was handed over of the body stands in `keptForLogin` too: the server may ask for a login, whatever the method, and then has to get it
+  /// once more. (`kept` is for other servers, of idempotent requests alone.)
+  final var keepsForLogin = false
+  final var keptForLogin = ByteBuffer()
+  /// Whether the body waits until the server has said that it takes the login (100, or nothing for a while).
+  final var holdsBody = false
+
   // For the log.
   final var startedAt = Instant(nanoseconds: 0)
   /// When the connection was there and the request went out.
@@ -210,6 +217,21 @@ import Primitives
     giveBack(&kept)
   }
 
+  /// What was kept of the body is to be sent, from its beginning.
+  func rewindUpload() {
+    forgetUpload()
+    hasUpload = true
+    upload.removeAll()
+    Self.copy(keptForLogin, to: &upload)
+  }
+
+  static func copy(_ bytes: borrowing ByteBuffer, to other: inout ByteBuffer) { other.append(bytes.span) }
+
+  final func forgetForLogin() {
+    keepsForLogin = false
+    keptForLogin = ByteBuffer()
+  }
+
   /// Goes on after the body was taken or request bytes were handed over. True when it had been waiting for the caller to take its body.
   func resume() -> Bool {
     preconditionFailure("each engine has its own")
@@ -246,6 +268,8 @@ import Primitives
     if keptLimit > 0 { forgetUpload() }
     isUploadEnded = false
     wantsBody = false
+    holdsBody = false
+    if keepsForLogin { forgetForLogin() }
     sentAt = nil
     firstByteAt = nil
     isReusedConnection = false
@@ -281,6 +305,8 @@ import Primitives
         ResponseWriter.relay(head, framing: .none, scratch: &client.scratch, to: &interim)
         ResponseWriter.end(to: &interim)
         client.markReady(self)
+      } else if holdsBody {
+        holdsBody = false
       }
       return nil
     case .final:

@@ -207,6 +207,7 @@ public import Primitives
     transfer.startedAt = now
     transfer.owner = owner
     if case .none = request.framing { transfer.isUploadEnded = true }
+    if transfer.storage?.account != nil { logIn(transfer, at: pool) }
     place(transfer, at: pool, trial)
     do {
       try transfer.begin()

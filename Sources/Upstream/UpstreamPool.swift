@@ -1,5 +1,6 @@
 // What one worker keeps for one upstream between requests: transfers whose memory and fixed options are used again, and idle connections.
 
+import Login
 import Primitives
 
 /// Whose requests are counted, and who is judged by how they end.
@@ -32,6 +33,10 @@ public final class UpstreamPool {
   /// Handles that libcurl makes connections with, everything set.
   var connectors: [Connector] = []
 
+  /// Of accounts whose logins are made of what this server says. Those of a reload before went with their pool.
+  private var digests: [ObjectIdentifier: DigestSession] = [:]
+  static let digestLimit = 4096
+
   /// No request will be started with it any more: transfers and connections end when they are done. Without this a pool and what it keeps,
   /// which know each other, would stay for ever.
   private(set) var isRetired = false
@@ -60,6 +65,15 @@ public final class UpstreamPool {
     var list: [HTTP1Connection] = []
     swap(&list, &connections)
     for connection in list { connection.closeIdle() }
+  }
+
+  func digest(of account: Account) -> DigestSession {
+    // It holds its account, so that no other gets the same place in memory.
+    if let known = digests[ObjectIdentifier(account)] { return known }
+    if digests.count >= Self.digestLimit { digests.removeAll() }
+    let session = DigestSession(account)
+    digests[ObjectIdentifier(account)] = session
+    return session
   }
 
   // As everywhere in this room, a list is taken out of its class to be changed: see `Transfer`.

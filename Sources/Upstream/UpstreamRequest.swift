@@ -21,12 +21,25 @@ public final class RequestStorage {
   var hostLine: ByteRange?
   /// The other protocol that it asks for. Such a one's storage serves no other request.
   var upgrade: UpgradeWish?
+  /// As whom we log in where each line is made anew; nil where nothing is to be made.
+  var account: Account?
+  /// Where the fields end that were composed, and our login begins.
+  var composedCount = 0
+  /// Of the nonce that the login was made of; nil for none.
+  var nonceGeneration: Int?
+  /// How often the server has asked for a login.
+  var loginRounds = 0
 
   init() {}
 
   func removeAll() {
     isFramed = false
     hostLine = nil
+    if account != nil {
+      account = nil
+      composedCount = 0
+      loginRounds = 0
+    }
     texts.removeAll()
     target = ByteRange()
   }
@@ -207,6 +220,7 @@ public struct UpstreamRequest: ~Copyable {
   /// Says as whom we log in. The client's own Authorization is not to be among the fields.
   public mutating func logIn(as account: Account) {
     isLoggedIn = true
+    if account.isChallenged { storage.account = account }
     account.withLine { texts.append($0.span) }
   }
 

@@ -33,7 +33,7 @@ final class Apache {
         DefaultRuntimeDir \(root)
         \(loads)
         \(geteuid() == 0 ? "User www-data\nGroup www-data" : "")
-        LogFormat "%u %>s %m %U %X %k" who
+        LogFormat "%u\\t%>s\\t%m\\t%U%q\\t%X\\t%k" who
         CustomLog \(root)/who.log who
         DocumentRoot \(root)/www
         DirectoryIndex index.html
@@ -53,9 +53,9 @@ final class Apache {
   /// What was PUT as `name`.
   func kept(_ name: String) throws -> [UInt8] { try server.scratch.bytes("www/\(name)") }
 
-  /// A line for each request: who it was for Apache, the status, method, path, how the connection went on, and how many there had been on it.
+  /// A line for each request: who it was for Apache, the status, method, target, how the connection went on, and how many there had been on it.
   var visits: [[String]] {
-    ((try? server.scratch.text("who.log")) ?? "").split(separator: "\n").map { $0.split(separator: " ").map(String.init) }
+    ((try? server.scratch.text("who.log")) ?? "").split(separator: "\n").map { $0.split(separator: "\t").map(String.init) }
   }
 
   var complaints: String { (try? server.scratch.text("error.log")) ?? "" }
