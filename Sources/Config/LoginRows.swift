@@ -11,17 +11,29 @@ import Upstream
 extension Table {
   static let loginRows: [Row] = [
     Row(
-      "authenticate", in: .upstream, takes: "basic|digest|bearer|header NAME", 1...2, block: .required,
+      "authenticate", in: .upstream, takes: "basic|digest|bearer|header NAME|aws_sigv4", 1...2, block: .required,
       elsewhere: ["proxy_set_header", "header_up", "RequestHeader"],
-      doc: "Gatehouse logs in to it: by a user name and password (Basic or Digest), a bearer token, or a header of that name; what the client sends as "
+      doc: "Gatehouse logs in to it: by a user name and password (Basic or Digest), a bearer token, a header of that name, or AWS signatures; what the client sends as "
         + "`Authorization`, or in that header, is never forwarded then."
     ) { reading, directive in reading.login(directive) },
     Row("username", in: .login, takes: "NAME", 1...1, elsewhere: ["user", "login"], doc: "The name of the account there.") {
       reading, directive in reading.loginInHand?.username = directive.arguments[0]
+      reading.loginInHand?.hasUsername = true
     },
     secret("password", "VALUE", "Its password, as `\"${NAME}\"` from the environment: written out it is there for all who read proxy.conf."),
     secret("password_file", "FILE", "The file that holds its password: one line, read again at a reload."),
     secret("password_netrc", "FILE", "A netrc file that has the password, and the name if `username` says none, for the server's host."),
+    Row("access_key", in: .login, takes: "KEY", 1...1, doc: "The identifier of the key that `aws_sigv4` signs with.") {
+      reading, directive in reading.loginInHand?.username = directive.arguments[0]
+      reading.loginInHand?.hasAccessKey = true
+    },
+    secret("secret_key_file", "FILE", "The file that holds the secret key: one line, read again at a reload."),
+    Row("region", in: .login, takes: "NAME", 1...1, doc: "The region that `aws_sigv4` signs for, as `eu-central-1`.") {
+      reading, directive in reading.loginInHand?.region = reading.scopeWord(directive.arguments[0])
+    },
+    Row("service", in: .login, takes: "NAME", 1...1, doc: "The service that `aws_sigv4` signs for, as `s3`.") {
+      reading, directive in reading.loginInHand?.service = reading.scopeWord(directive.arguments[0])
+    },
     secret("token_file", "FILE", "The file that holds the bearer token: one line, read again at a reload."),
     secret("value_file", "FILE", "The file that holds the header's value: one line, read again at a reload."),
     Row(
@@ -60,6 +72,12 @@ struct LoginDraft {
   var word: Word
   var scheme: LoginScheme
   var username: Word?
+  /// By which of the two it was said.
+  var hasUsername = false
+  var hasAccessKey = false
+  /// Of `aws_sigv4`.
+  var region: [UInt8]?
+  var service: [UInt8]?
   var secrets: [Source] = []
   var accounts: Word?
   var sharesWithOthers = false
@@ -71,6 +89,7 @@ struct LoginDraft {
     case .basic, .digest: "password"
     case .bearer: "token"
     case .header: "value"
+    case .awsSigV4: "secret_key"
     }
   }
 }
@@ -87,24 +106,49 @@ extension Reading {
     if let block = directive.block { read(block, in: .login) }
     draft = loginInHand ?? draft
     loginInHand = nil
+    if case .awsSigV4 = draft.scheme {
+      if draft.hasUsername { diagnostics.error(kind.place, "'aws_sigv4' has no 'username'", hint: "access_key KEY") }
+      if draft.region == nil || draft.service == nil {
+        diagnostics.error(kind.place, "'aws_sigv4' lacks its region or service", hint: "region eu-central-1; service s3")
+      }
+      draft.scheme = .awsSigV4(SigV4Scope(region: draft.region ?? [], service: draft.service ?? []))
+    } else if draft.region != nil || draft.service != nil || draft.hasAccessKey {
+      diagnostics.error(kind.place, "'access_key', 'region' and 'service' are for 'authenticate aws_sigv4'")
+    }
     upstreamInHand?.login = draft
   }
 
   private func loginScheme(_ directive: Directive) -> LoginScheme? {
     let words = directive.arguments
-    guard let kind = words.first, !kind.isBroken, let scheme = choice(kind, [("basic", 0), ("bearer", 1), ("header", 2), ("digest", 3)]) else { return nil }
+    let kinds = [("basic", 0), ("bearer", 1), ("header", 2), ("digest", 3), ("aws_sigv4", 4)]
+    guard let kind = words.first, !kind.isBroken, let scheme = choice(kind, kinds) else { return nil }
     if scheme != 2 {
       if words.count > 1 {
         wrong(words[1], "is too much", hint: "authenticate \(kind.text) { … }")
         return nil
       }
-      return scheme == 0 ? .basic : scheme == 1 ? .bearer : .digest
+      switch scheme {
+      case 0: return .basic
+      case 1: return .bearer
+      case 3: return .digest
+      // Its scope is known when the block has been read.
+      default: return .awsSigV4(SigV4Scope(region: [], service: []))
+      }
     }
     guard words.count == 2 else {
       wrong(kind, "lacks the header's name", hint: "authenticate header X-API-Key { value_file FILE }")
       return nil
     }
     return fieldName(words[1]).map { .header(Array($0.utf8)) }
+  }
+
+  func scopeWord(_ word: Word) -> [UInt8]? {
+    let bytes = Array(word.text.utf8)
+    guard !bytes.isEmpty, bytes.count <= 64, bytes.allSatisfy({ ASCII.isAlpha($0) && $0 >= 0x61 || ASCII.isDigit($0) || $0 == 0x2D }) else {
+      wrong(word, "is no name of AWS's: lower-case letters, digits and hyphens are")
+      return nil
+    }
+    return bytes
   }
 
   /// Reads the secrets, once the upstream's servers are known.
@@ -179,7 +223,8 @@ extension Reading {
     }
     guard let secret else { return nil }
     if draft.scheme.hasNames && name.isEmpty {
-      diagnostics.error(draft.word.place, "the account has no user name", hint: "username NAME")
+      let isKey = draft.stem == "secret_key"
+      diagnostics.error(draft.word.place, "the account has no \(isKey ? "access key" : "user name")", hint: isKey ? "access_key KEY" : "username NAME")
       return nil
     }
     do {

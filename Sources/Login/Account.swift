@@ -13,6 +13,8 @@ public enum LoginScheme: Equatable, Sendable {
 
   /// RFC 7616.
   case digest
+  /// AWS Signature Version 4: the name is the access key.
+  case awsSigV4(SigV4Scope)
 
   /// The word in proxy.conf.
   public var name: String {
@@ -20,14 +22,25 @@ public enum LoginScheme: Equatable, Sendable {
     case .basic: "basic"
     case .bearer: "bearer"
     case .digest: "digest"
+    case .awsSigV4: "aws_sigv4"
     case .header(let name): "header \(String(decoding: name, as: UTF8.self))"
     }
   }
 
   /// Whether an account has a name beside its secret.
-  public var hasNames: Bool { self == .basic || self == .digest }
-  /// Whether what proves the account is made anew of what the server says, for each request.
-  public var isChallenged: Bool { self == .digest }
+  public var hasNames: Bool {
+    switch self {
+    case .basic, .digest, .awsSigV4: true
+    case .bearer, .header: false
+    }
+  }
+  /// Whether what proves the account is made anew for each request.
+  var isMadeAnew: Bool {
+    switch self {
+    case .digest, .awsSigV4: true
+    case .basic, .bearer, .header: false
+    }
+  }
 }
 
 /// Why something can't be an account's name or secret. Continues "the password …"; never says what it was.
@@ -40,8 +53,9 @@ public final class Account: Sendable {
   /// Empty where the scheme has none.
   public let name: [UInt8]
   private let secret: Secret
-  /// Whether the line is made of what the server says: see `DigestSession`.
-  public let isChallenged: Bool
+  public let scheme: LoginScheme
+  /// Whether the line is made for each request: see `DigestSession` and `SigV4`.
+  public let isMadeAnew: Bool
   /// The field's whole line, with its end; empty where there is none that fits all requests.
   private let fixedLine: Secret
 
@@ -63,6 +77,11 @@ public final class Account: Sendable {
       pair.append(secret.span)
       line.append(text: "Authorization: Basic ")
       line.appendBase64(of: pair.span)
+    case .awsSigV4:
+      guard !name.isEmpty, name.count <= 128, name.allSatisfy({ ASCII.isAlpha($0) || ASCII.isDigit($0) || $0 == 0x5F || $0 == 0x2D }) else {
+        throw AccountFault(reason: "has an access key with it that is none: letters, digits, '-' and '_' are")
+      }
+      if Self.hasControls(secret.span) { throw AccountFault(reason: "has control characters") }
     case .digest:
       if let fault = Self.nameFault(name) { throw fault }
       if Self.hasControls(secret.span) { throw AccountFault(reason: "has control characters") }
@@ -86,7 +105,8 @@ public final class Account: Sendable {
       line.append(value)
     }
     if !line.isEmpty { line.append(text: "\r\n") }
-    isChallenged = scheme.isChallenged
+    self.scheme = scheme
+    isMadeAnew = scheme.isMadeAnew
     self.name = name
     self.secret = Secret(copying: secret.span)
     fixedLine = line

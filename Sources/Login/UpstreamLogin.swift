@@ -21,6 +21,12 @@ public final class UpstreamLogin: Sendable, Equatable {
     _ scheme: LoginScheme, shared: Account?, accounts: [[UInt8]: Account]?, sharesWithOthers: Bool, sharesWithNobody: Bool, sources: String
   ) {
     self.scheme = scheme
+    fields =
+      switch scheme {
+      case .header(let name): [name]
+      case .awsSigV4: SigV4.fields
+      case .basic, .bearer, .digest: []
+      }
     self.shared = shared
     self.accounts = accounts
     self.sharesWithOthers = sharesWithOthers
@@ -35,8 +41,8 @@ public final class UpstreamLogin: Sendable, Equatable {
     return accounts[user] ?? (sharesWithOthers ? shared : nil)
   }
 
-  /// The name of the field in which we log in, where it isn't Authorization: what a client writes there is not forwarded.
-  public var field: [UInt8]? { if case .header(let name) = scheme { name } else { nil } }
+  /// The names of the fields in which we log in, beside Authorization: what a client writes there is not forwarded.
+  public let fields: [[UInt8]]
 
   /// What `check` says of it: no secret.
   public var summary: String {

@@ -28,7 +28,8 @@ extension Connection {
 
   /// Whether the route's upstream is logged in to by a field of that name.
   mutating func logsIn(by name: Span<UInt8>) -> Bool {
-    guard let route = record.route, let field = snapshot.traits[route].login?.field else { return false }
-    return FieldName.areAliases(name, field.span)
+    guard let route = record.route, let fields = snapshot.traits[route].login?.fields else { return false }
+    for field in fields where FieldName.areAliases(name, field.span) { return true }
+    return false
   }
 }

@@ -87,12 +87,12 @@ enum Forwarding {
   /// As whom we log in to the upstream, instead of the client.
   struct OwnLogin {
     var account: Account
-    /// Where we do so, if not in Authorization: the client's own of that name is not forwarded.
-    var field: [UInt8]?
+    /// Where we do so, beside Authorization: the client's own of those names are not forwarded.
+    var fields: [[UInt8]]
 
     func isOurs(_ name: Span<UInt8>) -> Bool {
-      guard let field else { return false }
-      return FieldName.areAliases(name, field.span)
+      for field in fields where FieldName.areAliases(name, field.span) { return true }
+      return false
     }
   }
 

@@ -53,7 +53,7 @@ extension Worker {
     defer { swap(&dropped, &fieldScratch) }
     return Forwarding.compose(
       head, target: target, rules, route.authorization, upgrade: route.upgrade, peer, methodIsJudged: methodIsJudged, requestID: requestID,
-      login: account.map { Forwarding.OwnLogin(account: $0, field: route.login?.field) }, grant,
+      login: account.map { Forwarding.OwnLogin(account: $0, fields: route.login?.fields ?? []) }, grant,
       storage: client.takeStorage(), dropped: &dropped, rewritten)
   }
 

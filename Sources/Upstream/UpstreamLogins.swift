@@ -15,6 +15,7 @@ extension UpstreamClient {
     if storage.composedCount == 0 { storage.composedCount = storage.texts.count }
     storage.texts.truncate(to: storage.composedCount)
     storage.isFramed = false
+    if case .awsSigV4(let scope) = account.scheme { return sign(storage, transfer.shape, account, scope) }
     let session = pool.digest(of: account)
     // A copy, since the line is written behind what it is made of; a login of this kind costs hashes anyway.
     let head = storage.texts.array()
@@ -40,6 +41,28 @@ extension UpstreamClient {
     }
   }
 
+  /// Signs what was composed.
+  private func sign(_ storage: RequestStorage, _ shape: RequestShape, _ account: Account, _ scope: SigV4Scope) {
+    let head = storage.texts.array()
+    var fields: [SigV4Field] = []
+    for line in storage.lines {
+      let text = head[Int(line.start)..<Int(line.end)]
+      guard let colon = text.firstIndex(of: 0x3A) else { continue }
+      let name = text[..<colon].map(ASCII.lowercased)
+      if name == Array("host".utf8) || name.starts(with: Array("x-amz-".utf8)) {
+        fields.append(SigV4Field(name: name, value: Array(text[(colon + 1)...].drop { ASCII.isWhitespace($0) })))
+      }
+    }
+    let hasBody = switch shape.framing {
+    case .none, .length(0): false
+    default: true
+    }
+    let lines = SigV4.lines(
+      account, scope, method: Array(head[Int(storage.method.start)..<Int(storage.method.end)]),
+      target: Array(head[Int(storage.target.start)..<Int(storage.target.end)]), fields: fields, hasBody: hasBody, at: .now())
+    storage.texts.append(lines.span)
+  }
+
   public enum LoginAnswer {
     /// The request is on its way again; what is to come comes of this transfer, and the one before is gone.
     case again(Transfer)
@@ -49,7 +72,7 @@ extension UpstreamClient {
 
   /// The server has answered 401 to a request that we have logged in with.
   public func answerChallenge(_ challenged: Transfer) -> LoginAnswer {
-    guard let storage = challenged.storage, let account = storage.account, let pool = challenged.pool else {
+    guard let storage = challenged.storage, let account = storage.account, account.scheme == .digest, let pool = challenged.pool else {
       return .refused("it answered 401: it does not take the account that Gatehouse logs in with (authenticate)")
     }
     let mayRepeat = challenged.isBodyRepeatable && storage.loginRounds < Self.mostRounds
@@ -102,7 +125,7 @@ extension Transfer {
   /// The server has answered something else than 401.
   public final func noteLogin() {
     if keepsForLogin { forgetForLogin() }
-    guard let storage, let account = storage.account, let pool else { return }
+    guard let storage, let account = storage.account, account.scheme == .digest, let pool else { return }
     var information: [UInt8]?
     for i in head.fields.indices where ASCII.equals(head.bytes[head.fields[i].name], ignoringCaseOf: "authentication-info") {
       information = ASCII.array(head.bytes[head.fields[i].value])

@@ -220,7 +220,7 @@ public struct UpstreamRequest: ~Copyable {
   /// Says as whom we log in. The client's own Authorization is not to be among the fields.
   public mutating func logIn(as account: Account) {
     isLoggedIn = true
-    if account.isChallenged { storage.account = account }
+    if account.isMadeAnew { storage.account = account }
     account.withLine { texts.append($0.span) }
   }
 

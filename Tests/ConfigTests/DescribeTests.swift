@@ -37,6 +37,7 @@ import Testing
           GET,HEAD *.example.com /files/  valid-user                 to secure     raw path
           /admin/                         user alice or group admin  to legacy     bodies up to 10m, Authorization replaced
           /netrc/                         valid-user                 to netrc
+          /store/                         valid-user                 to store
           /video/                         valid-user                 to legacy     1m a second
           /old/                           PUBLIC                     redirected    308 to https://{host}/new{path}{query}
           /app/                           valid-user                 to several
@@ -57,6 +58,8 @@ import Testing
         logged in by basic, as svc for everybody (/etc/gatehouse/netrc)
           environ  http://10.0.0.7:80               connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
         logged in by basic, as svc for everybody (the environment)
+          store    http://10.0.0.9:80               connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
+        logged in by aws_sigv4, as AKIDEXAMPLE for everybody (/etc/gatehouse/legacy.token)
           bearer   http://10.0.0.8:80               connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
         logged in by bearer, one account for everybody (/etc/gatehouse/legacy.token)
           key      http://10.0.0.10:80              connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
