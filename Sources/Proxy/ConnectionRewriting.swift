@@ -2,6 +2,7 @@
 
 import Auth
 import HTTP
+import Login
 import Net
 import Primitives
 import Upstream
@@ -10,6 +11,11 @@ extension Connection {
   /// As `forward`, where the route rewrites or the request has a second path. Who may pass was decided by what came; what is sent is decided here.
   mutating func forwardRewritten(_ grant: consuming Grant, _ route: Int) {
     let traits = snapshot.traits[route]
+    var account: Account?
+    if let login = traits.login {
+      account = login.account(for: grant.user?.name)
+      if account == nil { return refuseWithoutAccount() }
+    }
     var judged = ByteBuffer()
     worker.lendTarget(&judged)
     let destination = destination(grant.credential, route)
@@ -30,7 +36,7 @@ extension Connection {
       traits.judgesMethod || grant.credential.judgesMethod
       || snapshot.router.judgesMethod(before: route, head, target: judged, pathLength: pathLength)
     let request = worker.compose(
-      head, target: sent, snapshot.rules, traits, peer, methodIsJudged: methodIsJudged, requestID, grant, rewritten)
+      head, target: sent, snapshot.rules, traits, peer, methodIsJudged: methodIsJudged, requestID, account, grant, rewritten)
     worker.lendTarget(&judged)
     send(request, route)
   }

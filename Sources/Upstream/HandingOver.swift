@@ -71,7 +71,7 @@ extension UpstreamClient {
       swap(&transfer.keptForLogin, &other.keptForLogin)
     }
     recycle(other)
-    if transfer.storage?.account != nil { logIn(transfer, at: choice.pool) }
+    address(transfer, to: choice.pool)
     place(transfer, at: choice.pool, choice.trial)
     do {
       try transfer.begin()

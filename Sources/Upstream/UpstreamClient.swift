@@ -207,7 +207,7 @@ public import Primitives
     transfer.startedAt = now
     transfer.owner = owner
     if case .none = request.framing { transfer.isUploadEnded = true }
-    if transfer.storage?.account != nil { logIn(transfer, at: pool) }
+    address(transfer, to: pool)
     place(transfer, at: pool, trial)
     do {
       try transfer.begin()
@@ -217,6 +217,12 @@ public import Primitives
       throw error
     }
     return transfer
+  }
+
+  /// Writes what of the request differs from server to server: the Host, and then the login, which may be made of it.
+  @inline(__always) func address(_ transfer: Transfer, to pool: UpstreamPool) {
+    if transfer.shape.namesServer { transfer.storage?.write(host: Array(pool.options.authority.utf8)) }
+    if transfer.storage?.account != nil { logIn(transfer, at: pool) }
   }
 
   /// A place that was taken is not used after all.
@@ -252,7 +258,6 @@ public import Primitives
       // Where there is something to choose, it is taken with the choice.
       pool.running += 1
     }
-    if transfer.shape.namesServer { transfer.storage?.write(host: Array(transfer.options.authority.utf8)) }
     transfer.maxAttempts = transfer.shape.isReplayable ? 2 : 1
     transfer.isRunning = true
   }

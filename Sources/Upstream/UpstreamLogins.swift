@@ -89,7 +89,10 @@ extension UpstreamClient {
     // What was kept goes from its beginning.
     if challenged.keepsForLogin { challenged.rewindUpload() }
     // Its place is another's from now on, or was given back with its end.
-    if let member = pool.member { _ = member.state.take(atMost: .max) }
+    if let member = pool.member {
+      _ = member.state.take(atMost: .max)
+      pool.running += 1
+    }
     guard let transfer = try? handOver(challenged, to: Balancer.Choice(pool: pool, trial: .none)) else {
       return .refused("there is no memory to answer its 401")
     }

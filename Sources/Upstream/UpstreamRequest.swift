@@ -58,6 +58,7 @@ public final class RequestStorage {
     fresh.append(host)
     fresh.append("\r\n")
     hostLine = ByteRange(Int(line.start), fresh.count)
+    if composedCount > 0 { composedCount += fresh.count - Int(line.end) }
     fresh.append(texts.span.extracting(Int(line.end)..<texts.count))
     swap(&texts, &fresh)
   }
