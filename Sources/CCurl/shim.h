@@ -3,6 +3,7 @@
 #define GATEHOUSE_CCURL_SHIM_H
 
 #include <curl/curl.h>
+#include <stdint.h>
 
 // The type-checking macros of curl.h would expand inside these wrappers and refuse a variable option.
 #undef curl_easy_setopt
@@ -71,6 +72,19 @@ static inline int gh_tls_holds_bytes(CURL *e) {
     return -1;
   return SSL_has_pending((const struct ssl_st *)info->internals) == 1;
 }
+
+// CURLAUTH_BASIC is an unsigned long with a cast, which Swift does not import.
+enum { gh_auth_basic = 1 };
+
+// Has this handle's connections made also to servers without secure renegotiation (RFC 5746), which OpenSSL 3 refuses. What the refusal prevents is that
+// somebody in between puts a request of his own before the client's.
+uint64_t SSL_CTX_set_options(void *, uint64_t);
+static CURLcode gh_allow_unsafe_peers(CURL *e, void *context, void *nothing) {
+  (void)e, (void)nothing;
+  SSL_CTX_set_options(context, 4 /* SSL_OP_LEGACY_SERVER_CONNECT */);
+  return CURLE_OK;
+}
+static inline CURLcode gh_easy_allow_unsafe_peers(CURL *e) { return curl_easy_setopt(e, CURLOPT_SSL_CTX_FUNCTION, gh_allow_unsafe_peers); }
 
 // The outcome of a finished transfer: CURLMsg holds it in a union.
 static inline CURLcode gh_message_result(const CURLMsg *m) { return m->data.result; }

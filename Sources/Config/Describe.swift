@@ -183,9 +183,12 @@ struct Description {
       if options.tls.verify { tls += options.tls.certificateAuthority.map { " by \($0)" } ?? " by the system's authorities" }
       if let name = options.tls.name { tls += " as \(name)" }
       if let certificate = options.tls.clientCertificate { tls += ", with our certificate \(certificate)" }
+      if let pins = options.tls.pins { tls += ", by \(pins.contains(";") ? "one of several pinned keys" : "a pinned key")" }
+      if options.tls.allowsLegacy { tls += ", TLS 1.0 AND SHORT KEYS ALLOWED" }
       notes.append(tls)
     }
     if let login = group.login { notes.append(login.summary) }
+    notes += detour(options)
     if group.members.count > 1 {
       notes.append(sharing(group))
     } else {
@@ -199,6 +202,19 @@ struct Description {
     }
     let first = [group.name, options.place, notes.joined(separator: "; ")]
     return [first] + group.members.dropFirst().map { ["", $0.options.place, traits($0)] }
+  }
+
+  private func detour(_ options: UpstreamOptions) -> [String] {
+    var notes: [String] = []
+    if let there = options.elsewhere { notes.append("found at \(there.host.contains(":") ? "[\(there.host)]" : there.host)\(there.port.map { ":\($0)" } ?? "")") }
+    switch options.source {
+    case nil: break
+    case .address(let address): notes.append("from \(address)")
+    case .interface(let name): notes.append("from interface \(name)")
+    }
+    if let via = options.via { notes.append("through \(via)" + (via.username.map { " as \($0)" } ?? "")) }
+    if let version = options.announces { notes.append("told of clients by PROXY \(version)") }
+    return notes
   }
 
   private func sharing(_ group: UpstreamGroup) -> String {

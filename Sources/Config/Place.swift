@@ -9,6 +9,7 @@ public enum Place: String, CaseIterable, Sendable {
   case upstream
   case upstreamTLS
   case login
+  case via
   case route
   case tokens
   case jwt
@@ -26,6 +27,7 @@ public enum Place: String, CaseIterable, Sendable {
     case .upstream: "in an 'upstream' block"
     case .upstreamTLS: "in the 'tls' block of an 'upstream'"
     case .login: "in an 'authenticate' block"
+    case .via: "in the block of 'via'"
     case .route: "in a 'route' block"
     case .tokens: "in a 'tokens' block"
     case .jwt: "in a 'jwt' block"
@@ -45,6 +47,7 @@ public enum Place: String, CaseIterable, Sendable {
     case .upstream: "In `upstream NAME { … }`"
     case .upstreamTLS: "In `tls { … }` of an upstream"
     case .login: "In `authenticate … { … }` of an upstream"
+    case .via: "In `via … { … }` of an upstream"
     case .route: "In `route … { … }`"
     case .tokens: "In `tokens { … }`"
     case .jwt: "In `jwt { … }`"

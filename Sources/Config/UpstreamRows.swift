@@ -59,11 +59,7 @@ extension Table {
       let word = directive.arguments[0]
       guard let verifies = reading.onOff(word) else { return }
       reading.upstreamInHand?.options.tls.verify = verifies
-      if !verifies {
-        reading.diagnostics.warning(
-          word.place, "whoever stands between can read and change what goes to this upstream",
-          hint: "'ca FILE' trusts a certificate of your own instead")
-      }
+      if !verifies { reading.upstreamInHand?.verifyOffWord = word }
     },
     Row(
       "name", in: .upstreamTLS, takes: "HOST", 1...1, elsewhere: ["proxy_ssl_name", "tls_server_name", "sni"],
@@ -115,6 +111,12 @@ struct UpstreamDraft {
   var login: LoginDraft?
   /// Its accounts, when they were read.
   var accounts: UpstreamLogin?
+  // Words that are judged at the end, when all is known.
+  var verifyOffWord: Word?
+  var connectToWord: Word?
+  var announcesWord: Word?
+  /// Of `via` and `source`.
+  var detourWords: [Word] = []
   var isUsed = false
 
   /// The first server's.
@@ -157,6 +159,8 @@ extension Reading {
     }
     checkServers(draft)
     if let login = draft.login { draft.accounts = finishLogin(login, host: draft.host) }
+    checkTrust(draft)
+    checkDetour(draft)
     upstreams.append(draft)
   }
 }

@@ -197,6 +197,8 @@ extension Connection {
 
   @inline(__always) private mutating func started(_ request: consuming UpstreamRequest, _ route: Int) throws(UpstreamFailure) -> Transfer {
     let balancer = worker.balancer(for: snapshot.traits[route].upstream, in: snapshot)
+    var request = request
+    if let version = balancer.announces { announce(version, in: &request) }
     return try worker.client.start(request, at: balancer, key: balancer.hashes ? balanceKey(for: balancer) : nil, owner: token)
   }
 

@@ -1,6 +1,7 @@
 // Which of an upstream's servers a request goes to. One per worker and upstream: what each has to know of the others stands in `GroupState`.
 
 internal import Glibc
+public import HTTP
 import Primitives
 
 /// Shares out one worker's requests among the servers of an upstream.
@@ -31,6 +32,8 @@ public final class Balancer {
   public let key: UpstreamGroup.HashKey?
   /// Whether anything does.
   public let hashes: Bool
+  /// Whether connections begin with a PROXY header, and which; asked for at every request.
+  public let announces: ProxyHeader.Version?
   let state: GroupState
   /// The only server, when there is nothing to choose or count.
   let only: UpstreamPool?
@@ -63,6 +66,7 @@ public final class Balancer {
     random = seed
     hashes = if case .hash = group.balance { true } else { false }
     key = if case .hash(let key) = group.balance { key } else { nil }
+    announces = group.members[0].options.announces
     let isShared = group.isShared
     let keeps = group.retry != nil && group.members.count > 1 ? group.replayLimit : 0
     seats = group.members.indices.map { i in

@@ -96,7 +96,7 @@ extension UpstreamClient {
     if transfer.head.status == 304 { return true }
     if let length = transfer.head.contentLength { return transfer.bodyReceived == length }
     guard transfer.head.isChunked else { return true }
-    guard transfer.options.scheme == .http else { return false }
+    guard transfer.options.isClear else { return false }
     var byte: UInt8 = 0
     let n = unsafe recv(fd, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT))
     return n < 0 && errno == EAGAIN

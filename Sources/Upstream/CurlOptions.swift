@@ -106,13 +106,13 @@ import Primitives
     // A lookup that nobody waits for any more is left to its thread: without this libcurl waits for that, and so do all who are served by ours.
     checked.long(CURLOPT_QUICK_EXIT, 1)
     checked.long(CURLOPT_NOSIGNAL, 1)  // alarm(2) has no business in a threaded process
-    checked.string(CURLOPT_PROXY, "")  // not what the environment names
-    checked.string(CURLOPT_NOPROXY, "*")  // which is otherwise asked for exceptions at every request
     checked.long(CURLOPT_NETRC, 0)  // no credentials of ours by surprise
     checked.long(CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1)  // 7.88.1 lacks several HTTP/2 fixes
     checked.long(CURLOPT_HTTPAUTH, 0)
     checked.long(CURLOPT_NOPROGRESS, 1)
     checked.long(CURLOPT_VERBOSE, 0)  // it would print Authorization
+
+    detour(&checked, options)
 
     // Connections.
     checked.long(CURLOPT_CONNECTTIMEOUT_MS, Int(clamping: options.connectTimeout.wholeMilliseconds))
@@ -123,7 +123,14 @@ import Primitives
     // TLS.
     checked.long(CURLOPT_SSL_VERIFYPEER, options.tls.verify ? 1 : 0)
     checked.long(CURLOPT_SSL_VERIFYHOST, options.tls.verify ? 2 : 0)
-    checked.long(CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2)
+    checked.long(CURLOPT_SSLVERSION, options.tls.allowsLegacy ? CURL_SSLVERSION_TLSv1_0 : CURL_SSLVERSION_TLSv1_2)
+    if options.tls.allowsLegacy {
+      // Also keys below 2048 bits (112 of security), and SHA-1 in handshakes and chains. libcurl compares this text before it uses a connection or a
+      // session again: those of a server like this one never serve another.
+      checked.string(CURLOPT_SSL_CIPHER_LIST, "DEFAULT:@SECLEVEL=0")
+      unsafe checked.check(gh_easy_allow_unsafe_peers(easy))  // to be connected to, without RFC 5746
+    }
+    if let pins = options.tls.pins { checked.string(CURLOPT_PINNEDPUBLICKEY, pins) }
     checked.long(CURLOPT_SSL_ENABLE_ALPN, 0)  // HTTP/1.1 is all we speak upstream
     if let file = options.tls.certificateAuthority {
       checked.string(CURLOPT_CAINFO, file)
@@ -133,6 +140,38 @@ import Primitives
     if let file = options.tls.clientKey { checked.string(CURLOPT_SSLKEY, file) }
 
     unsafe checked.pointer(CURLOPT_ERRORBUFFER, error.start)
+  }
+
+  /// By what way, when not by the shortest.
+  private static func detour(_ checked: inout Checked, _ options: UpstreamOptions) {
+    switch options.source {
+    case nil: break
+    case .address(let address): checked.string(CURLOPT_INTERFACE, "host!\(address)")
+    case .interface(let name): checked.string(CURLOPT_INTERFACE, "if!\(name)")
+    }
+    guard let via = options.via else {
+      checked.string(CURLOPT_PROXY, "")  // not what the environment names
+      checked.string(CURLOPT_NOPROXY, "*")  // which is otherwise asked for exceptions at every request
+      return
+    }
+    checked.string(CURLOPT_PROXY, via.description)
+    checked.string(CURLOPT_NOPROXY, "")  // no exceptions of the environment's
+    checked.long(CURLOPT_HTTPPROXYTUNNEL, 1)  // a proxy that understands requests would frame them its own way, and read Authorization
+    checked.long(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1)  // its answer is not the server's
+    checked.long(CURLOPT_HEADEROPT, Int(CURLHEADER_SEPARATE))  // a request's fields are for the server alone
+    checked.long(CURLOPT_PROXYAUTH, Int(gh_auth_basic))
+    checked.long(CURLOPT_SOCKS5_AUTH, Int(gh_auth_basic))
+    if let username = via.username {
+      checked.string(CURLOPT_PROXYUSERNAME, username)
+      checked.string(CURLOPT_PROXYPASSWORD, via.password ?? "")
+    }
+    checked.long(CURLOPT_PROXY_SSL_VERIFYPEER, 1)
+    checked.long(CURLOPT_PROXY_SSL_VERIFYHOST, 2)
+    checked.long(CURLOPT_PROXY_SSLVERSION, CURL_SSLVERSION_TLSv1_2)
+    if let file = via.certificateAuthority {
+      checked.string(CURLOPT_PROXY_CAINFO, file)
+      checked.string(CURLOPT_PROXY_CAPATH, nil)  // this authority instead of the system's, not beside them
+    }
   }
 
   /// Sets what differs from request to request. The texts stay in the transfer's storage until it ends.
@@ -172,8 +211,9 @@ import Primitives
 
   /// The URL carries the name that the certificate must bear; the connection goes where the operator said.
   static func connectTo(_ options: UpstreamOptions) -> StringList {
-    guard let name = options.tls.name, case .host(let host, let port) = options.address else { return StringList(nil) }
-    return StringList("\(bracketed(name)):\(port):\(bracketed(host)):\(port)")
+    guard case .host(let host, let port) = options.address, options.tls.name != nil || options.elsewhere != nil else { return StringList(nil) }
+    let (there, gate) = (options.elsewhere?.host ?? host, options.elsewhere?.port ?? port)
+    return StringList("\(bracketed(options.tls.name ?? host)):\(port):\(bracketed(there)):\(gate)")
   }
 
   private static func url(_ options: UpstreamOptions) -> String {

@@ -240,7 +240,7 @@ import Primitives
     bodyReceived += UInt64(count)
     // Of a body of known length libcurl (7.88.1) reads no more than is left of it. What stands behind it in the same TLS record then waits with
     // OpenSSL, where neither its own check nor `condemnIfUnread` looks, and would be the next client's answer. Now the connection can be asked.
-    if options.scheme == .https, bodyReceived == head.contentLength, unsafe gh_tls_holds_bytes(easy) != 0 {
+    if !options.isClear, bodyReceived == head.contentLength, unsafe gh_tls_holds_bytes(easy) != 0 {
       unsafe _ = gh_easy_set_long(easy, CURLOPT_FORBID_REUSE, 1)
     }
     client.markReady(self)
@@ -276,7 +276,7 @@ import Primitives
       return false
     }
     // A new connection in clear text on which the server speaks first: its answer would be this request's, and the real one the next client's.
-    if options.scheme == .http && client.hasUnread(socket, slot) {
+    if options.isClear && client.hasUnread(socket, slot) {
       refusal = UpstreamFailure(.malformed, "an answer came before the request")
       return false
     }

@@ -63,6 +63,12 @@ import Primitives
     return SocketBytes.write(descriptor, first, second)
   }
 
+  /// Writes what has to come first on a connection that nobody used before. Some hundred bytes, for which there is room in any socket.
+  func begin(with preface: [UInt8]) -> Bool {
+    if case .bytes(preface.count) = write(preface.span, Span()) { return true }
+    return false
+  }
+
   private func readThroughLibcurl(_ connector: Connector, into buffer: inout ByteBuffer, atMost limit: Int) -> IOResult {
     var count = 0
     var code = CURLE_OK

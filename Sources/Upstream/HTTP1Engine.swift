@@ -34,7 +34,7 @@ extension UpstreamClient {
       return nil
     }
     connector.belongs(to: nil)
-    let isEncrypted = pool.options.scheme == .https
+    let isEncrypted = !pool.options.isClear
     if !isEncrypted {
       adopting = socket
       remove(connector)

@@ -154,6 +154,10 @@ final class HTTP1Transfer: Transfer {
       connection.close()
       return end(.failed(failure))
     }
+    if let preface = storage?.preface, !connection.begin(with: preface) {
+      connection.close()
+      return end(.failed(UpstreamFailure(.unreachable, "the connection ended as soon as it stood")))
+    }
     attach(connection)
     // The time for the answer begins, and who waits for it can't know otherwise: it was asleep while the connection was made.
     client.markReady(self)
@@ -164,7 +168,7 @@ final class HTTP1Transfer: Transfer {
   override func send(_ bytes: Span<UInt8>) {
     if isDeaf && !isUploadKept { return }
     hasUpload = true
-    if framing == .chunked && bytes.count >= Self.chunkAlone && upload.isEmpty && options.scheme == .http {
+    if framing == .chunked && bytes.count >= Self.chunkAlone && upload.isEmpty && options.isClear {
       // Worth a chunk of its own: framed at once, it is copied once less. With TLS what stands there must stay as it is.
       makeRoom(&sending, for: bytes.count)
       ChunkedEncoder.appendChunk(bytes, to: &sending)

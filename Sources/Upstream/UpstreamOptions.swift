@@ -1,5 +1,6 @@
 // What the operator says about one upstream. Values only: Config fills them, `CurlOptions` turns them into libcurl's.
 
+public import HTTP
 public import Primitives
 
 /// One service behind the proxy, and how to reach it.
@@ -29,6 +30,10 @@ public struct UpstreamOptions: Equatable, Sendable {
     /// PEM files of our own certificate (with its chain) and its key.
     public var clientCertificate: String?
     public var clientKey: String?
+    /// `sha256//BASE64`, several parted by `;`: the server's public key has to be one of these, whether its certificate is verified or not.
+    public var pins: String?
+    /// TLS 1.0 and 1.1, short keys, SHA-1 and servers that know no secure renegotiation (RFC 5746) will do too.
+    public var allowsLegacy = false
 
     public init() {}
   }
@@ -49,6 +54,11 @@ public struct UpstreamOptions: Equatable, Sendable {
   public var address: Address
   public var tls = TLS()
   public var engine = Engine.automatic
+  public var via: Via?
+  public var elsewhere: Elsewhere?
+  public var source: Source?
+  /// Whether each connection begins with a PROXY header that names the client, whose alone it is then. Not with `https` or libcurl's engine.
+  public var announces: ProxyHeader.Version?
 
   /// Resolving, connecting and the TLS handshake together. 504 beyond.
   public var connectTimeout = Interval.seconds(5)
@@ -74,7 +84,7 @@ public struct UpstreamOptions: Equatable, Sendable {
 
   /// How old a connection may become that is used again; nil where that leads to the same server anyway.
   var longestConnection: Interval? {
-    guard case .host(let host, _) = address, ClientAddress(parsing: Array(host.utf8).span) == nil else { return nil }
+    guard case .host(let host, _) = address, ClientAddress(parsing: Array((elsewhere?.host ?? host).utf8).span) == nil else { return nil }
     return resolveAfter
   }
 
@@ -87,4 +97,7 @@ public struct UpstreamOptions: Equatable, Sendable {
       return port == (scheme == .https ? 443 : 80) ? name : "\(name):\(port)"
     }
   }
+
+  /// Whether our bytes go onto the socket as they are: neither the server nor a proxy before it wants TLS.
+  var isClear: Bool { scheme == .http && via?.scheme != .https }
 }

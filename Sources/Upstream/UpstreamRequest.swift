@@ -29,10 +29,13 @@ public final class RequestStorage {
   var nonceGeneration: Int?
   /// How often the server has asked for a login.
   var loginRounds = 0
+  /// What has to stand before the head on a connection that nobody used before: a PROXY header. Nil nearly always.
+  var preface: [UInt8]?
 
   init() {}
 
   func removeAll() {
+    if preface != nil { preface = nil }
     isFramed = false
     hostLine = nil
     if account != nil {
@@ -223,6 +226,12 @@ public struct UpstreamRequest: ~Copyable {
     isLoggedIn = true
     if account.isMadeAnew { storage.account = account }
     account.withLine { texts.append($0.span) }
+  }
+
+  /// Has the connection begin with `preface`, which says whose it is: nobody else's request may go over it.
+  public mutating func announce(_ preface: borrowing ByteBuffer) {
+    storage.preface = preface.array()
+    isIsolated = true
   }
 
   var shape: RequestShape {

@@ -34,6 +34,7 @@ import Testing
         request headers changed: X-Department Accept-Encoding, response headers changed: X-Frame-Options, cookies changed
           /export/                        valid-user                 to legacy     closed while /run/gatehouse/export.closed is there, 50 requests at once, \
         2 of one user, a rate, 4m taken ahead, times of its own
+          /beyond/                        valid-user                 to beyond
           GET,HEAD *.example.com /files/  valid-user                 to secure     raw path
           /admin/                         user alice or group admin  to legacy     bodies up to 10m, Authorization replaced
           /netrc/                         valid-user                 to netrc
@@ -42,12 +43,17 @@ import Testing
           /old/                           PUBLIC                     redirected    308 to https://{host}/new{path}{query}
           /app/                           valid-user                 to several
           /key/                           valid-user                 to key
+          /far/                           valid-user                 to far
           /                               valid-user                 to legacy
 
         Upstreams
           legacy   http://127.0.0.1:9000            connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker
           secure   https://legacy.example.com:8443  connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
-        TLS verified by /etc/gatehouse/tls/ca.pem as legacy.internal, with our certificate /etc/gatehouse/tls/client.pem
+        TLS verified by /etc/gatehouse/tls/ca.pem as legacy.internal, with our certificate /etc/gatehouse/tls/client.pem, by a pinned key
+          far      http://far.example.com:8080      connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
+        found at 10.0.0.5:8080; from 10.0.0.9; through http://proxy.example.com:3128 as gate
+          beyond   http://beyond.example.com:8080   connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
+        through https://proxy.example.com:3129
           several  http://10.0.0.1:8080             connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
         3 servers, in turn, out for 10s after 3 failures in a row, sent again up to 2 times; this one: weight 2
                    http://10.0.0.2:8080             50 requests at once

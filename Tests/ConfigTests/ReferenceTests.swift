@@ -32,7 +32,7 @@ import Testing
     let scratch = try Scratch()
     try scratch.write("users", "alice:{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=:groups=admin\n")
     try scratch.write("groups", "guests: alice\n")
-    for name in ["ca.pem", "client.pem", "client.key"] { try scratch.write("tls/\(name)", "x") }
+    for name in ["ca.pem", "client.pem", "client.key", "proxy.password"] { try scratch.write("tls/\(name)", "x") }
     try SampleCertificate.write(to: scratch)
     // RFC 7515 appendix A.3.
     let point = #""x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0""#
@@ -66,6 +66,7 @@ import Testing
         switch (place, directive.name.text) {
         case (.top, "upstream"): note(block.directives, .upstream)
         case (.upstream, "authenticate"): note(block.directives, .login)
+        case (.upstream, "via"): note(block.directives, .via)
         case (.upstream, _): note(block.directives, .upstreamTLS)
         case (.listen, _): note(block.directives, .clientCertificates)
         case (.route, _), (.requirement, _): note(block.directives, .requirement)
