@@ -72,6 +72,8 @@ import Primitives
     checked.long(CURLOPT_TIMEOUT_MS, Int(clamping: check.timeout.wholeMilliseconds))
     checked.long(CURLOPT_FRESH_CONNECT, 1)  // whether it takes connections is what is to be known
     checked.long(CURLOPT_FORBID_REUSE, 1)
+    // It comes from us, and that is what libcurl's header (version 1) says; whoever takes version 2 takes this as well.
+    if options.announces != nil { checked.long(CURLOPT_HAPROXYPROTOCOL, 1) }
     if let list = unsafe fields.first { unsafe checked.check(gh_easy_set_list(easy, CURLOPT_HTTPHEADER, list)) }
     unsafe checked.data(CURLOPT_WRITEFUNCTION, write)
     unsafe checked.pointer(CURLOPT_WRITEDATA, data)

@@ -50,10 +50,6 @@ import Testing
           legacy   http://127.0.0.1:9000            connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker
           secure   https://legacy.example.com:8443  connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
         TLS verified by /etc/gatehouse/tls/ca.pem as legacy.internal, with our certificate /etc/gatehouse/tls/client.pem, by a pinned key
-          far      http://far.example.com:8080      connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
-        found at 10.0.0.5:8080; from 10.0.0.9; through http://proxy.example.com:3128 as gate
-          beyond   http://beyond.example.com:8080   connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
-        through https://proxy.example.com:3129
           several  http://10.0.0.1:8080             connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
         3 servers, in turn, out for 10s after 3 failures in a row, sent again up to 2 times; this one: weight 2
                    http://10.0.0.2:8080             50 requests at once
@@ -70,6 +66,10 @@ import Testing
         logged in by bearer, one account for everybody (/etc/gatehouse/legacy.token)
           key      http://10.0.0.10:80              connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
         logged in by header X-API-Key, one account for everybody (/etc/gatehouse/legacy.token)
+          far      http://far.example.com:8080      connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
+        found at 10.0.0.5:8080; from 10.0.0.9; through http://proxy.example.com:3128 as gate
+          beyond   http://beyond.example.com:8080   connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
+        through https://proxy.example.com:3129
 
         Users
           /etc/gatehouse/users

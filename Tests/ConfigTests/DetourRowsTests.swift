@@ -31,7 +31,7 @@ import Upstream
   @Test(arguments: [
     "/etc/passwd", "sha256//", "sha256//short=", "sha1//XzCpbPBb75POiCmxOT2n6PKqi76EX0NcqNb5WJvUz6E=",
     "sha256//XzCpbPBb75POiCmxOT2n6PKqi76EX0NcqNb5WJvUz6E=;", "sha256//XzCpbPBb75POiCmxOT2n6PKqi76EX0NcqNb5WJvUz6E=x",
-    "sha256//XzCpbPBb75POiCm\tOT2n6PKqi76EX0NcqNb5WJvUz6E=",
+    "sha256//XzCpbPBb75POiCm OT2n6PKqi76EX0NcqNb5WJvUz6E=",
   ]) func whatIsNoPinIsRefused(_ pin: String) {
     let configuration = load("server https://a; tls { pin \"${PIN}\" }", environment: ["PIN": pin])
     #expect(configuration.settings == nil && configuration.diagnostics.all.map(\.message) == ["\"${PIN}\" is no digest of a key: sha256// and 44 characters of Base64"])
