@@ -104,7 +104,7 @@ extension EndToEnd {
           for name in ["wrong", "nobody", "sockswrong", "socksnobody"] { #expect(try get(house, "/\(name)/").status == 502, "\(name)") }
         }
         // The log of a failure says what it was, and `expectNoLeak` that it says no more.
-        #expect(house.gate.logs.contains("407") || !house.gate.logs.isEmpty)
+        #expect(house.gate.child.errors.text.contains("upstream wrong: ") && house.gate.child.errors.text.contains("response 407"), "\(house.gate.child.errors.text)")
       }
       #expect(try proxy.scratch.text("tiny.log").contains("CONNECT 127.0.0.1:\(plain.port)"))
       for server in [secure, plain, proxy, socks] { try server.stop() }
