@@ -29,17 +29,17 @@ import Testing
           /welcome/                       PUBLIC                     files         beneath /etc/gatehouse/site
           /account/                       valid-user                 to account
           /environ/                       valid-user                 to environ
-          /bearer/                        valid-user                 to bearer
-          /legacy/                        valid-user                 to legacy     without /legacy, 1 rewrite, beneath /app, \
-        request headers changed: X-Department Accept-Encoding, response headers changed: X-Frame-Options, cookies changed
           /export/                        valid-user                 to legacy     closed while /run/gatehouse/export.closed is there, 50 requests at once, \
         2 of one user, a rate, 4m taken ahead, times of its own
+          /bearer/                        valid-user                 to bearer
           /beyond/                        valid-user                 to beyond
+          /legacy/                        valid-user                 to legacy     without /legacy, 1 rewrite, beneath /app, \
+        request headers changed: X-Department Accept-Encoding, response headers changed: X-Frame-Options, cookies changed
           GET,HEAD *.example.com /files/  valid-user                 to secure     raw path
           /admin/                         user alice or group admin  to legacy     bodies up to 10m, Authorization replaced
+          /video/                         valid-user                 to legacy     1m a second
           /netrc/                         valid-user                 to netrc
           /store/                         valid-user                 to store
-          /video/                         valid-user                 to legacy     1m a second
           /old/                           PUBLIC                     redirected    308 to https://{host}/new{path}{query}
           /app/                           valid-user                 to several
           /key/                           valid-user                 to key
@@ -50,26 +50,26 @@ import Testing
           legacy   http://127.0.0.1:9000            connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker
           secure   https://legacy.example.com:8443  connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
         TLS verified by /etc/gatehouse/tls/ca.pem as legacy.internal, with our certificate /etc/gatehouse/tls/client.pem, by a pinned key
-          several  http://10.0.0.1:8080             connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
-        3 servers, in turn, out for 10s after 3 failures in a row, sent again up to 2 times; this one: weight 2
+          several  http://10.0.0.1:8080             connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; 3 servers, in turn, \
+        out for 10s after 3 failures in a row, sent again up to 2 times; this one: weight 2
                    http://10.0.0.2:8080             50 requests at once
                    http://10.0.0.3:8080             backup
-          account  http://10.0.0.5:8080             connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
-        logged in by basic, 1 account of users, as gateway for others (/etc/gatehouse/legacy.password, /etc/gatehouse/legacy.accounts)
-          netrc    http://10.0.0.6:80               connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
-        logged in by basic, as svc for everybody (/etc/gatehouse/netrc)
-          environ  http://10.0.0.7:80               connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
-        logged in by basic, as svc for everybody (the environment)
-          store    http://10.0.0.9:80               connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
-        logged in by aws_sigv4, as AKIDEXAMPLE for everybody (/etc/gatehouse/legacy.token)
-          bearer   http://10.0.0.8:80               connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
-        logged in by bearer, one account for everybody (/etc/gatehouse/legacy.token)
-          key      http://10.0.0.10:80              connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
-        logged in by header X-API-Key, one account for everybody (/etc/gatehouse/legacy.token)
-          far      http://far.example.com:8080      connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
-        found at 10.0.0.5:8080; from 10.0.0.9; through http://proxy.example.com:3128 as gate
+          far      http://far.example.com:8080      connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; found at 10.0.0.5:8080; \
+        from 10.0.0.9; through http://proxy.example.com:3128 as gate
           beyond   http://beyond.example.com:8080   connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
         through https://proxy.example.com:3129
+          account  http://10.0.0.5:8080             connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; logged in by basic, \
+        1 account of users, as gateway for others (/etc/gatehouse/legacy.password, /etc/gatehouse/legacy.accounts)
+          netrc    http://10.0.0.6:80               connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; logged in by basic, \
+        as svc for everybody (/etc/gatehouse/netrc)
+          environ  http://10.0.0.7:80               connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; logged in by basic, \
+        as svc for everybody (the environment)
+          store    http://10.0.0.9:80               connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; logged in by aws_sigv4, \
+        as AKIDEXAMPLE for everybody (/etc/gatehouse/legacy.token)
+          bearer   http://10.0.0.8:80               connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; logged in by bearer, \
+        one account for everybody (/etc/gatehouse/legacy.token)
+          key      http://10.0.0.10:80              connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; logged in by header X-API-Key, \
+        one account for everybody (/etc/gatehouse/legacy.token)
 
         Users
           /etc/gatehouse/users
@@ -85,10 +85,9 @@ import Testing
           given out at /api/token
 
         Tokens of other issuers
-          https://login.example.com/  RS256 ES256  1 key (EC, P-256)         for gatehouse; user from preferred_username; \
-        groups from realm_access roles; users of the user file; clocks 1m apart at most
-          ANY ISSUER                  HS256        1 key (secret, 32 bytes)  FOR ANY AUDIENCE; user from sub; users of the user file; \
-        clocks 1m apart at most
+          https://login.example.com/  RS256 ES256  1 key (EC, P-256)         for gatehouse; user from preferred_username; groups from realm_access roles; \
+        users of the user file; clocks 1m apart at most
+          ANY ISSUER                  HS256        1 key (secret, 32 bytes)  FOR ANY AUDIENCE; user from sub; users of the user file; clocks 1m apart at most
 
         Registration
           /api/users  closed, 5 tries of an address in 1h
