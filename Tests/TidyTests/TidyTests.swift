@@ -155,4 +155,15 @@ import Testing
     // These two are ended by what `close` calls.
     for call in ["endTransfer()", "abandonCheck()"] { #expect(code.contains { $0.contains(call) }) }
   }
+
+  /// A page is worth what it was tried with.
+  @Test func everyRecipeIsRunAndListed() throws {
+    let index = try Repository.text("docs/recipes/README.md")
+    let tests = try Repository.files(in: "Tests/EndToEndTests").map { try Repository.text($0) }
+    for page in Repository.files(in: "docs/recipes", ".md") where !page.hasSuffix("/README.md") {
+      let name = page.dropFirst("docs/recipes/".count).dropLast(".md".count)
+      #expect(index.contains("(\(name).md)"), "docs/recipes/README.md does not list \(name)")
+      #expect(tests.contains { $0.contains("Recipe(\"\(name)\")") }, "no end-to-end test runs the recipe \(name)")
+    }
+  }
 }
