@@ -10,6 +10,7 @@ public enum Place: String, CaseIterable, Sendable {
   case upstreamTLS
   case login
   case via
+  case fileLogin
   case route
   case tokens
   case jwt
@@ -28,6 +29,7 @@ public enum Place: String, CaseIterable, Sendable {
     case .upstreamTLS: "in the 'tls' block of an 'upstream'"
     case .login: "in an 'authenticate' block"
     case .via: "in the block of 'via'"
+    case .fileLogin: "in the 'login' block of an 'upstream'"
     case .route: "in a 'route' block"
     case .tokens: "in a 'tokens' block"
     case .jwt: "in a 'jwt' block"
@@ -48,6 +50,7 @@ public enum Place: String, CaseIterable, Sendable {
     case .upstreamTLS: "In `tls { … }` of an upstream"
     case .login: "In `authenticate … { … }` of an upstream"
     case .via: "In `via … { … }` of an upstream"
+    case .fileLogin: "In `login { … }` of an upstream"
     case .route: "In `route … { … }`"
     case .tokens: "In `tokens { … }`"
     case .jwt: "In `jwt { … }`"

@@ -9,7 +9,8 @@ extension Table {
     Row(
       "server", in: .upstream, takes: "URL [weight NUMBER] [backup] [max_connections NUMBER]", 1...16, isRepeatable: true,
       elsewhere: ["proxy_pass", "reverse_proxy", "ProxyPass", "BalancerMember"],
-      doc: "Where it is: `http://127.0.0.1:9000`, `https://legacy.example.com` or `unix:/run/app.sock`; one of several gets so many requests beside the others "
+      doc: "Where it is: `http://127.0.0.1:9000`, `https://legacy.example.com`, `unix:/run/app.sock`, or where files are: `ftp://`, `ftps://` or "
+        + "`sftp://` with a host and a path, `file:///srv/files`; one of several gets so many requests beside the others "
         + "(`weight`, 1), none while another can take them (`backup`), and no more than so many at once."
     ) { reading, directive in reading.server(directive) },
     Row(
@@ -76,11 +77,14 @@ struct ServerDraft {
   var weight = 1
   var isBackup = false
   var maxConnections: Int?
+  /// Where it is no HTTP server.
+  var files: FileServer?
 
   func member(_ options: UpstreamOptions) -> UpstreamMember {
     var options = options
     options.scheme = scheme
     options.address = address
+    options.files = files
     var member = UpstreamMember(options)
     member.weight = weight
     member.isBackup = isBackup
@@ -96,7 +100,12 @@ extension Reading {
     defer { upstreamInHand?.servers.append(draft) }
     guard !word.isBroken else { return }
     do {
-      (draft.scheme, draft.address) = try ServerURL.parse(socketPathResolved(word))
+      if let (files, address) = try FileServerURL.parse(word.text) {
+        (draft.files, draft.address) = (files, address)
+        if files.kind == .file, case .unix(let path) = address, !Disk.isFolder(path) { wrong(word, "is no folder that can be looked into") }
+      } else {
+        (draft.scheme, draft.address) = try ServerURL.parse(socketPathResolved(word))
+      }
     } catch {
       draft.word.isBroken = true
       // Not the word itself, which holds a password.
@@ -257,7 +266,7 @@ extension Reading {
   func checkServers(_ draft: UpstreamDraft) {
     let sound = draft.servers.filter { !$0.word.isBroken }
     for (i, server) in sound.enumerated() {
-      if let twin = sound[..<i].first(where: { $0.address == server.address && $0.scheme == server.scheme }) {
+      if let twin = sound[..<i].first(where: { $0.address == server.address && $0.scheme == server.scheme && $0.files == server.files }) {
         diagnostics.error(server.word.place, "this server stands here twice", hint: "first at \(twin.word.place.shortText); 'weight' gives it more requests")
       }
     }

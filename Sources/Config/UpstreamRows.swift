@@ -117,6 +117,7 @@ struct UpstreamDraft {
   var announcesWord: Word?
   /// Of `via` and `source`.
   var detourWords: [Word] = []
+  var files = FileServerDraft()
   var isUsed = false
 
   /// The first server's.
@@ -152,10 +153,11 @@ extension Reading {
     let names = directive.block.map { read($0, in: .upstream) } ?? []
     guard var draft = upstreamInHand else { return }
     upstreamInHand = nil
+    finishFiles(&draft, names: names)
     if !names.contains("server") {
       diagnostics.error(name.place, "this upstream has no server", hint: "say where it is: server http://127.0.0.1:9000")
-    } else if let tls = draft.tlsPlace, draft.servers.allSatisfy({ $0.scheme != .https && !$0.word.isBroken }) {
-      diagnostics.error(tls, "'tls' is for a server whose URL begins with https://")
+    } else if let tls = draft.tlsPlace, draft.servers.allSatisfy({ $0.scheme != .https && !($0.files?.mayUseTLS ?? false) && !$0.word.isBroken }) {
+      diagnostics.error(tls, "'tls' is for a server whose URL begins with https://, ftps:// or ftp://")
     }
     checkServers(draft)
     if let login = draft.login { draft.accounts = finishLogin(login, host: draft.host) }
@@ -187,7 +189,7 @@ enum ServerURL {
     } else if text.hasPrefix("https://") {
       (scheme, rest) = (.https, text.dropFirst(8))
     } else {
-      throw Fault(reason: "is no server: it begins with http://, https:// or unix:/")
+      throw Fault(reason: "is no server: it begins with http://, https://, unix:/, ftp://, ftps://, sftp:// or file:///")
     }
     if rest.hasSuffix("/") { rest = rest.dropLast() }
     if rest.contains("@") { throw Fault(reason: "holds a user name: 'authorization replace' in a route sends credentials upstream") }

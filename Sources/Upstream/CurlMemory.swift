@@ -20,12 +20,19 @@ import CCurl
   var text: String { unsafe String(cString: start) }
 }
 
-/// A list of one line or none.
+/// A list of lines.
 @safe final class StringList {
   let first: UnsafeMutablePointer<curl_slist>?
 
   init(_ line: String?) {
     if let line { unsafe first = curl_slist_append(nil, line) } else { unsafe first = nil }
+  }
+
+  /// - Precondition: no line holds a line end.
+  init(lines: [String]) {
+    var list: UnsafeMutablePointer<curl_slist>?
+    for line in lines { unsafe list = curl_slist_append(list, line) }
+    unsafe first = list
   }
 
   deinit {

@@ -232,7 +232,7 @@ import Primitives
 }
 
 /// Sets options and remembers the first that libcurl refuses (a build without TLS, out of memory).
-@safe private struct Checked {
+@safe struct Checked {
   let easy: UnsafeMutableRawPointer
   private(set) var firstFailure: CURLcode?
 

@@ -45,7 +45,7 @@ import Primitives
   /// The end: nil while running.
   final var outcome: Outcome?
 
-  public enum Outcome {
+  public enum Outcome: Sendable {
     case complete
     case failed(UpstreamFailure)
   }

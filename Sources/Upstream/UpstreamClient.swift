@@ -39,6 +39,9 @@ public import Primitives
   /// Transfers whose response may be whole although their upload isn't.
   var refusedEarly: [(SlotToken, fd: Int32)] = []
 
+  /// Where the couriers of file servers call; nil while there was nothing for them.
+  var files: Mailbox<FileErrand>?
+
   // Our own engine's.
   /// By descriptor.
   var connections: [HTTP1Connection?] = []
@@ -285,7 +288,10 @@ public import Primitives
     guard Int(fd) < sockets.entries.count, sockets.entries[Int(fd)].generation == token.slot.generation, sockets.entries[Int(fd)].isOpen
     else { return }
     let entry = sockets.entries[Int(fd)]
-    if entry.isOurs { return http1Ready(fd, readiness) }
+    if entry.isOurs {
+      if let files, files.descriptor == fd { return filesReady(files) }
+      return http1Ready(fd, readiness)
+    }
     if entry.isConnection && entry.wanted == 0 {
       unwanted(fd, entry, poller)
       return
@@ -354,11 +360,13 @@ public import Primitives
   /// For a request to `pool`'s server: one that was used before, or another. What may become a tunnel is our own engine's, whatever the options say, and
   /// serves no other request: libcurl's transfers can't send after a 101.
   func takeTransfer(_ pool: UpstreamPool, isUpgrade: Bool) throws(UpstreamFailure) -> Transfer {
-    if isUpgrade { return HTTP1Transfer(options: pool.options, client: self) }
+    // A server of files speaks no HTTP at all: it answers such a request as any other.
+    if isUpgrade && pool.options.files == nil { return HTTP1Transfer(options: pool.options, client: self) }
     return if let idle = pool.take() { idle } else { try makeTransfer(pool.options) }
   }
 
   private func makeTransfer(_ options: UpstreamOptions) throws(UpstreamFailure) -> Transfer {
+    if let server = options.files { return FileTransfer(options: options, server: server, client: self) }
     if options.engine != .libcurl { return HTTP1Transfer(options: options, client: self) }
     guard let easy = unsafe curl_easy_init() else { throw UpstreamFailure(.exhausted, "no memory for a transfer") }
     let transfer = unsafe CurlTransfer(easy: easy, options: options, client: self)

@@ -156,7 +156,8 @@ public struct UpstreamGroup: Equatable, Sendable {
 extension UpstreamOptions {
   /// Where the server is, as proxy.conf says it: a URL, or `unix:` and a path.
   public var place: String {
-    switch address {
+    if let files { return files.place(address) }
+    return switch address {
     case .unix(let path): "unix:\(path)"
     case .host(let host, let port): "\(scheme == .https ? "https" : "http")://\(host.contains(":") ? "[\(host)]" : host):\(port)"
     }

@@ -36,6 +36,8 @@ public final class UpstreamPool {
   /// Of accounts whose logins are made of what this server says. Those of a reload before went with their pool.
   private var digests: [ObjectIdentifier: DigestSession] = [:]
   static let digestLimit = 4096
+  /// Of a file server: who run its requests.
+  private var couriers: FileCouriers?
 
   /// No request will be started with it any more: transfers and connections end when they are done. Without this a pool and what it keeps,
   /// which know each other, would stay for ever.
@@ -50,12 +52,14 @@ public final class UpstreamPool {
   }
 
   deinit {
+    couriers?.end()
     closeIdle()
   }
 
   /// A reload has put another pool in its place.
   public func retire() {
     isRetired = true
+    couriers?.end()
     idle.removeAll()
     connectors.removeAll()
     closeIdle()
@@ -74,6 +78,13 @@ public final class UpstreamPool {
     let session = DigestSession(account)
     digests[ObjectIdentifier(account)] = session
     return session
+  }
+
+  func fileCouriers(_ server: FileServer) -> FileCouriers {
+    if let couriers { return couriers }
+    let new = FileCouriers(options, server)
+    couriers = new
+    return new
   }
 
   // As everywhere in this room, a list is taken out of its class to be changed: see `Transfer`.

@@ -28,6 +28,7 @@ import Testing
             require all { nobody; from 10.1.0.0/16 }
           /welcome/                       PUBLIC                     files         beneath /etc/gatehouse/site
           /account/                       valid-user                 to account
+          /archive/                       valid-user                 to archive
           /environ/                       valid-user                 to environ
           /export/                        valid-user                 to legacy     closed while /run/gatehouse/export.closed is there, 50 requests at once, \
         2 of one user, a rate, 4m taken ahead, times of its own
@@ -40,6 +41,7 @@ import Testing
           /video/                         valid-user                 to legacy     1m a second
           /netrc/                         valid-user                 to netrc
           /store/                         valid-user                 to store
+          /scans/                         group admin                to scans
           /old/                           PUBLIC                     redirected    308 to https://{host}/new{path}{query}
           /app/                           valid-user                 to several
           /key/                           valid-user                 to key
@@ -47,29 +49,33 @@ import Testing
           /                               valid-user                 to legacy
 
         Upstreams
-          legacy   http://127.0.0.1:9000            connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker
-          secure   https://legacy.example.com:8443  connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
+          legacy   http://127.0.0.1:9000                      connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker
+          secure   https://legacy.example.com:8443            connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
         TLS verified by /etc/gatehouse/tls/ca.pem as legacy.internal, with our certificate /etc/gatehouse/tls/client.pem, by a pinned key
-          several  http://10.0.0.1:8080             connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; 3 servers, in turn, \
+          several  http://10.0.0.1:8080                       connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; 3 servers, in turn, \
         out for 10s after 3 failures in a row, sent again up to 2 times; this one: weight 2
-                   http://10.0.0.2:8080             50 requests at once
-                   http://10.0.0.3:8080             backup
-          far      http://far.example.com:8080      connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; found at 10.0.0.5:8080; \
+                   http://10.0.0.2:8080                       50 requests at once
+                   http://10.0.0.3:8080                       backup
+          far      http://far.example.com:8080                connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; found at 10.0.0.5:8080; \
         from 10.0.0.9; through http://proxy.example.com:3128 as gate
-          beyond   http://beyond.example.com:8080   connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
+          beyond   http://beyond.example.com:8080             connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
         through https://proxy.example.com:3129
-          account  http://10.0.0.5:8080             connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; logged in by basic, \
+          account  http://10.0.0.5:8080                       connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; logged in by basic, \
         1 account of users, as gateway for others (/etc/gatehouse/legacy.password, /etc/gatehouse/legacy.accounts)
-          netrc    http://10.0.0.6:80               connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; logged in by basic, \
+          netrc    http://10.0.0.6:80                         connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; logged in by basic, \
         as svc for everybody (/etc/gatehouse/netrc)
-          environ  http://10.0.0.7:80               connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; logged in by basic, \
+          environ  http://10.0.0.7:80                         connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; logged in by basic, \
         as svc for everybody (the environment)
-          store    http://10.0.0.9:80               connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; logged in by aws_sigv4, \
+          store    http://10.0.0.9:80                         connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; logged in by aws_sigv4, \
         as AKIDEXAMPLE for everybody (/etc/gatehouse/legacy.token)
-          bearer   http://10.0.0.8:80               connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; logged in by bearer, \
+          bearer   http://10.0.0.8:80                         connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; logged in by bearer, \
         one account for everybody (/etc/gatehouse/legacy.token)
-          key      http://10.0.0.10:80              connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; logged in by header X-API-Key, \
+          key      http://10.0.0.10:80                        connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; logged in by header X-API-Key, \
         one account for everybody (/etc/gatehouse/legacy.token)
+          archive  sftp://archive.example.com:22/srv/archive  connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
+        files, read only, as gatehouse by the key /etc/gatehouse/ssh/archive.key, its key known from /etc/gatehouse/ssh/known_hosts
+          scans    sftp://10.0.0.9:2222/scans                 connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
+        files, WRITABLE, as scanner, its key SHA256:uNiVztksCsDhcc0u9e8BrrQXVUpKZIDTMczCvj3tD2s
 
         Users
           /etc/gatehouse/users

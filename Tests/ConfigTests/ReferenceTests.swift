@@ -44,6 +44,12 @@ import Testing
     try scratch.write("legacy.accounts", "alice alice.there secret\n", mode: 0o600)
     try scratch.write("netrc", "machine 10.0.0.6 login svc password secret\n")
     try scratch.write("legacy.token", "secret\n")
+    try scratch.write("ssh/known_hosts", "archive.example.com ssh-ed25519 AAAA\n")
+    try scratch.write("ssh/archive.key", "x")
+    try scratch.write("ssh/scans.password", "secret\n")
+    for name in ["archive.key", "scans.password"] {
+      try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: "\(scratch.path)/ssh/\(name)")
+    }
     let path = try scratch.write("proxy.conf", try text("proxy.conf.example"))
     return (Configuration.load(path: path, environment: { $0 == "UPSTREAM_TOKEN" ? "t0ken" : nil }), scratch)
   }
@@ -67,6 +73,7 @@ import Testing
         case (.top, "upstream"): note(block.directives, .upstream)
         case (.upstream, "authenticate"): note(block.directives, .login)
         case (.upstream, "via"): note(block.directives, .via)
+        case (.upstream, "login"): note(block.directives, .fileLogin)
         case (.upstream, _): note(block.directives, .upstreamTLS)
         case (.listen, _): note(block.directives, .clientCertificates)
         case (.route, _), (.requirement, _): note(block.directives, .requirement)

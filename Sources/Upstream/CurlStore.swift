@@ -1,0 +1,252 @@
+// FTP and SFTP by libcurl, one request after another on a connection that stays while there is work. Paths are ours: names that `FilePath` let through,
+// each escaped, below the configured root; never a byte of the client's as it came.
+
+import CCurl
+import Glibc
+import Net
+import Primitives
+
+@safe final class CurlStore: FileStore {
+  private let easy: UnsafeMutableRawPointer
+  private let options: UpstreamOptions
+  private let server: FileServer
+  private let errorText = ErrorText()
+  /// The server has said that it knows no MLSD.
+  private var lacksMLSD = false
+
+  // What the callbacks of the request under way are for.
+  private var errand: FileErrand?
+  private var sink: ((UnsafeRawBufferPointer) -> Bool)?
+  /// The sink wanted no more: what libcurl calls an error is none.
+  private var isSated = false
+
+  init(_ options: UpstreamOptions, _ server: FileServer) throws(UpstreamFailure) {
+    guard let easy = unsafe curl_easy_init() else { throw UpstreamFailure(.exhausted, "no memory for a connection") }
+    unsafe self.easy = easy
+    self.options = options
+    self.server = server
+  }
+
+  deinit {
+    // Says QUIT, and waits for the answer.
+    unsafe curl_easy_cleanup(easy)
+  }
+
+  // MARK: Asking
+
+  func look(_ path: FilePath, for errand: FileErrand) throws(FileFault) -> FileFacts {
+    let code = unsafe perform(url(path.names, isFolder: false), errand) { unsafe _ = gh_easy_set_long($0, CURLOPT_NOBODY, 1) }
+    if code != CURLE_OK {
+      guard server.kind != .sftp, Self.meansMissing(code) else { throw fault(code) }
+      // FTP tells the size of files alone. What can be entered is a folder.
+      let folder = unsafe perform(url(path.names, isFolder: true), errand) { unsafe _ = gh_easy_set_long($0, CURLOPT_NOBODY, 1) }
+      guard folder == CURLE_OK else { throw fault(folder) }
+      return FileFacts(isFolder: true)
+    }
+    if path.names.isEmpty { return FileFacts(isFolder: true) }
+    var size: curl_off_t = -1
+    unsafe _ = gh_easy_get_offset(easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &size)
+    var time: curl_off_t = -1
+    unsafe _ = gh_easy_get_offset(easy, CURLINFO_FILETIME_T, &time)
+    let facts = FileFacts(
+      isFolder: false, size: size >= 0 ? UInt64(size) : nil, modified: time >= 0 ? Timestamp(seconds: Int64(time)) : nil)
+    // SFTP opens folders as if they were files, and tells a size. Only reading fails.
+    if server.kind == .sftp, try isFolder(path, facts, errand) { return FileFacts(isFolder: true) }
+    return facts
+  }
+
+  private func isFolder(_ path: FilePath, _ facts: FileFacts, _ errand: FileErrand) throws(FileFault) -> Bool {
+    if let size = facts.size, size > 0 {
+      var hasRead = false
+      let code = unsafe perform(url(path.names, isFolder: false), errand, { hasRead = $0.count > 0 || hasRead; return true }) {
+        unsafe _ = gh_easy_set_string($0, CURLOPT_RANGE, "0-0")
+      }
+      if hasRead { return false }
+      if errand.isCancelled { throw .cancelled }
+      if Self.meansForbidden(code) { throw .forbidden }
+    }
+    return unsafe perform(url(path.names, isFolder: true), errand, { _ in true }) { _ in } == CURLE_OK
+  }
+
+  func read(
+    _ path: FilePath, _ range: Range<UInt64>?, for errand: FileErrand, _ sink: @escaping (UnsafeRawBufferPointer) -> Bool
+  ) throws(FileFault) {
+    let code = unsafe perform(url(path.names, isFolder: false), errand, sink) { easy in
+      if let range { unsafe _ = gh_easy_set_string(easy, CURLOPT_RANGE, "\(range.lowerBound)-\(range.upperBound - 1)") }
+    }
+    guard code == CURLE_OK || isSated && !errand.isCancelled else { throw fault(code) }
+  }
+
+  func list(_ path: FilePath, for errand: FileErrand) throws(FileFault) -> [FileEntry] {
+    let url = url(path.names, isFolder: true)
+    if server.kind != .sftp && !lacksMLSD {
+      let (text, code) = listing(url, errand, "MLSD")
+      if code == CURLE_OK { return try entries(text, isMLSD: true) }
+      // 500 or 502, which libcurl tells as any refusal.
+      guard code == CURLE_FTP_COULDNT_RETR_FILE else { throw fault(code) }
+    }
+    let (text, code) = listing(url, errand, nil)
+    guard code == CURLE_OK else { throw fault(code) }
+    lacksMLSD = true
+    return try entries(text, isMLSD: false)
+  }
+
+  private func listing(_ url: String, _ errand: FileErrand, _ command: String?) -> (text: [UInt8]?, CURLcode) {
+    var text: [UInt8] = []
+    var isTooLong = false
+    let code = unsafe perform(
+      url, errand,
+      { bytes in
+        isTooLong = text.count + bytes.count > FileListing.mostBytes
+        if !isTooLong { unsafe text.append(contentsOf: bytes) }
+        return !isTooLong
+      }
+    ) { if let command { unsafe _ = gh_easy_set_string($0, CURLOPT_CUSTOMREQUEST, command) } }
+    return isTooLong ? (nil, CURLE_OK) : (text, code)
+  }
+
+  private func entries(_ text: [UInt8]?, isMLSD: Bool) throws(FileFault) -> [FileEntry] {
+    guard let text else { throw .failed(UpstreamFailure(.malformed, "the folder's listing has more than \(FileListing.mostBytes) bytes")) }
+    let entries = FileListing.entries(text, isMLSD: isMLSD, now: .now())
+    guard entries.count <= FileListing.mostEntries else {
+      throw .failed(UpstreamFailure(.malformed, "the folder has more than \(FileListing.mostEntries) entries"))
+    }
+    return entries
+  }
+
+  // MARK: Changing
+
+  func write(_ path: FilePath, for errand: FileErrand) throws(FileFault) {
+    guard let name = path.names.last else { throw .conflict }
+    let folder = Array(path.names.dropLast())
+    let temporary = temporaryName()
+    // Beside it, and then into its place: who breaks off leaves the old file. SFTP servers rename onto nothing that exists, so that there it goes first.
+    let commands =
+      server.kind == .sftp
+      ? ["*rm \(quoted(folder + [name]))", "rename \(quoted(folder + [temporary])) \(quoted(folder + [name]))"]
+      : ["RNFR \(text(temporary))", "RNTO \(text(name))"]
+    let list = StringList(lines: commands)
+    let code = unsafe perform(url(folder + [temporary], isFolder: false), errand) { easy in
+      unsafe _ = gh_easy_set_long(easy, CURLOPT_UPLOAD, 1)
+      unsafe _ = gh_easy_set_list(easy, CURLOPT_POSTQUOTE, list.first)
+    }
+    if code == CURLE_OK { return }
+    let fault = errand.isCancelled ? FileFault.cancelled : self.fault(code, isWriting: true)
+    // What came of it is nobody's. It may not be there.
+    try? remove(FilePath(names: folder + [temporary], isFolder: false), isFolder: false, for: nil)
+    throw fault
+  }
+
+  func remove(_ path: FilePath, isFolder: Bool, for errand: FileErrand) throws(FileFault) {
+    try remove(path, isFolder: isFolder, for: Optional(errand))
+  }
+
+  private func remove(_ path: FilePath, isFolder: Bool, for errand: FileErrand?) throws(FileFault) {
+    guard let name = path.names.last else { throw .forbidden }
+    let command =
+      server.kind == .sftp
+      ? "\(isFolder ? "rmdir" : "rm") \(quoted(path.names))" : "\(isFolder ? "RMD" : "DELE") \(text(name))"
+    try change(path, command, errand)
+  }
+
+  func makeFolder(_ path: FilePath, for errand: FileErrand) throws(FileFault) {
+    guard let name = path.names.last else { throw .exists }
+    try change(path, server.kind == .sftp ? "mkdir \(quoted(path.names))" : "MKD \(text(name))", errand)
+  }
+
+  /// Has the server do one thing in the folder in which `path` stands.
+  private func change(_ path: FilePath, _ command: String, _ errand: FileErrand?) throws(FileFault) {
+    let list = StringList(lines: [command])
+    let code = unsafe perform(url(Array(path.names.dropLast()), isFolder: true), errand) { easy in
+      unsafe _ = gh_easy_set_long(easy, CURLOPT_NOBODY, 1)
+      // Of FTP's the ones behind the transfer, of which there is none, are said in the folder; SFTP's name whole paths, and stand before.
+      unsafe _ = gh_easy_set_list(easy, self.server.kind == .sftp ? CURLOPT_QUOTE : CURLOPT_POSTQUOTE, list.first)
+    }
+    guard code == CURLE_OK else { throw fault(code, isWriting: true) }
+  }
+
+  // MARK: Paths
+
+  private func url(_ names: [[UInt8]], isFolder: Bool) -> String {
+    guard case .host(let host, let port) = options.address else { preconditionFailure("a file server has a host") }
+    let path = (server.root.map { Array($0.utf8) } + names).map { FilePath.encoded($0) }.joined(separator: "/")
+    let authority = host.utf8.contains(0x3A) ? "[\(host)]" : host
+    return "\(server.kind.rawValue)://\(authority):\(port)/\(path)\(isFolder && !path.isEmpty ? "/" : "")"
+  }
+
+  /// In libcurl's own words for SFTP: between quotation marks, which are escaped. `\` is in no name.
+  private func quoted(_ names: [[UInt8]]) -> String {
+    let path = "/" + (server.root.map { Array($0.utf8) } + names).map { text($0) }.joined(separator: "/")
+    return "\"" + path.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\\\"") + "\""
+  }
+
+  /// A name as the argument of a command; it holds no control character. One that is no UTF-8 is another then, which is not there.
+  private func text(_ name: [UInt8]) -> String { String(decoding: name, as: UTF8.self) }
+
+  // MARK: libcurl
+
+  /// Runs one request to its end.
+  private func perform(
+    _ url: String, _ errand: FileErrand?, _ sink: ((UnsafeRawBufferPointer) -> Bool)? = nil, _ more: (UnsafeMutableRawPointer) -> Void
+  ) -> CURLcode {
+    // Keeps the connection, and forgets everything else.
+    unsafe curl_easy_reset(easy)
+    errorText.clear()
+    self.errand = errand
+    unsafe self.sink = sink
+    isSated = false
+    defer {
+      self.errand = nil
+      unsafe self.sink = nil
+    }
+    let refused = unsafe CurlFileOptions.apply(to: easy, options, server, url, errorText, this: Unmanaged.passUnretained(self).toOpaque())
+    guard refused == CURLE_OK else { return refused }
+    unsafe more(easy)
+    return unsafe curl_easy_perform(easy)
+  }
+
+  /// A piece of what was asked for. Fewer than `count` ends it.
+  func received(_ bytes: UnsafePointer<CChar>, _ count: Int) -> Int {
+    guard let sink = unsafe sink else { return count }
+    if unsafe sink(UnsafeRawBufferPointer(start: bytes, count: count)) { return count }
+    isSated = true
+    return 0
+  }
+
+  /// The next of what is written.
+  func provide(_ target: UnsafeMutablePointer<CChar>, _ count: Int) -> Int {
+    guard let errand, let bytes = errand.take(count) else { return Int(CURL_READFUNC_ABORT) }
+    unsafe bytes.withUnsafeBytes { source in
+      if let start = source.baseAddress { unsafe UnsafeMutableRawPointer(target).copyMemory(from: start, byteCount: source.count) }
+    }
+    return bytes.count
+  }
+
+  var isUnwanted: Bool { errand?.isCancelled ?? false }
+
+  // MARK: Failures
+
+  private static func meansMissing(_ code: CURLcode) -> Bool {
+    code == CURLE_REMOTE_FILE_NOT_FOUND || code == CURLE_REMOTE_ACCESS_DENIED || code == CURLE_FTP_COULDNT_RETR_FILE
+  }
+
+  private static func meansForbidden(_ code: CURLcode) -> Bool { code == CURLE_REMOTE_ACCESS_DENIED }
+
+  private func fault(_ code: CURLcode, isWriting: Bool = false) -> FileFault {
+    if isUnwanted || code == CURLE_ABORTED_BY_CALLBACK { return .cancelled }
+    switch code {
+    case CURLE_REMOTE_FILE_NOT_FOUND, CURLE_FTP_COULDNT_RETR_FILE: return isWriting ? .conflict : .notFound
+    // Of FTP: a folder that can't be entered, whatever the reason.
+    case CURLE_REMOTE_ACCESS_DENIED: return server.kind == .sftp ? .forbidden : isWriting ? .conflict : .notFound
+    // 550 and its like to a command that changes something: FTP has one word for all reasons.
+    case CURLE_QUOTE_ERROR, CURLE_UPLOAD_FAILED: return server.kind == .sftp ? .conflict : .forbidden
+    case CURLE_REMOTE_FILE_EXISTS: return .exists
+    case CURLE_REMOTE_DISK_FULL: return .full
+    default:
+      var failure = UpstreamFailure.from(code, detail: errorText.text, wasSent: true, headComplete: false)
+      // It may hold what the server said.
+      failure.reason = String(decoding: failure.reason.utf8.prefix(200).map { ASCII.isControl($0) ? 0x20 : $0 }, as: UTF8.self)
+      return .failed(failure)
+    }
+  }
+}

@@ -1,0 +1,98 @@
+// `server file:///…`: a folder of this machine as a file server. What leads out of it is not there.
+
+import Glibc
+import Net
+import Primitives
+
+final class DiskStore: FileStore {
+  private let root: RootFolder
+
+  init(_ server: FileServer) throws(UpstreamFailure) {
+    do {
+      root = try RootFolder(path: "/" + server.root.joined(separator: "/"))
+    } catch {
+      throw UpstreamFailure(.unreachable, "\(error)")
+    }
+  }
+
+  func look(_ path: FilePath, for errand: FileErrand) throws(FileFault) -> FileFacts {
+    let found: RootFolder.Look
+    do { found = try root.look(path.names) } catch { throw Self.fault(error) }
+    if path.isFolder && !found.isFolder { throw .notFound }
+    return FileFacts(isFolder: found.isFolder, size: found.isFolder ? nil : found.size, modified: found.modified)
+  }
+
+  func read(
+    _ path: FilePath, _ range: Range<UInt64>?, for errand: FileErrand, _ sink: @escaping (UnsafeRawBufferPointer) -> Bool
+  ) throws(FileFault) {
+    do {
+      let file = try root.open(path.names)
+      var buffer = [UInt8](repeating: 0, count: 64 << 10)
+      var offset = range?.lowerBound ?? 0
+      while true {
+        let n = try RootFolder.read(file, at: offset, into: &buffer)
+        if n == 0 { return }
+        offset += UInt64(n)
+        let goesOn = unsafe buffer.withUnsafeBytes { unsafe sink(UnsafeRawBufferPointer(rebasing: $0[..<n])) }
+        if !goesOn { return }
+      }
+    } catch {
+      throw Self.fault(error)
+    }
+  }
+
+  func list(_ path: FilePath, for errand: FileErrand) throws(FileFault) -> [FileEntry] {
+    do {
+      return try root.list(path.names, limit: FileListing.mostEntries) { FilePath.fault(of: $0) == nil }.map {
+        FileEntry(name: $0.name, isFolder: $0.look.isFolder, size: $0.look.isFolder ? nil : $0.look.size, modified: $0.look.modified)
+      }
+    } catch {
+      throw Self.fault(error)
+    }
+  }
+
+  func write(_ path: FilePath, for errand: FileErrand) throws(FileFault) {
+    do {
+      var file = try root.create(path.names, temporary: temporaryName())
+      while true {
+        guard let bytes = errand.take(128 << 10) else { throw FileFault.cancelled }
+        if bytes.isEmpty { break }
+        try file.write(bytes)
+      }
+      try file.finish()
+    } catch let error as NetError {
+      // What is missing above it (RFC 9110 says 409 nowhere; RFC 4918 section 9.7.1 does).
+      let fault = Self.fault(error)
+      throw fault == .notFound ? .conflict : fault
+    } catch {
+      throw .cancelled
+    }
+  }
+
+  func remove(_ path: FilePath, isFolder: Bool, for errand: FileErrand) throws(FileFault) {
+    do { try root.remove(path.names) } catch { throw Self.fault(error) }
+  }
+
+  func makeFolder(_ path: FilePath, for errand: FileErrand) throws(FileFault) {
+    do {
+      try root.makeFolder(path.names)
+    } catch {
+      let fault = Self.fault(error)
+      throw fault == .notFound ? .conflict : fault
+    }
+  }
+
+  private static func fault(_ error: NetError) -> FileFault {
+    guard case .system(_, let code) = error else { return .failed(UpstreamFailure(.unreachable, "\(error)")) }
+    switch code {
+    // A path that leads out is not there; nor is what a link's other end would say of this machine.
+    case ENOENT, ENOTDIR, EXDEV, ELOOP, ENAMETOOLONG, ENXIO, ENODEV: return .notFound
+    case EACCES, EPERM, EROFS: return .forbidden
+    case EEXIST: return .exists
+    case EISDIR, ENOTEMPTY, EBUSY: return .conflict
+    case ENOSPC, EDQUOT, EFBIG: return .full
+    case E2BIG: return .failed(UpstreamFailure(.malformed, "the folder has more than \(FileListing.mostEntries) entries"))
+    default: return .failed(UpstreamFailure(.unreachable, "\(error)"))
+    }
+  }
+}
