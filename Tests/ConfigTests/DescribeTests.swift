@@ -27,8 +27,8 @@ import Testing
         certificate cn build-agent } }
             require all { nobody; from 10.1.0.0/16 }
           /welcome/                       PUBLIC                     files         beneath /etc/gatehouse/site
-          /account/                       valid-user                 to account
           /archive/                       valid-user                 to archive
+          /account/                       valid-user                 to account
           /environ/                       valid-user                 to environ
           /export/                        valid-user                 to legacy     closed while /run/gatehouse/export.closed is there, 50 requests at once, \
         2 of one user, a rate, 4m taken ahead, times of its own
@@ -39,9 +39,9 @@ import Testing
           GET,HEAD *.example.com /files/  valid-user                 to secure     raw path
           /admin/                         user alice or group admin  to legacy     bodies up to 10m, Authorization replaced
           /video/                         valid-user                 to legacy     1m a second
+          /scans/                         group admin                to scans
           /netrc/                         valid-user                 to netrc
           /store/                         valid-user                 to store
-          /scans/                         group admin                to scans
           /old/                           PUBLIC                     redirected    308 to https://{host}/new{path}{query}
           /app/                           valid-user                 to several
           /key/                           valid-user                 to key
@@ -70,12 +70,12 @@ import Testing
         as AKIDEXAMPLE for everybody (/etc/gatehouse/legacy.token)
           bearer   http://10.0.0.8:80                         connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; logged in by bearer, \
         one account for everybody (/etc/gatehouse/legacy.token)
-          key      http://10.0.0.10:80                        connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; logged in by header X-API-Key, \
-        one account for everybody (/etc/gatehouse/legacy.token)
-          archive  sftp://archive.example.com:22/srv/archive  connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
-        files, read only, as gatehouse by the key /etc/gatehouse/ssh/archive.key, its key known from /etc/gatehouse/ssh/known_hosts
-          scans    sftp://10.0.0.9:2222/scans                 connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
-        files, WRITABLE, as scanner, its key SHA256:uNiVztksCsDhcc0u9e8BrrQXVUpKZIDTMczCvj3tD2s
+          key      http://10.0.0.10:80                        connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
+        logged in by header X-API-Key, one account for everybody (/etc/gatehouse/legacy.token)
+          archive  sftp://archive.example.com:22/srv/archive  connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; files, read only, \
+        as gatehouse by the key /etc/gatehouse/ssh/archive.key, its key known from /etc/gatehouse/ssh/known_hosts
+          scans    sftp://10.0.0.9:2222/scans                 connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; files, WRITABLE, \
+        as scanner, its key SHA256:uNiVztksCsDhcc0u9e8BrrQXVUpKZIDTMczCvj3tD2s
 
         Users
           /etc/gatehouse/users
