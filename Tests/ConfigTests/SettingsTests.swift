@@ -47,7 +47,8 @@ import Upstream
     #expect(configuration.users?.users.count == 1)
     #expect(settings.upstreams.map(\.name).prefix(3) == ["legacy", "secure", "several"])
     #expect(settings.upstreams.map(\.members.count).prefix(3) == [1, 1, 3] && settings.upstreams[2].members[0].weight == 2)
-    let (archive, scans) = (settings.upstreams.first { $0.name == "archive" }?.members[0].options.files, settings.upstreams.first { $0.name == "scans" }?.members[0].options.files)
+    func fileServer(_ name: String) -> FileServer? { settings.upstreams.first { $0.name == name }?.members[0].options.files }
+    let (archive, scans) = (fileServer("archive"), fileServer("scans"))
     #expect(archive?.kind == .sftp && archive?.account?.name == "gatehouse" && archive?.keyFile == scratch.path + "/ssh/archive.key")
     #expect(archive?.hostKey == .knownHosts(path: scratch.path + "/ssh/known_hosts") && archive?.isWritable == false)
     #expect(scans?.hostKey == .sha256("uNiVztksCsDhcc0u9e8BrrQXVUpKZIDTMczCvj3tD2s") && scans?.isWritable == true && scans?.root == ["scans"])
@@ -58,7 +59,8 @@ import Upstream
     #expect(settings.upstreams[1].members[0].options.tls.clientKey == scratch.path + "/tls/client.key")
     #expect(settings.upstreams[1].members[0].options.tls.name == "legacy.internal")
     let labels = ["/", "/admin/", "GET,HEAD *.example.com /files/", "/reports/", "GET = /healthz"]
-    #expect(Set(settings.routes.map(\.label)).isSuperset(of: labels + ["= /ping", "/old/", "/welcome/", "/export/", "/video/", "/archive/", "/scans/", "/app/", "/far/", "/legacy/"]))
+    let others = ["= /ping", "/old/", "/welcome/", "/export/", "/video/", "/archive/", "/scans/", "/app/", "/far/", "/legacy/"]
+    #expect(Set(settings.routes.map(\.label)).isSuperset(of: labels + others))
     #expect(settings.upstreams.compactMap { $0.login?.scheme.name } == ["basic", "basic", "basic", "aws_sigv4", "bearer", "header X-API-Key"])
     let (root, admin, files, health) = (settings.routes[0], settings.routes[1], settings.routes[2], settings.routes[4])
     #expect(root.requirement == .validUser && root.path == Array("/".utf8) && root.upstream == 0 && !root.isExact)
