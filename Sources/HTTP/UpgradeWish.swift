@@ -93,14 +93,14 @@ public struct UpgradeWish: Equatable, Sendable {
   /// `protocol-name ["/" protocol-version]`, and none of those that carry requests.
   private static func isOther(_ name: Span<UInt8>) -> Bool {
     for i in name.indices where !ASCII.isToken(name[i]) && name[i] != 0x2F { return false }
-    for word: StaticString in ["h2", "h2c", "http", "tls", "ssl"] where begins(name, word) { return false }
+    // Drafts of theirs too (h2c-14); and a WebSocket whose key nobody proves.
+    for word: StaticString in ["h2", "http", "tls", "ssl", "websocket"] where begins(name, word) { return false }
     return true
   }
 
   private static func begins(_ name: Span<UInt8>, _ word: StaticString) -> Bool {
     let n = word.utf8CodeUnitCount
-    guard name.count >= n, ASCII.equals(name.extracting(0..<n), ignoringCaseOf: word) else { return false }
-    return name.count == n || name[n] == 0x2F
+    return name.count >= n && ASCII.equals(name.extracting(0..<n), ignoringCaseOf: word)
   }
 
   /// The key of a well-formed handshake (RFC 6455 section 4.2.1): a GET with one key of 16 bytes and one version.

@@ -34,6 +34,14 @@ public enum SigV4 {
   /// Fields that we write: a client's own of these names are not forwarded.
   public static let fields: [[UInt8]] = ["x-amz-date", "x-amz-content-sha256", "x-amz-security-token"].map { Array($0.utf8) }
 
+  /// Whether a client's field would have our account do more than the request's path says: copy from elsewhere, give rights away, pass over locks. Signed
+  /// by us, the store would take our word for it. Metadata and checksums of the client's own object are his to say.
+  public static func isBeyond(_ name: Span<UInt8>) -> Bool {
+    let folded = name.indices.map { ASCII.isAlpha(name[$0]) || ASCII.isDigit(name[$0]) ? ASCII.lowercased(name[$0]) : 0x2D }
+    guard folded.starts(with: bytes("x-amz-")), !fields.contains(folded) else { return false }
+    return !["x-amz-meta-", "x-amz-checksum-", "x-amz-sdk-"].contains { folded.starts(with: bytes($0)) } && folded != bytes("x-amz-user-agent")
+  }
+
   /// The lines of a login, with their ends: the time, what is said of the body, and the signature.
   ///
   /// - Parameters:

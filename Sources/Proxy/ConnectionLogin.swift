@@ -6,6 +6,23 @@ import Primitives
 import Upstream
 
 extension Connection {
+  /// As whom we log in for this request; nil when it was refused, which is answered.
+  mutating func account(_ login: UpstreamLogin, for user: [UInt8]?) -> Account? {
+    guard let account = login.account(for: user) else {
+      refuseWithoutAccount()
+      return nil
+    }
+    if case .awsSigV4 = account.scheme {
+      for i in head.fields.indices where SigV4.isBeyond(head.bytes[head.fields[i].name]) {
+        record.reason = "the client's x-amz field would be signed with our account"
+        record.words = "A field of this request would be done with the gateway's rights"
+        perform(exchange.refused(status: 403))
+        return nil
+      }
+    }
+    return account
+  }
+
   /// Who asks may pass, and there is no account to let him pass as.
   mutating func refuseWithoutAccount() {
     record.reason = record.user == nil ? "the upstream's account is not for nobody" : "no account at the upstream for this user"

@@ -396,8 +396,8 @@ extension Connection {
     var account: Account?
     // One look where we don't log in.
     if let login = snapshot.traits[route].login {
-      account = login.account(for: grant.user?.name)
-      if account == nil { return refuseWithoutAccount() }
+      account = self.account(login, for: grant.user?.name)
+      if account == nil { return }
     }
     var target = ByteBuffer()
     worker.lendTarget(&target)

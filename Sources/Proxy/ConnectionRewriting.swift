@@ -13,8 +13,8 @@ extension Connection {
     let traits = snapshot.traits[route]
     var account: Account?
     if let login = traits.login {
-      account = login.account(for: grant.user?.name)
-      if account == nil { return refuseWithoutAccount() }
+      account = self.account(login, for: grant.user?.name)
+      if account == nil { return }
     }
     var judged = ByteBuffer()
     worker.lendTarget(&judged)

@@ -105,7 +105,7 @@ extension Connection {
         UpstreamFailure(
           .timeout, exchange.isRequestComplete ? "no response within response_timeout" : "request body not taken within idle_timeout"))
     case .tunneling where blockedSince == nil:
-      endTunnel("nothing came either way within tunnel_timeout")
+      endTunnel(tunnel?.blockedSince == nil ? "nothing came either way within tunnel_timeout" : "the upstream took nothing within idle_timeout")
       return
     case .relaying where blockedSince == nil && exchange.isRequestComplete:
       failed(UpstreamFailure(.quiet, "response stopped for longer than idle_timeout"))

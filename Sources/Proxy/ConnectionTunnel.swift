@@ -219,13 +219,16 @@ extension Connection {
       if !output.isEmpty { wanted.insert(.write) }
       if wanted != interest { applyInterest(wanted) }
     }
-    if !isClosed && (armed == nil || blockedSince != nil) { arm() }
+    if !isClosed && (armed == nil || blockedSince != nil || !input.isEmpty) { arm() }
   }
 
   /// When the tunnel has been silent for too long. Looked at when the timer fires, which is set anew only then.
   mutating func tunnelDeadline() -> Instant {
     guard let transfer else { return .distantFuture }
-    return max(lastRead, lastUpstream).advanced(by: transfer.tunnelTimeout)
+    let silent = max(lastRead, lastUpstream).advanced(by: transfer.tunnelTimeout)
+    // As with an upload: else a client could leave, and what it sent would hold both connections.
+    guard let blocked = tunnel?.blockedSince else { return silent }
+    return min(silent, blocked.advanced(by: transfer.idleTimeout))
   }
 
   // MARK: The end

@@ -22,6 +22,8 @@ extension UpstreamClient {
     guard let transfer = try? handOver(failed, to: choice) else { return nil }
     transfer.tried = tried
     transfer.retries += 1
+    // Another server, that knows nothing of those before.
+    transfer.storage?.loginRounds = 0
     return transfer
   }
 

@@ -10,6 +10,8 @@ public import Primitives
 @safe public final class Tunnel {
   private let connection: HTTP1Connection
   private let client: UpstreamClient
+  /// Since when it takes nothing of what waits; nil while nothing does.
+  public private(set) var blockedSince: Instant?
 
   init(_ connection: HTTP1Connection, _ client: UpstreamClient) {
     self.connection = connection
@@ -24,7 +26,15 @@ public import Primitives
   public func read(into buffer: inout ByteBuffer, atMost limit: Int) -> IOResult { connection.read(into: &buffer, atMost: limit) }
 
   /// Sends from `bytes`.
-  public func write(_ bytes: borrowing ByteBuffer) -> IOResult { connection.write(bytes) }
+  public func write(_ bytes: borrowing ByteBuffer) -> IOResult {
+    let result = connection.write(bytes)
+    switch result {
+    case .bytes: if blockedSince != nil { blockedSince = nil }
+    case .wouldBlock: if blockedSince == nil { blockedSince = client.now }
+    case .closed, .failed: break
+    }
+    return result
+  }
 
   /// What is to be told of. Costs nothing where it stays as it is.
   public func watch(reading: Bool, writing: Bool) {

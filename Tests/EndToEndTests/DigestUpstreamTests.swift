@@ -55,6 +55,29 @@ extension EndToEnd {
       try apache.stop()
     }
 
+    /// Each server asks anew: that is no sign of a wrong password.
+    @Test func severalServersMayAskOneAfterTheOther() throws {
+      let script: Script = { conversation in
+        while let message = try conversation.request() {
+          if message["Authorization"] == nil {
+            let challenge = "WWW-Authenticate: Digest realm=\"r\", nonce=\"n\(conversation.index)\", qop=\"auth\""
+            try conversation.send(Answer.text("", status: "401 Unauthorized", fields: [challenge]))
+          } else {
+            try conversation.send(Answer.text("weary", status: "503 Service Unavailable"))
+          }
+        }
+      }
+      let servers = try (0..<3).map { _ in try RecordingUpstream(script) }
+      var setup = try setup(servers[0].port)
+      let others = servers.dropFirst().map { "server http://127.0.0.1:\($0.port)" }.joined(separator: "\n")
+      setup.more = setup.more.replacingOccurrences(of: "authenticate digest", with: "\(others)\nretry 2 on 503\nauthenticate digest")
+      try House.with(setup) { house throws in
+        #expect(try house.ask("GET", "/", [People.alice.authorization]).status == 503)
+        #expect(servers.map(\.requests.count) == [2, 2, 2])
+      }
+      for server in servers { try server.stop() }
+    }
+
     @Test func usersAreToldApart() throws {
       let apache = try apache()
       let accounts = "alice \"a there\" \(Self.password)\nbob \"b there\" \(Self.password)\n"

@@ -54,10 +54,15 @@ extension EndToEnd {
         for target in targets {
           #expect(try house.ask("GET", target, [People.alice.authorization, "X-Amz-Date: forged", "x_amz_content_sha256: forged"]).status == 200)
         }
-        let fields = [People.alice.authorization, "X-Amz-Acl: private", "x-amz-meta-a:  b  c", "Content-Length: 4"]
+        let fields = [People.alice.authorization, "X-Amz-Checksum-Crc32: AAAAAA==", "x-amz-meta-a:  b  c", "Content-Length: 4"]
         #expect(try house.ask("PUT", "/bucket/key", fields, body: "body").status == 200)
         #expect(try house.ask("DELETE", "/bucket/key", [People.alice.authorization]).status == 200)
+        // With our signature the store would copy what the route's rule is about, or give it to everybody.
+        for name in ["X-Amz-Copy-Source", "x_amz_copy_source", "X-AMZ-ACL", "x-amz-grant-read", "x-amz-bypass-governance-retention"] {
+          #expect(try house.ask("PUT", "/bucket/mine", [People.alice.authorization, "\(name): /bucket/admin/secret", "Content-Length: 0"]).status == 403, "\(name)")
+        }
         let seen = try upstream.requests(targets.count + 2)
+        #expect(seen.count == targets.count + 2)
         for message in seen {
           try expectSigned(message)
           #expect(!message.head.holds("forged") && !message.head.holds(People.alice.authorization), "\(message.headText)")

@@ -286,6 +286,23 @@ extension EndToEnd {
       }
     }
 
+    /// What a client has sent and nobody takes does not hold both connections after he has left.
+    @Test func aServiceThatTakesNothingEndsIt() throws {
+      let script: Script = { conversation in
+        guard try conversation.request() != nil else { return }
+        try conversation.send(Self.switching)
+        Thread.sleep(forTimeInterval: 3)
+      }
+      try House.with(Setup(upstream: "tunnel_timeout 1h\nidle_timeout 400ms"), script) { house throws in
+        let client = try open(house)
+        let bytes = [UInt8](repeating: 0x78, count: 64 << 10)
+        // Until nobody takes any more, and then it is over.
+        #expect(throws: (any Error).self) { for _ in 0..<400 { try client.socket.write(bytes) } }
+        let line = try house.accessLines(1)[0]
+        #expect(line["status"] as? Int == 101 && (line["reason"] as? String)?.contains("took nothing") == true, "\(line)")
+      }
+    }
+
     @Test func aReloadKeepsIt() throws {
       try House.with(Setup(top: "admin unix:admin.sock"), Self.echo) { house throws in
         let client = try open(house)
