@@ -121,5 +121,6 @@ static inline int gh_verify(EVP_PKEY *key, const EVP_MD *digest, int salt, const
 
 #include "tls.h"
 #include "clientcert.h"
+#include "signing.h"
 
 #endif

@@ -27,6 +27,7 @@ extension Reading {
     checkRewrittenFields()
     warnOfWaysAround()
     checkLogins()
+    checkAssertions()
     checkForwardAuth()
     checkProxyProtocol()
     checkFrontDoor()

@@ -189,6 +189,7 @@ struct Description {
       notes.append(tls)
     }
     if let login = group.login { notes.append(login.summary) }
+    if let assertion = group.assertion { notes.append(assertion.summary) }
     notes += detour(options)
     if group.members.count > 1 {
       notes.append(sharing(group))
@@ -325,6 +326,7 @@ struct Description {
     var rows = [["user", options.userField], ["groups", options.groupsField]]
     rows.append(["origin", "X-Forwarded-For, -Proto, -Host, -Port" + (options.setsForwarded ? ", Forwarded" : "")])
     if let path = settings.forwardAuthPath { rows.append(["asked at", String(decoding: path, as: UTF8.self) + ", by trusted proxies"]) }
+    if let path = settings.jwksPath { rows.append(["keys", String(decoding: path, as: UTF8.self) + ", by everybody"]) }
     if let security = settings.transportSecurity { rows.append(["browsers", "https alone for \(security.seconds / 86_400) days"]) }
     let trusted = options.trustedProxies
     rows.append(["trusted", trusted.isEmpty ? "no proxy in front" : trusted.map(\.description).joined(separator: " ")])

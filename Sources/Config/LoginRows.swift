@@ -254,7 +254,7 @@ extension Reading {
   }
 
   /// What the file holds, in memory that is wiped.
-  private func secretFile(_ word: Word, _ what: String) -> Secret? {
+  func secretFile(_ word: Word, _ what: String) -> Secret? {
     guard !word.isBroken, let path = path(word) else { return nil }
     do {
       var bytes = try Disk.read(path, limit: 1 << 20)

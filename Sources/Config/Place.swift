@@ -9,6 +9,7 @@ public enum Place: String, CaseIterable, Sendable {
   case upstream
   case upstreamTLS
   case login
+  case assertion
   case via
   case fileLogin
   case route
@@ -28,6 +29,7 @@ public enum Place: String, CaseIterable, Sendable {
     case .upstream: "in an 'upstream' block"
     case .upstreamTLS: "in the 'tls' block of an 'upstream'"
     case .login: "in an 'authenticate' block"
+    case .assertion: "in an 'assert_jwt' block"
     case .via: "in the block of 'via'"
     case .fileLogin: "in the 'login' block of an 'upstream'"
     case .route: "in a 'route' block"
@@ -49,6 +51,7 @@ public enum Place: String, CaseIterable, Sendable {
     case .upstream: "In `upstream NAME { … }`"
     case .upstreamTLS: "In `tls { … }` of an upstream"
     case .login: "In `authenticate … { … }` of an upstream"
+    case .assertion: "In `assert_jwt { … }` of an upstream"
     case .via: "In `via … { … }` of an upstream"
     case .fileLogin: "In `login { … }` of an upstream"
     case .route: "In `route … { … }`"

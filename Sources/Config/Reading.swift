@@ -23,6 +23,7 @@ final class Reading {
   var usersWord: Word?
   var groupsWord: Word?
   var forwardAuthWord: Word?
+  var jwksWord: Word?
   /// Networks of routes that may let somebody in without a password.
   var publicNetworks: [(range: AddressRange, place: SourceRange)] = []
   /// What holds for routes that don't say otherwise.
@@ -46,6 +47,7 @@ final class Reading {
   var certificates: [String: [TLSCertificate]] = [:]
   var upstreamInHand: UpstreamDraft?
   var loginInHand: LoginDraft?
+  var assertionInHand: AssertionDraft?
   var routeInHand: RouteDraft?
   var issuerInHand: IssuerDraft?
   /// Kept: there is one at most.

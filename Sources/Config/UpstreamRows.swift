@@ -111,6 +111,9 @@ struct UpstreamDraft {
   var login: LoginDraft?
   /// Its accounts, when they were read.
   var accounts: UpstreamLogin?
+  var assertionDraft: AssertionDraft?
+  /// Nil where its key can't be used.
+  var assertion: UserAssertion?
   // Words that are judged at the end, when all is known.
   var verifyOffWord: Word?
   var connectToWord: Word?
@@ -135,6 +138,7 @@ struct UpstreamDraft {
     group.slowStart = slowStart
     group.health = health
     group.login = accounts
+    group.assertion = assertion
     return group
   }
 }

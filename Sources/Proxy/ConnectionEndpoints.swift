@@ -15,7 +15,7 @@ extension Connection {
     switch (endpoint, snapshot.settings.registration?.policy) {
     case (.forwardAuth, _): return .validUser
     case (.users, .group(let group)): return .anyOf(users: [], groups: [group])
-    case (.users, _), (.nothing, _): return .nobody
+    case (.users, _), (.nothing, _), (.keys, _): return .nobody
     case (.user, _), (.password, _), (.token, _): return .validUser
     }
   }
@@ -36,6 +36,9 @@ extension Connection {
       guard head.method == .put else { return answer(.notAllowed("PUT")) }
     case .token:
       guard [.get, .head, .post, .delete].contains(head.method) else { return answer(.notAllowed("GET, HEAD, POST, DELETE")) }
+    case .keys:
+      guard head.method == .get || head.method == .head else { return answer(.notAllowed("GET, HEAD")) }
+      return answer(OwnReply(200, [], .json(snapshot.keySet)))
     case .nothing:
       return answer(.problem(404, "There is nothing here"))
     }
@@ -54,7 +57,7 @@ extension Connection {
       worker.lendTarget(&target)
       name = Endpoints.decoded(target, segment)
       worker.lendTarget(&target)
-    case .users, .token, .nothing: break
+    case .users, .token, .keys, .nothing: break
     }
     let due = worker.now.advanced(by: snapshot.bodyTimeout)
     own = OwnRequest(endpoint, name: name, user: grant.user, credential: grant.credential, worker.gatekeeper, snapshot, due: due)
@@ -72,7 +75,7 @@ extension Connection {
     case .password: changePassword(own)
     case .token where head.method == .delete: takeTokenBack(own)
     case .token: giveToken(own)
-    case .nothing, .forwardAuth: answer(.problem(404, "There is nothing here"))
+    case .nothing, .keys, .forwardAuth: answer(.problem(404, "There is nothing here"))
     }
   }
 

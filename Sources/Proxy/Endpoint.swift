@@ -17,6 +17,8 @@ enum Endpoint: Equatable, Sendable {
   case forwardAuth
   /// Where tokens are given out and taken back.
   case token
+  /// The public keys that assertions of users are checked with.
+  case keys
   /// Beneath a path of ours, and nothing: 404.
   case nothing
 }
@@ -37,11 +39,13 @@ final class Endpoints: Sendable {
   /// Canonical; nil where no tokens are given out.
   private let token: [UInt8]?
   private let forwardAuth: [UInt8]?
+  private let keys: [UInt8]?
 
   init(_ settings: Settings = Settings()) {
     users = settings.registration.map(\.path)
     token = settings.tokens?.endpoint
     forwardAuth = settings.forwardAuthPath
+    keys = settings.jwksPath
   }
 
   /// - Parameter path: canonical, without query; `*` is never ours.
@@ -49,7 +53,7 @@ final class Endpoints: Sendable {
 
   /// The same where it is known whether the path has a second reading.
   func find(_ path: Span<UInt8>, hasSecondReading: Bool) -> Verdict {
-    if users == nil && token == nil && forwardAuth == nil { return .none }
+    if users == nil && token == nil && forwardAuth == nil && keys == nil { return .none }
     let found = resource(path)
     if hasSecondReading {
       var reading = ByteBuffer()
@@ -63,6 +67,7 @@ final class Endpoints: Sendable {
   private func resource(_ path: Span<UInt8>) -> Endpoint? {
     if let token, ASCII.equals(path, token.span) { return .token }
     if let forwardAuth, ASCII.equals(path, forwardAuth.span) { return .forwardAuth }
+    if let keys, ASCII.equals(path, keys.span) { return .keys }
     guard let users, PathPrefix.covers(users.span, isExact: false, path) else { return nil }
     if path.count == users.count { return .users }
     let start = users.count + 1

@@ -48,6 +48,7 @@ final class ForwardingRules: Sendable {
     ]
     names.append(Self.folded(options.userField))
     names.append(Self.folded(options.groupsField))
+    names += options.assertionFields.map(Self.folded)
     if !apiKeyField.isEmpty { names.append(Self.folded(String(decoding: apiKeyField, as: UTF8.self))) }
     identityNames = names.map { Array($0.utf8) }
     lengths = identityNames.reduce(0) { $0 | 1 << UInt64(min($1.count, 63)) }
@@ -103,12 +104,13 @@ enum Forwarding {
   ///   - authorization: the route's.
   ///   - upgrade: the route's.
   ///   - login: nil where the upstream is not logged in to by us.
+  ///   - assertion: the line by which the upstream can check who the user is, with its end; nil where it is not told so, and for nobody.
   ///   - methodIsJudged: whether by another method the request would have been another route's, or refused.
   ///   - dropped: scratch for the hop-by-hop set, reused.
   ///   - rewritten: what the route changes, beside the target; nil for nothing.
   static func compose(
     _ head: borrowing RequestHead, target: borrowing ByteBuffer, _ rules: ForwardingRules, _ authorization: Route.AuthorizationPolicy,
-    upgrade: UpgradePolicy = .off, _ peer: Peer, methodIsJudged: Bool, requestID: borrowing RequestIdentifier, login: OwnLogin? = nil,
+    upgrade: UpgradePolicy = .off, _ peer: Peer, methodIsJudged: Bool, requestID: borrowing RequestIdentifier, login: OwnLogin? = nil, assertion: [UInt8]? = nil,
     _ grant: consuming Grant, storage: consuming RequestStorage, dropped: inout FieldSet, _ rewritten: RewrittenRequest? = nil
   ) -> UpstreamRequest {
     let methodIsJudged = methodIsJudged || grant.credential.judgesMethod
@@ -174,6 +176,7 @@ enum Forwarding {
       request.add(rules.userField, user.name)
       if user.joinedGroups.count > 0 { request.add(rules.groupsField, user.joinedGroups) }
     }
+    if let assertion { request.add(lines: assertion.span) }
     if rules.setsCertificate { addCertificate(to: &request) }
     ForwardedOrigin.add(head, rules, peer, to: &request)
     requestID.add(to: &request)

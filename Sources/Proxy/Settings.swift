@@ -96,6 +96,8 @@ public struct ForwardingOptions: Equatable, Sendable {
   /// Field names for the user and for the groups (joined by commas).
   public var userField = "X-Forwarded-User"
   public var groupsField = "X-Forwarded-Groups"
+  /// Names of the fields that hold assertions of users, of all upstreams.
+  public var assertionFields: [String] = []
   /// Whether RFC 7239's `Forwarded` is set beside `X-Forwarded-*`.
   public var setsForwarded = false
   /// Whether the subject, serial number and fingerprint of the client's certificate are told (`X-Forwarded-Client-Cert-…`).
@@ -171,6 +173,8 @@ public struct Settings: Sendable {
   public var transportSecurity: TransportSecurity?
   /// Where trusted proxies ask about requests of theirs; canonical. Nil where they can't.
   public var forwardAuthPath: [UInt8]?
+  /// Where the public keys of assertions are had; canonical. Nil for nowhere.
+  public var jwksPath: [UInt8]?
   public var accessLog = AccessLogOptions()
   public var logLevel = LogLevel.notice
   public var admin = AdminPlace.standard

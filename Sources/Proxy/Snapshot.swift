@@ -38,6 +38,8 @@ final class Snapshot: Sendable {
   let originField: OriginField
   let rehashes: Bool
   let endpoints: Endpoints
+  /// The JWK Set of all upstreams' assertions.
+  let keySet: [UInt8]
   /// What is asked of passwords that are set over HTTP.
   let passwords: PasswordRules?
   let rules: ForwardingRules
@@ -86,6 +88,7 @@ final class Snapshot: Sendable {
     originField = settings.forwarding.originField
     rehashes = settings.rehashes
     endpoints = Endpoints(settings)
+    keySet = UserAssertion.keySet(settings.upstreams.compactMap(\.assertion))
     let ticketParameter = settings.tokens?.ticketParameter ?? []
     self.ticketParameter = ticketParameter
     transportSecurity = settings.transportSecurity?.line ?? []
@@ -134,12 +137,15 @@ final class RouteTraits: Sendable {
   let care: RouteCare?
   /// How we log in to its upstream; nil where we don't.
   let login: UpstreamLogin?
+  /// What signs who the user is; nil where nothing does.
+  let assertion: UserAssertion?
 
   init(_ route: Route, _ group: UpstreamGroup? = nil, _ care: RouteCare? = nil) {
     rewriting = RequestRewriting(route.rewriting)
     answers = group.flatMap { ResponseRewriting(route.rewriting, $0) }
     self.care = care
     login = group?.login
+    assertion = group?.assertion
     // Where there is none, `care` answers before it is asked for.
     upstream = route.upstream ?? -1
     bodyLimit = route.bodyLimit

@@ -4,6 +4,7 @@
 import Auth
 import HTTP
 import HTTP2
+import Login
 import Net
 import Primitives
 import Upstream
@@ -98,6 +99,8 @@ final class Worker {
   /// The canonical target of the request being composed.
   var targetBuffer = ByteBuffer(capacity: 1024)
   var fieldScratch = FieldSet()
+  /// Of users, signed for upstreams that check them.
+  var assertions = AssertionCache()
   var patternScratch = PathPattern.Scratch()
   /// Decoded credentials of the request being judged: wiped after each.
   var credentials: Secret? = Secret(capacity: 256)
@@ -409,6 +412,7 @@ final class Worker {
     }
     balancers = kept
     snapshot = fresh
+    assertions.removeAll()
     // They hold the old one.
     dropSpareBoxes()
     // Before the listeners of now are told: who comes in between is asked for what they ask.

@@ -51,9 +51,16 @@ extension Worker {
     var dropped = FieldSet()
     swap(&dropped, &fieldScratch)
     defer { swap(&dropped, &fieldScratch) }
+    // One look where nothing is signed.
+    var assertion: [UInt8]?
+    if let signer = route.assertion, let user = grant.user {
+      assertion = assertions.line(signer, for: user.name, user.groups, at: wallNow)
+      // The service then has nobody to serve, which is for it to say.
+      if assertion == nil { complain(of: "assert_jwt", "no assertion for a user: the groups are too many, or signing failed (request \(requestID.text))") }
+    }
     return Forwarding.compose(
       head, target: target, rules, route.authorization, upgrade: route.upgrade, peer, methodIsJudged: methodIsJudged, requestID: requestID,
-      login: account.map { Forwarding.OwnLogin(account: $0, fields: route.login?.fields ?? []) }, grant,
+      login: account.map { Forwarding.OwnLogin(account: $0, fields: route.login?.fields ?? []) }, assertion: assertion, grant,
       storage: client.takeStorage(), dropped: &dropped, rewritten)
   }
 

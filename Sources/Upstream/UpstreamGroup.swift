@@ -136,6 +136,8 @@ public struct UpstreamGroup: Equatable, Sendable {
 
   /// As whom we log in there; nil where we don't.
   public var login: UpstreamLogin?
+  /// By what it can check who the user is; nil where it is not told so.
+  public var assertion: UserAssertion?
 
   public init(name: String, members: [UpstreamMember]) {
     self.name = name

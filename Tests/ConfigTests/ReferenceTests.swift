@@ -50,6 +50,17 @@ import Testing
     for name in ["archive.key", "scans.password"] {
       try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: "\(scratch.path)/ssh/\(name)")
     }
+    // Made for this test alone.
+    try scratch.write(
+      "assertion.key",
+      """
+      -----BEGIN PRIVATE KEY-----
+      MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQguv+yU22qQqtIZi0i
+      yM6DGk2P7t9XUFeYGyTlpyUbRwKhRANCAARbjaoo8AADx86kZH5OOnfZgTOggTf9
+      mdq4gbrVyQ6tqFe0cR6IXapdJMj/tYXsNuGDbNNFnNZ17ns0E4ug7grN
+      -----END PRIVATE KEY-----
+
+      """, mode: 0o600)
     let path = try scratch.write("proxy.conf", try text("proxy.conf.example"))
     return (Configuration.load(path: path, environment: { $0 == "UPSTREAM_TOKEN" ? "t0ken" : nil }), scratch)
   }
