@@ -189,7 +189,7 @@ struct Description {
       notes.append(tls)
     }
     if let login = group.login { notes.append(login.summary) }
-    if let assertion = group.assertion { notes.append(assertion.summary) }
+    if let assertion = group.assertion { notes.append(assertion.description) }
     notes += detour(options)
     if group.members.count > 1 {
       notes.append(sharing(group))

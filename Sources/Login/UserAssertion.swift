@@ -4,7 +4,7 @@ internal import Crypto
 public import Primitives
 
 /// How the users of one upstream are asserted, as `assert_jwt` says. Equal when what it signs would be the same but for the time.
-public final class UserAssertion: Sendable, Equatable {
+public final class UserAssertion: Sendable, Equatable, CustomStringConvertible {
   /// The field that an assertion stands in: only we may say it.
   public let field: [UInt8]
   public let issuer: String
@@ -68,8 +68,8 @@ public final class UserAssertion: Sendable, Equatable {
   }
 
   /// What `check` says of it: no secret.
-  public var summary: String {
-    "users asserted in \(String(decoding: field, as: UTF8.self)) by \(key.algorithm.name), for \(audience)"
+  public var description: String {
+    "users asserted in \(String(decoding: field, as: UTF8.self)) by \(key.algorithm.name), from \(issuer) for \(audience), \(seconds)s each"
   }
 
   public static func == (a: UserAssertion, b: UserAssertion) -> Bool {

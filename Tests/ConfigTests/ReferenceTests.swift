@@ -50,17 +50,7 @@ import Testing
     for name in ["archive.key", "scans.password"] {
       try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: "\(scratch.path)/ssh/\(name)")
     }
-    // Made for this test alone.
-    try scratch.write(
-      "assertion.key",
-      """
-      -----BEGIN PRIVATE KEY-----
-      MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQguv+yU22qQqtIZi0i
-      yM6DGk2P7t9XUFeYGyTlpyUbRwKhRANCAARbjaoo8AADx86kZH5OOnfZgTOggTf9
-      mdq4gbrVyQ6tqFe0cR6IXapdJMj/tYXsNuGDbNNFnNZ17ns0E4ug7grN
-      -----END PRIVATE KEY-----
-
-      """, mode: 0o600)
+    try scratch.write("assertion.key", Minimal.signingKey, mode: 0o600)
     let path = try scratch.write("proxy.conf", try text("proxy.conf.example"))
     return (Configuration.load(path: path, environment: { $0 == "UPSTREAM_TOKEN" ? "t0ken" : nil }), scratch)
   }
@@ -83,6 +73,7 @@ import Testing
         switch (place, directive.name.text) {
         case (.top, "upstream"): note(block.directives, .upstream)
         case (.upstream, "authenticate"): note(block.directives, .login)
+        case (.upstream, "assert_jwt"): note(block.directives, .assertion)
         case (.upstream, "via"): note(block.directives, .via)
         case (.upstream, "login"): note(block.directives, .fileLogin)
         case (.upstream, _): note(block.directives, .upstreamTLS)
@@ -153,6 +144,16 @@ import Testing
 enum Minimal {
   private static let scratch = try? Scratch()
   private static let users = (try? scratch?.write("users", "alice:{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=\n")) ?? "users"
+  /// Made for these tests alone.
+  static let signingKey = """
+    -----BEGIN PRIVATE KEY-----
+    MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQguv+yU22qQqtIZi0i
+    yM6DGk2P7t9XUFeYGyTlpyUbRwKhRANCAARbjaoo8AADx86kZH5OOnfZgTOggTf9
+    mdq4gbrVyQ6tqFe0cR6IXapdJMj/tYXsNuGDbNNFnNZ17ns0E4ug7grN
+    -----END PRIVATE KEY-----
+
+    """
+  private static let key = (try? scratch?.write("assertion.key", signingKey, mode: 0o600)) ?? "key"
   private static let secret = (try? scratch?.write("secret", "secret\n")) ?? "secret"
   /// Written once: several tests read it at a time.
   private static let certificates: String? = {
@@ -164,6 +165,7 @@ enum Minimal {
     func at(_ other: Place) -> String { other == place ? line : "" }
     let tokens = place == .tokens ? "tokens { keys /tmp/gatehouse-no-such.keys\n\(line)\n}" : ""
     let login = place == .login ? "authenticate bearer { token_file \(secret)\n \(line)\n}" : ""
+    let assertion = place == .assertion ? "assert_jwt { key \(key)\n \(line)\n}" : ""
     let tls = place == .upstreamTLS ? "tls { \(line)\n}" : ""
     // Where users register there has to be a file of them.
     let register = place == .register ? "users \(users)\nregister { \(line)\n}" : place == .login ? "users \(users)" : ""
@@ -182,7 +184,7 @@ enum Minimal {
       \(at(.top))\(tokens)\(place == .lockout ? "lockout { \(line)\n}" : "")
       upstream u {
       server \(place == .upstreamTLS ? "https" : "http")://127.0.0.1:9
-      \(at(.upstream))\(tls)\(login)
+      \(at(.upstream))\(tls)\(login)\(assertion)
       }
       route / { upstream u; require \(place == .login ? "valid-user" : "nobody")
       \(at(.route))
