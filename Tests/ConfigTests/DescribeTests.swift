@@ -33,6 +33,7 @@ import Testing
           /export/                        valid-user                 to legacy     closed while /run/gatehouse/export.closed is there, 50 requests at once, \
         2 of one user, a rate, 4m taken ahead, times of its own
           /bearer/                        valid-user                 to bearer
+          /signed/                        valid-user                 to signed
           /beyond/                        valid-user                 to beyond
           /legacy/                        valid-user                 to legacy     without /legacy, 1 rewrite, beneath /app, \
         request headers changed: X-Department Accept-Encoding, response headers changed: X-Frame-Options, cookies changed
@@ -70,6 +71,8 @@ import Testing
         as AKIDEXAMPLE for everybody (/etc/gatehouse/legacy.token)
           bearer   http://10.0.0.8:80                         connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; logged in by bearer, \
         one account for everybody (/etc/gatehouse/legacy.token)
+          signed   http://10.0.0.12:80                        connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
+        users asserted in X-Gatehouse-Assertion by ES256, from gatehouse for signed, 60s each
           key      http://10.0.0.10:80                        connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
         logged in by header X-API-Key, one account for everybody (/etc/gatehouse/legacy.token)
           archive  sftp://archive.example.com:22/srv/archive  connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; files, read only, \
@@ -109,6 +112,7 @@ import Testing
           groups    X-Forwarded-Groups
           origin    X-Forwarded-For, -Proto, -Host, -Port
           asked at  /auth, by trusted proxies
+          keys      /gatehouse/jwks.json, by everybody
           browsers  https alone for 365 days
           trusted   127.0.0.1 ::1
 
