@@ -131,7 +131,7 @@ extension Connection {
       } else {
         if ready.isLoggedIn { ready.noteLogin() }
         perform(
-          ready.openedTunnel == nil
+          ready.status != 101 || ready.openedTunnel == nil
             ? exchange.upstreamAnswered(status: ready.status, length: ready.contentLength) : exchange.upstreamSwitched())
       }
     }

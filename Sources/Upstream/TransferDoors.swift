@@ -21,7 +21,10 @@ extension Transfer {
   }
 
   /// Its answer was whole.
-  public final func noteEnd() { pool?.member?.state.served(begun: begunAt) }
+  public final func noteEnd() {
+    // Where there is nothing to choose nobody is judged.
+    if memberIndex != nil { pool?.member?.state.served(begun: begunAt) }
+  }
 
   /// It ends before its answer has, by nobody's fault of the service's: a client leaves a stream that has gone on for a while.
   final func notePart() {
