@@ -268,6 +268,25 @@ extension Reading {
 
   // MARK: With the rest
 
+  /// What logs us in is neither said twice nor, as the client's, sent on.
+  private func checkEdits(_ route: RouteDraft, _ login: LoginDraft) {
+    let names: [[UInt8]] =
+      switch login.scheme {
+      case .header(let name): [name]
+      case .awsSigV4: SigV4.fields
+      default: []
+      }
+    func isLogin(_ name: [UInt8]) -> Bool { names.contains { FieldName.areAliases(name.span, $0.span) } }
+    for edit in route.rewritingWords.edits where edit.isRequest {
+      if isLogin(Array(edit.name.text.utf8)) {
+        diagnostics.error(edit.name.place, "'\(edit.name.text)' is what Gatehouse logs in with", hint: "'authenticate' at \(login.word.place.shortText) says it")
+      }
+      for header in edit.template?.headers ?? [] where isLogin(header) {
+        diagnostics.error(edit.value?.place ?? edit.name.place, "{header.\(String(decoding: header, as: UTF8.self))} can't be sent on: the client's own is dropped")
+      }
+    }
+  }
+
   /// Whether routes and upstreams agree on who logs in.
   func checkLogins() {
     for draft in routes {
@@ -277,6 +296,7 @@ extension Reading {
           draft.authorizationPlace ?? draft.place, "the upstream '\(upstream.name.text)' is logged in to by Gatehouse: no other Authorization can be sent",
           hint: "take away 'authorization' here, or 'authenticate' at \(login.word.place.shortText)")
       }
+      checkEdits(draft, login)
       if draft.requirement?.mentionsNobody == true && !login.sharesWithNobody {
         diagnostics.warning(
           draft.place, "requests without a login get 403 here: the account of '\(upstream.name.text)' is not for nobody",

@@ -14,7 +14,7 @@ extension Reading {
         guard added.isEmpty || PathPrefix.covers(added.span, isExact: false, other.path.span) else { continue }
         // By what path its clients come there.
         let outside = stripped + other.path.dropFirst(added.count)
-        guard PathPrefix.covers(route.path.span, isExact: route.isExact, outside.span), !isOthers(outside, than: route) else { continue }
+        guard PathPrefix.covers(route.path.span, isExact: route.isExact, outside.span), !isOthers(outside, than: route, by: other) else { continue }
         diagnostics.warning(
           draft.place, "by '\(String(decoding: outside, as: UTF8.self))' requests reach what '\(other.label)' guards by another rule",
           hint: "give that path a route of its own with the same rule, at least: who may pass is decided by the path that comes")
@@ -29,10 +29,12 @@ extension Reading {
       && rules.rewrites.isEmpty
   }
 
-  /// Whether a more specific route has that path.
-  private func isOthers(_ path: [UInt8], than route: Route) -> Bool {
+  /// Whether a more specific route has that path by the same rule as `other`, and for all requests that `other` is for.
+  private func isOthers(_ path: [UInt8], than route: Route, by other: Route) -> Bool {
     settings.routes.contains { candidate in
       candidate.path.count > route.path.count && PathPrefix.covers(candidate.path.span, isExact: candidate.isExact, path.span)
+        && (candidate.methods.isEmpty || candidate.methods == other.methods) && (candidate.host == .any || candidate.host == route.host)
+        && candidate.requirement == other.requirement
     }
   }
 

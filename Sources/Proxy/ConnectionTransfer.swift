@@ -1,6 +1,7 @@
 // How a connection and its transfer feed each other: the request's body up, the response down, each no faster than the other side takes it.
 
 import HTTP
+import Login
 import Net
 import Primitives
 import Upstream
@@ -57,10 +58,19 @@ extension Connection {
     if carrier != nil { giveCredit() }
   }
 
+  /// Whether a client may say this behind a body: nothing that he may not say in the head, where some services put it.
+  private mutating func mayTrail(_ name: Span<UInt8>) -> Bool {
+    if snapshot.rules.isOurs(name) || logsIn(by: name) || MethodOverride.isName(name) { return false }
+    guard let route = record.route else { return true }
+    let traits = snapshot.traits[route]
+    if traits.login != nil && SigV4.isBeyond(name) { return false }
+    return !(traits.rewriting?.drops(name) ?? false)
+  }
+
   mutating func completeRequest() {
     if let transfer {
       let trailers = body.trailers
-      for field in trailers.fields where !snapshot.rules.isOurs(trailers.bytes[field.name]) && !logsIn(by: trailers.bytes[field.name]) {
+      for field in trailers.fields where mayTrail(trailers.bytes[field.name]) {
         transfer.addTrailer(trailers.bytes[field.name], trailers.bytes[field.value])
       }
       transfer.endUpload()

@@ -33,8 +33,8 @@ public enum FieldOwners {
     let rules = rules(settings)
     guard rules.isOurs(folded.span) else { return nil }
     // Names that services know users and addresses by, beside those that we speak by ourselves: what we know may be said so, and nothing that a client says.
-    guard let template, template.headers.isEmpty, !isKey(folded, settings) else {
-      return "services take it for who the client is: its value can be made of {user}, {groups} and {remote_address}, and of no {header.…}"
+    guard let template, template.isOursAlone, !isKey(folded, settings) else {
+      return "services take it for who the client is: its value can be made of {user}, {groups} and {remote_address}, and of nothing that clients write"
     }
     return nil
   }

@@ -58,6 +58,16 @@ public struct FieldTemplate: Equatable, Sendable {
     }
   }
   let usesTarget: Bool
+  /// Whether nothing of it is what a client may write as he likes.
+  public var isOursAlone: Bool {
+    pieces.allSatisfy { piece in
+      guard case .variable(let variable) = piece else { return true }
+      switch variable {
+      case .user, .groups, .remoteAddress, .peerAddress, .remotePort, .requestID, .scheme, .serverPort, .tlsVersion, .tlsCipher: return true
+      case .host, .method, .path, .query, .tlsName, .header: return false
+      }
+    }
+  }
 
   /// A `{` before a letter begins a variable; any other stands for itself, as in JSON, and `{{` is always a brace.
   public init(_ text: [UInt8]) throws(Fault) {

@@ -49,6 +49,15 @@ final class RequestRewriting: Sendable {
     usesTarget = rules.requestFields.contains { $0.template?.usesTarget == true }
   }
 
+  /// Whether the operator says this, or that nobody does, in any spelling that a service may take for the name.
+  func drops(_ name: Span<UInt8>) -> Bool {
+    for edit in rules.requestFields where edit.drops {
+      let own = edit.name
+      if FieldName.areAliases(name, own.span) { return true }
+    }
+    return false
+  }
+
   /// Appends what becomes of a target. Answers why it must not be forwarded; nil when all is well.
   ///
   /// - Parameters:

@@ -93,6 +93,13 @@ import Upstream
     #expect(complaints(configuration).contains { $0.contains("no other Authorization can be sent") })
   }
 
+  /// Said twice, the service would choose; and the client's own is dropped, by whatever name it would go on.
+  @Test(arguments: ["request_header set X-Key mine", "request_header add x_key mine", "request_header remove X-KEY", "request_header set X-Copy \"{header.x-key}\""])
+  func whatLogsUsInIsNobodyElses(_ edit: String) throws {
+    let configuration = try load("authenticate header X-Key { value_file secret }", route: "require valid-user; \(edit)")
+    #expect(complaints(configuration).contains { $0.contains("is what Gatehouse logs in with") || $0.contains("the client's own is dropped") })
+  }
+
   @Test func whatIsAllowedAndHardlyMeantIsWarnedOf() throws {
     let written = try load("authenticate basic { username svc; password hunter2 }")
     #expect(complaints(written).contains { $0.contains("warning: a secret stands in proxy.conf") })

@@ -178,6 +178,17 @@ extension EndToEnd {
       }
     }
 
+    /// Some services put trailers among the head's fields.
+    @Test func whatTheRouteSaysStandsInNoTrailer() throws {
+      try house("request_header set X-Tenant \"t-{user}\"\nrequest_header remove X-Debug") { house throws in
+        let fields = [People.alice.authorization, "Transfer-Encoding: chunked", "Trailer: X-Tenant, X-Debug, X-Sum"]
+        let trailers = "X-Tenant: evil\r\nx_tenant: evil\r\nX-Debug: evil\r\nX-HTTP-Method-Override: evil\r\nX-Sum: 5\r\n\r\n"
+        _ = try house.client().exchange(request("POST", "/", fields) + "3\r\nabc\r\n0\r\n" + trailers)
+        let sent = try #require(house.upstream.requests.last)
+        #expect(sent["x-tenant"] == "t-alice" && sent.trailers.map(\.name) == ["X-Sum"], "\(sent.trailers)")
+      }
+    }
+
     @Test func noVariableEndsItsLine() throws {
       let rules = "request_header set X-Copy \"<{header.x-evil}> {query} {path}\"\nresponse_header set X-Back \"<{header.x-evil}> {query}\""
       try house(rules) { house throws in
