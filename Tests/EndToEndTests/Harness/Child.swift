@@ -3,28 +3,50 @@
 import Foundation
 import Glibc
 
-/// What a program printed so far on one of its outputs.
+/// What a program printed so far on one of its outputs: all that it wrote before the question, so that what stands in the log before an answer
+/// is sent is found there by whoever has the answer.
 final class Output: Sendable {
+  private let descriptor: Int32
   private let state = Monitor((bytes: [UInt8](), ended: false))
 
   fileprivate init(reading descriptor: Int32) {
+    self.descriptor = descriptor
+    _ = fcntl(descriptor, F_SETFL, O_NONBLOCK)
     let state = self.state
     Thread.detachNewThread {
-      while true {
-        var count = 0
-        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: 65536) { buffer, filled in
-          repeat { count = unsafe read(descriptor, buffer.baseAddress, 65536) } while count < 0 && errno == EINTR
-          filled = max(count, 0)
+      var isOpen = true
+      while isOpen {
+        var waiting = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        _ = unsafe poll(&waiting, 1, -1)
+        state.with {
+          Self.drain(descriptor, &$0)
+          isOpen = !$0.ended
         }
-        if count <= 0 { break }
-        state.with { $0.bytes += bytes }
       }
-      state.with { $0.ended = true }
       _ = close(descriptor)
     }
   }
 
-  var bytes: [UInt8] { state.with { $0.bytes } }
+  /// Takes what is in the pipe. With the lock held: nobody reads beside it, and the descriptor is open until the end was seen.
+  private static func drain(_ descriptor: Int32, _ state: inout (bytes: [UInt8], ended: Bool)) {
+    while !state.ended {
+      var count = 0
+      let bytes = unsafe [UInt8](unsafeUninitializedCapacity: 65536) { buffer, filled in
+        repeat { count = unsafe read(descriptor, buffer.baseAddress, 65536) } while count < 0 && errno == EINTR
+        filled = max(count, 0)
+      }
+      if count < 0 && errno == EAGAIN { return }
+      state.bytes += bytes
+      state.ended = count <= 0
+    }
+  }
+
+  var bytes: [UInt8] {
+    state.with {
+      Self.drain(descriptor, &$0)
+      return $0.bytes
+    }
+  }
   var text: String { String(decoding: bytes, as: UTF8.self) }
 
   /// Waits until `found` makes something of the text; nil when the output ended, or the time was up, without.
