@@ -60,6 +60,7 @@ struct FieldScanner: Sendable {
           nameStart = i
           known = name
           nameEnd = colon
+          if takesPlainValue(bytes, after: colon, end) { return .field }
           i = colon + 1
           state = .beforeValue
         } else {
@@ -74,6 +75,7 @@ struct FieldScanner: Sendable {
           if let (_, colon) = found, ASCII.endOfToken(in: bytes, from: i, to: colon) == colon {
             known = .other
             nameEnd = colon
+            if takesPlainValue(bytes, after: colon, end) { return .field }
             i = colon + 1
             state = .beforeValue
           } else {
@@ -134,6 +136,19 @@ struct FieldScanner: Sendable {
     position = i + 1
     state = .lineStart
     return .end
+  }
+
+  /// Reads what most lines are behind the colon: one space, a value without white space at its ends, and CRLF, all of it here already. False, and
+  /// nothing is changed, where it is anything else; the steps of `next` then say what.
+  @inline(__always) private mutating func takesPlainValue(_ bytes: Span<UInt8>, after colon: Int, _ end: Int) -> Bool {
+    let start = colon &+ 2
+    guard start < end, bytes[colon &+ 1] == 0x20, bytes[start] > 0x20 else { return false }
+    let stop = ASCII.endOfFieldValue(in: bytes, from: start, to: end)
+    guard stop &+ 1 < end, bytes[stop] == 0x0D, bytes[stop &+ 1] == 0x0A, bytes[stop &- 1] > 0x20 else { return false }
+    valueStart = start
+    valueEnd = stop
+    position = stop &+ 2
+    return true
   }
 
   /// Remembers where the bytes, or the room for them, ended.

@@ -205,17 +205,14 @@ public struct ResponseHead: Sendable {
   }
 
   /// Notes the field that was read from `input`, which will stand `base` bytes further in `bytes`.
-  private mutating func note(_ scanner: FieldScanner, _ input: Span<UInt8>, _ base: Int) -> ResponseFailure? {
-    let (nameHere, valueHere) = (scanner.name(relativeTo: 0), scanner.value(relativeTo: 0))
-    let name = input.extracting(Int(nameHere.start)..<Int(nameHere.end))
-    let value = input.extracting(Int(valueHere.start)..<Int(valueHere.end))
+  private mutating func note(_ scanner: borrowing FieldScanner, _ input: Span<UInt8>, _ base: Int) -> ResponseFailure? {
     let known = scanner.known
     switch known {
     case .other:
-      if FieldName.looksLikeFraming(name) { return .field(.framingLookAlike) }
+      if FieldName.looksLikeFraming(input.extracting(scanner.nameRange)) { return .field(.framingLookAlike) }
     case .contentLength:
       // RFC 9112 section 6.3, rule 5: invalid lengths and differing ones make the message unusable; identical ones collapse.
-      guard let length = ASCII.decimal(value), length <= UInt64(Int64.max) else {
+      guard let length = ASCII.decimal(input.extracting(scanner.valueRange)), length <= UInt64(Int64.max) else {
         return .field(.invalidContentLength)
       }
       if let contentLength, contentLength != length { return .differingContentLength }
@@ -227,12 +224,13 @@ public struct ResponseHead: Sendable {
       if version == .http10 { return .field(.transferEncodingOnHTTP10) }
       if isChunked { return .field(.duplicateTransferEncoding) }
       // RFC 9112 section 7: we asked for no coding (no TE is sent), so that chunked is the only one that may come.
-      guard ASCII.equals(value, ignoringCaseOf: "chunked") else { return .field(.unknownTransferCoding) }
+      guard ASCII.equals(input.extracting(scanner.valueRange), ignoringCaseOf: "chunked") else { return .field(.unknownTransferCoding) }
       if contentLength != nil { return .field(.contentLengthWithTransferEncoding) }
       // RFC 9112 section 6.1: none in 1xx and 204. What libcurl takes for no body, and the server for one, would become the next answer.
       if status < 200 || status == 204 { return .framingOnInterim }
       isChunked = true
     case .connection:
+      let value = input.extracting(scanner.valueRange)
       var members = ListMembers()
       while let member = members.next(in: value) {
         connectionOptions += 1
