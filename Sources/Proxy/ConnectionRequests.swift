@@ -185,9 +185,8 @@ extension Connection {
   }
 
   @inline(__always) private func composed(
-    _ grant: consuming Grant, _ route: Int, _ target: borrowing ByteBuffer, _ account: Account?
+    _ grant: consuming Grant, _ route: Int, _ traits: RouteTraits, _ target: borrowing ByteBuffer, _ account: Account?
   ) -> UpstreamRequest {
-    let traits = snapshot.traits[route]
     let methodIsJudged =
       traits.judgesMethod || grant.credential.judgesMethod
       || snapshot.router.judgesMethod(before: route, head, target: target, pathLength: pathLength)
@@ -203,17 +202,13 @@ extension Connection {
   }
 
   @inline(__always) var requestContext: RequestContext {
-    var context = RequestContext(client: client, now: worker.wallNow, instant: worker.now)
-    // Any token may be exchanged for one that is good for no more, and be taken back.
-    context.judgesScope = endpoint != .token
     // A certificate is the connection's: not that of somebody for whom a proxy asks. And it comes without having been sent, so that other
     // people's pages could make a browser use it: what changes passwords and gives out tokens asks for more.
     // It has to agree with what is sent there all the same.
-    if let certificate = peer.certificate, !peer.isTrusted {
-      context.certificate = certificate
-      context.certificateLogsIn = endpoint == nil
-    }
-    return context
+    // Any token may be exchanged for one that is good for no more, and be taken back.
+    RequestContext(
+      client: client, now: worker.wallNow, instant: worker.now, judgesScope: endpoint != .token, certificate: peer.isTrusted ? nil : peer.certificate,
+      certificateLogsIn: endpoint == nil)
   }
 
   /// Leaves the target, as it will be forwarded, in the worker's buffer. False when the request was refused.
@@ -389,19 +384,19 @@ extension Connection {
       return
     }
     if route.rewriting != nil || head.destinationCount > 0 { return forwardRewritten(grant, index) }
-    forward(grant, index)
+    forward(grant, index, route)
   }
 
-  mutating func forward(_ grant: consuming Grant, _ route: Int) {
+  mutating func forward(_ grant: consuming Grant, _ route: Int, _ traits: RouteTraits) {
     var account: Account?
     // One look where we don't log in.
-    if let login = snapshot.traits[route].login {
+    if let login = traits.login {
       account = self.account(login, for: grant.user?.name)
       if account == nil { return }
     }
     var target = ByteBuffer()
     worker.lendTarget(&target)
-    let request = composed(grant, route, target, account)
+    let request = composed(grant, route, traits, target, account)
     worker.lendTarget(&target)
     send(request, route)
   }

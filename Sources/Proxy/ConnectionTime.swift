@@ -41,7 +41,9 @@ extension Connection {
           ? max(lastRead, lastUpstream).advanced(by: snapshot.bodyTimeout) : lastUpstream.advanced(by: idleTimeout(transfer))
       }
       // While we hold it back for its pace it is not the upstream that pauses.
-      if exchange.phase == .relaying { return max(lastUpstream, stay?.due ?? lastUpstream).advanced(by: idleTimeout(transfer)) }
+      if exchange.phase == .relaying {
+        return (stay == nil ? lastUpstream : max(lastUpstream, stay?.due ?? lastUpstream)).advanced(by: idleTimeout(transfer))
+      }
       // libcurl keeps the time of connecting.
       return !transfer.wasSent ? .distantFuture : lastUpstream.advanced(by: responseTimeout(transfer))
     }
