@@ -31,7 +31,7 @@ extension Table {
     Row(
       "ca", in: .via, takes: "FILE", 1...1, doc: "PEM file of the authorities that may vouch for an `https` proxy instead of the system's."
     ) { reading, directive in
-      reading.readableFile(directive.arguments[0]).map { reading.upstreamInHand?.options.via?.certificateAuthority = $0 }
+      reading.trustFile(directive.arguments[0]).map { reading.upstreamInHand?.options.via?.certificateAuthority = $0 }
     },
     Row(
       "send_proxy_protocol", in: .upstream, takes: "v1|v2|off", 1...1, standard: "off", elsewhere: ["proxy_protocol", "send-proxy", "send-proxy-v2"],

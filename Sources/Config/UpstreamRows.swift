@@ -50,7 +50,7 @@ extension Table {
       "ca", in: .upstreamTLS, takes: "FILE", 1...1, elsewhere: ["proxy_ssl_trusted_certificate"],
       doc: "PEM file of the authorities to trust instead of the system's."
     ) { reading, directive in
-      reading.readableFile(directive.arguments[0]).map { reading.upstreamInHand?.options.tls.certificateAuthority = $0 }
+      reading.trustFile(directive.arguments[0]).map { reading.upstreamInHand?.options.tls.certificateAuthority = $0 }
     },
     Row(
       "verify", in: .upstreamTLS, takes: "on|off", 1...1, standard: "on", elsewhere: ["proxy_ssl_verify", "insecure_skip_verify"],
@@ -75,7 +75,7 @@ extension Table {
       doc: "PEM files of the certificate (with its chain) and key that prove to the service who we are."
     ) { reading, directive in
       let key = directive.arguments[1]
-      guard let certificate = reading.readableFile(directive.arguments[0]), let keyPath = reading.readableFile(key) else { return }
+      guard let certificate = reading.trustFile(directive.arguments[0]), let keyPath = reading.readableFile(key) else { return }
       reading.upstreamInHand?.options.tls.clientCertificate = certificate
       reading.upstreamInHand?.options.tls.clientKey = keyPath
       reading.warnIfWorldReadable(keyPath, key, "key")

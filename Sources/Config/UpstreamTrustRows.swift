@@ -26,6 +26,21 @@ extension Table {
 }
 
 extension Reading {
+  /// A readable file of authorities or certificates. What it holds is noted: where a reload finds something else, the upstream begins anew.
+  func trustFile(_ word: Word) -> String? {
+    guard let path = readableFile(word) else { return nil }
+    do {
+      var hasher = Hasher()
+      hasher.combine(upstreamInHand?.options.trustContents)
+      hasher.combine(try Disk.read(path, limit: 16 << 20))
+      upstreamInHand?.options.trustContents = hasher.finalize()
+      return path
+    } catch {
+      wrong(word, "can't be read: \(error.reason)")
+      return nil
+    }
+  }
+
   fileprivate func pins(_ directive: Directive) {
     var pins: [String] = []
     for word in directive.arguments where !word.isBroken {

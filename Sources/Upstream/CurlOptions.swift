@@ -136,13 +136,20 @@ import Primitives
     checked.long(CURLOPT_SSL_ENABLE_ALPN, 0)  // HTTP/1.1 is all we speak upstream
     if let file = options.tls.certificateAuthority {
       checked.string(CURLOPT_CAINFO, file)
-      checked.string(CURLOPT_CAPATH, nil)  // this authority instead of the system's, not beside them
+      checked.string(CURLOPT_CAPATH, noFolder(options))  // this authority instead of the system's, not beside them
+    } else if options.trustContents != 0 {
+      let system = unsafe curl_version_info(CURLVERSION_SEVENTH).pointee.capath.map { unsafe String(cString: $0) + ":" }
+      checked.string(CURLOPT_CAPATH, (system ?? "") + noFolder(options))  // beside them
     }
     if let file = options.tls.clientCertificate { checked.string(CURLOPT_SSLCERT, file) }
     if let file = options.tls.clientKey { checked.string(CURLOPT_SSLKEY, file) }
 
     unsafe checked.pointer(CURLOPT_ERRORBUFFER, error.start)
   }
+
+  /// A folder of authorities that can't be, where none is to be searched. libcurl compares its name before it uses a connection or a session again; and where a
+  /// folder is named it reads the file of authorities for each connection, while alone (7.88.1) it keeps them for a day, whatever the file says by then.
+  private static func noFolder(_ options: UpstreamOptions) -> String { "/dev/null/\(options.trustContents)" }
 
   /// By what way, when not by the shortest.
   private static func detour(_ checked: inout Checked, _ options: UpstreamOptions) {
@@ -172,7 +179,7 @@ import Primitives
     checked.long(CURLOPT_PROXY_SSLVERSION, CURL_SSLVERSION_TLSv1_2)
     if let file = via.certificateAuthority {
       checked.string(CURLOPT_PROXY_CAINFO, file)
-      checked.string(CURLOPT_PROXY_CAPATH, nil)  // this authority instead of the system's, not beside them
+      checked.string(CURLOPT_PROXY_CAPATH, noFolder(options))  // this authority instead of the system's, not beside them
     }
   }
 

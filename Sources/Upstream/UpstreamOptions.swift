@@ -61,6 +61,9 @@ public struct UpstreamOptions: Equatable, Sendable {
   public var announces: ProxyHeader.Version?
   /// Where it is no HTTP server, what it is. `scheme` and `engine` mean nothing then, and of a folder of this machine `address` doesn't either.
   public var files: FileServer?
+  /// Differs where the files of authorities and certificates that are named here held something else when they were read; 0 where none is named. What was
+  /// made by others (a connection, a session) is not used.
+  public var trustContents = 0
 
   /// Resolving, connecting and the TLS handshake together. 504 beyond.
   public var connectTimeout = Interval.seconds(5)
