@@ -15,7 +15,21 @@ import CCurl
     unsafe start.deallocate()
   }
 
-  func clear() { unsafe start[0] = 0 }
+  func clear() {
+    unsafe start[0] = 0
+    proxySteps = 0
+  }
+
+  /// How often libcurl has asked whether to go on before a byte of the server's came: once for each byte of a proxy's answer.
+  private var proxySteps = 0
+  /// Bytes of an answer to CONNECT, with the page that it refuses by.
+  static let mostProxySteps = 64 << 10
+
+  /// Whether a proxy's answer may go on. libcurl (7.88.1) reads it byte by byte, looks at no clock, and gives nobody else a turn while there is more.
+  func allowsStep() -> Bool {
+    proxySteps += 1
+    return proxySteps <= Self.mostProxySteps
+  }
 
   var text: String { unsafe String(cString: start) }
 }

@@ -114,7 +114,7 @@ import Primitives
     checked.long(CURLOPT_NOPROGRESS, 1)
     checked.long(CURLOPT_VERBOSE, 0)  // it would print Authorization
 
-    detour(&checked, options)
+    detour(&checked, options, error)
 
     // Connections.
     checked.long(CURLOPT_CONNECTTIMEOUT_MS, Int(clamping: options.connectTimeout.wholeMilliseconds))
@@ -152,7 +152,7 @@ import Primitives
   private static func noFolder(_ options: UpstreamOptions) -> String { "/dev/null/\(options.trustContents)" }
 
   /// By what way, when not by the shortest.
-  private static func detour(_ checked: inout Checked, _ options: UpstreamOptions) {
+  private static func detour(_ checked: inout Checked, _ options: UpstreamOptions, _ error: ErrorText) {
     switch options.source {
     case nil: break
     case .address(let address): checked.string(CURLOPT_INTERFACE, "host!\(address)")
@@ -168,6 +168,9 @@ import Primitives
     checked.long(CURLOPT_HTTPPROXYTUNNEL, 1)  // a proxy that understands requests would frame them its own way, and read Authorization
     checked.long(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1)  // its answer is not the server's
     checked.long(CURLOPT_HEADEROPT, Int(CURLHEADER_SEPARATE))  // a request's fields are for the server alone
+    checked.long(CURLOPT_NOPROGRESS, 0)  // asks whether to go on with a proxy's answer that has no end
+    unsafe checked.check(gh_easy_set_progress(checked.easy, Callbacks.progress))
+    unsafe checked.pointer(CURLOPT_XFERINFODATA, Unmanaged.passUnretained(error).toOpaque())
     checked.long(CURLOPT_PROXYAUTH, Int(gh_auth_basic))
     checked.long(CURLOPT_SOCKS5_AUTH, Int(gh_auth_basic))
     if let username = via.username {
@@ -288,6 +291,11 @@ private enum Callbacks {
   static let prereq: gh_prereq_callback = { pointer, _, _, _, _ in
     guard let transfer = unsafe transfer(pointer), transfer.aboutToSend() else { return Int32(CURL_PREREQFUNC_ABORT) }
     return Int32(CURL_PREREQFUNC_OK)
+  }
+
+  static let progress: gh_progress_callback = { pointer, _, received, _, sent in
+    guard let pointer = unsafe pointer, received == 0, sent == 0 else { return 0 }
+    return unsafe Unmanaged<ErrorText>.fromOpaque(pointer).takeUnretainedValue().allowsStep() ? 0 : 1
   }
 
   static let trailer: gh_trailer_callback = { list, pointer in

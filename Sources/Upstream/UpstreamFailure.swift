@@ -52,6 +52,7 @@ public struct UpstreamFailure: Error, Equatable, Sendable {
     // A line of a head that is longer than libcurl's 100 KiB is "out of memory" to it too.
     case CURLE_OUT_OF_MEMORY:
       return wasSent ? UpstreamFailure(.malformed, "a line of the response's head is too long") : UpstreamFailure(.exhausted, reason)
+    case CURLE_ABORTED_BY_CALLBACK: return UpstreamFailure(.unreachable, "the proxy's answer to CONNECT has no end")
     case CURLE_WEIRD_SERVER_REPLY, CURLE_UNSUPPORTED_PROTOCOL, CURLE_BAD_CONTENT_ENCODING, CURLE_WRITE_ERROR:
       return UpstreamFailure(.malformed, reason)
     default: return UpstreamFailure(.unreachable, reason)

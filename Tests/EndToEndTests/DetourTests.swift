@@ -170,6 +170,32 @@ extension EndToEnd {
       try deaf.stop()
     }
 
+    /// libcurl reads such an answer to its end before it does anything else.
+    @Test func aProxysEndlessRefusalHoldsUpNobody() throws {
+      let proxy = try PythonService(
+        """
+        listener = socket.create_server(("127.0.0.1", 0))
+        say(listener.getsockname()[1])
+        while True:
+          client = listener.accept()[0]
+          client.recv(65536)
+          client.sendall(b"HTTP/1.1 407 Who are you\\r\\nContent-Length: 9000000000\\r\\n\\r\\n")
+          try:
+            for _ in range(500): client.sendall(b"-" * 65536)
+            say("heard")
+          except OSError: say("left")
+          client.close()
+        """)
+      try House.with(Setup(upstream: "via http://127.0.0.1:\(proxy.port)")) { house throws in
+        for i in 1...2 {
+          #expect(try get(house, "/").status == 502)
+          try eventually("the proxy is left") { proxy.lines.count == i }
+        }
+        #expect(proxy.lines == ["left", "left"] && house.gate.child.errors.text.contains("the proxy's answer to CONNECT has no end"))
+      }
+      try proxy.stop()
+    }
+
     @Test func connectionsGoWhereTheyAreTold() throws {
       let authority = try Authority()
       try authority.sign("server", for: "DNS:app.internal")
