@@ -30,6 +30,7 @@ public enum FieldOwners {
     if isOneOf(folded, ["proxy", "x-original-url", "x-original-uri", "x-original-method", "x-rewrite-url"]) {
       return "services take it for what was asked for: 'rewrite' changes that"
     }
+    if settings.forwarding.assertionFields.contains(where: { isSpoken(folded, $0) }) { return "'assert_jwt' says it" }
     let rules = rules(settings)
     guard rules.isOurs(folded.span) else { return nil }
     // Names that services know users and addresses by, beside those that we speak by ourselves: what we know may be said so, and nothing that a client says.

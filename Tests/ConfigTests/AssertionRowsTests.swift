@@ -59,6 +59,10 @@ import Upstream
     #expect(said(try load(asserted, top: "jwks_endpoint /a//b")) != "taken")
     #expect(said(try load(asserted, top: "jwks_endpoint keys")).contains("is no path to get keys at"))
     #expect(said(try load(asserted, top: "jwks_endpoint /auth\nforward_auth /auth\ntrusted_proxies 127.0.0.1")).contains("is the path of 'forward_auth'"))
+    for edit in ["set X-Gatehouse-Assertion \"{user}\"", "set x_gatehouse_assertion forged", "remove X-Gatehouse-Assertion"] {
+      let route = "route /c/ { upstream app; require valid-user; request_header \(edit) }"
+      #expect(said(try load(asserted, more: route)).contains("'assert_jwt' says it"), "\(edit)")
+    }
     let other = "upstream b { server http://127.0.0.1:9; authenticate header X_Gatehouse_Assertion { value_file secret } }\nroute /b/ { upstream b; require valid-user }"
     #expect(said(try load(asserted, more: other)).contains("is also that of 'authenticate'"))
   }
