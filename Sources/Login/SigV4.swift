@@ -42,6 +42,12 @@ public enum SigV4 {
     return !["x-amz-meta-", "x-amz-checksum-", "x-amz-sdk-"].contains { folded.starts(with: bytes($0)) } && folded != bytes("x-amz-user-agent")
   }
 
+  /// The same of a query: stores take parameters of these names for fields, as presigned URLs have them.
+  public static func isBeyond(query: Span<UInt8>) -> Bool {
+    // Some take a semicolon for an ampersand.
+    ASCII.array(query).split { $0 == 0x26 || $0 == 0x3B }.contains { isBeyond(decoded(Array($0.prefix { $0 != 0x3D })).span) }
+  }
+
   /// The lines of a login, with their ends: the time, what is said of the body, and the signature.
   ///
   /// - Parameters:

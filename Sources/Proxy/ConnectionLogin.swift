@@ -13,7 +13,9 @@ extension Connection {
       return nil
     }
     if case .awsSigV4 = account.scheme {
-      for i in head.fields.indices where SigV4.isBeyond(head.bytes[head.fields[i].name]) {
+      var isBeyond = head.target.hasQuery && SigV4.isBeyond(query: head.bytes[head.target.query])
+      for i in head.fields.indices where SigV4.isBeyond(head.bytes[head.fields[i].name]) { isBeyond = true }
+      if isBeyond {
         record.reason = "the client's x-amz field would be signed with our account"
         record.words = "A field of this request would be done with the gateway's rights"
         perform(exchange.refused(status: 403))

@@ -61,6 +61,10 @@ extension EndToEnd {
         for name in ["X-Amz-Copy-Source", "x_amz_copy_source", "X-AMZ-ACL", "x-amz-grant-read", "x-amz-bypass-governance-retention"] {
           #expect(try house.ask("PUT", "/bucket/mine", [People.alice.authorization, "\(name): /bucket/admin/secret", "Content-Length: 0"]).status == 403, "\(name)")
         }
+        // Presigned URLs say them so, and stores take them from there.
+        for query in ["x-amz-acl=public-read", "a&X-Amz-Copy-Source=%2Fbucket%2Fadmin", "x%2Damz%2Dacl=x", "X-Amz-Signature=x", "a;x_amz_acl"] {
+          #expect(try house.ask("PUT", "/bucket/mine?\(query)", [People.alice.authorization, "Content-Length: 0"]).status == 403, "\(query)")
+        }
         let seen = try upstream.requests(targets.count + 2)
         #expect(seen.count == targets.count + 2)
         for message in seen {
