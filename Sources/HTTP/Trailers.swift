@@ -18,6 +18,13 @@ public struct Trailers: Sendable {
     fields.removeAll()
   }
 
+  /// Leaves those out of whose names `isDropped` says so.
+  public mutating func drop(_ isDropped: (Span<UInt8>) -> Bool) {
+    var kept = FieldList()
+    for field in fields where !isDropped(bytes[field.name]) { kept.append(field) }
+    fields = kept
+  }
+
   /// Takes a line with its CRLF; the empty line is well and changes nothing. The caller bounds number and size.
   mutating func take(_ line: Span<UInt8>) -> HeadFailure? {
     var scanner = FieldScanner(at: 0)

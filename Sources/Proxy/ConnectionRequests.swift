@@ -130,6 +130,7 @@ extension Connection {
     case .openTunnel:
       openTunnel()
     case .finish:
+      if exchange.responseHasBody { dropTrailers() }
       if exchange.responseHasBody && exchange.responseFraming == .chunked, let transfer {
         transfer.appendLastChunk(to: &output)
       }

@@ -107,6 +107,12 @@ extension Connection {
 
   // MARK: Responses
 
+  /// What the operator sets or removes does not come in behind the body either.
+  mutating func dropTrailers() {
+    guard let transfer, let route = record.route, let answers = snapshot.traits[route].answers, !answers.edits.isEmpty else { return }
+    transfer.dropTrailers { answers.drops($0) }
+  }
+
   /// As `Transfer.relayHead`, with what the route changes.
   mutating func relayRewritten(_ transfer: Transfer, _ answers: ResponseRewriting, _ framing: ResponseFraming, _ scratch: inout FieldSet) {
     let view = answers.view(head, peer, by: snapshot.originField)

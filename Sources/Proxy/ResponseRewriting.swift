@@ -64,12 +64,18 @@ final class ResponseRewriting: Sendable {
       sentHost: sent)
   }
 
+  /// Whether the operator says this, or that nobody does.
+  func drops(_ name: Span<UInt8>) -> Bool {
+    for edit in edits where edit.drops {
+      let own = edit.name
+      if ASCII.equals(name, ignoringCaseOf: own.span) { return true }
+    }
+    return false
+  }
+
   /// For `ResponseWriter.relay`.
   func change(_ field: Field, _ bytes: borrowing ByteStore, _ view: ServicePlace.View, _ out: inout ByteBuffer) -> ResponseWriter.Relayed {
-    for edit in edits where edit.drops {
-      let name = edit.name
-      if ASCII.equals(bytes[field.name], ignoringCaseOf: name.span) { return .done }
-    }
+    if drops(bytes[field.name]) { return .done }
     let value = bytes[field.value]
     let start = out.count
     switch field.known {

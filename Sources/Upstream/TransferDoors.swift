@@ -132,6 +132,11 @@ extension Transfer {
   /// Whether all that has come of the body has been taken.
   public final var isBodyTaken: Bool { body.isEmpty && (pipe?.isEmpty ?? true) }
 
+  /// Leaves out of the fields after a chunked body those of whose names `isDropped` says so. To be called before they are appended anywhere.
+  public final func dropTrailers(_ isDropped: (Span<UInt8>) -> Bool) {
+    if head.isChunked && !trailers.isEmpty { trailers.drop(isDropped) }
+  }
+
   /// The fields after a chunked body: whole when the transfer is.
   public final func appendLastChunk(to out: inout ByteBuffer) { ChunkedEncoder.appendLast(trailers, to: &out) }
 

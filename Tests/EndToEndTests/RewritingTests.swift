@@ -189,6 +189,17 @@ extension EndToEnd {
       }
     }
 
+    /// What the service says behind a body is not what the route has taken out of its head.
+    @Test func whatTheRouteSaysOfAnswersStandsInNoTrailer() throws {
+      let answer =
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-Inside: evil\r\nX-FRAME-Options: ALLOW\r\nVary: more\r\nX-Sum: 5\r\n\r\n"
+      let rules = "response_header remove X-Inside\nresponse_header set X-Frame-Options DENY\nresponse_header add Vary Cookie"
+      try House.with(Setup(route: rules), Answer.always(answer)) { house throws in
+        let message = try house.client().exchange(request("GET", "/", [alice]))
+        #expect(message.text == "abc" && message.trailers.map { $0.name.lowercased() } == ["vary", "x-sum"], "\(message.trailers)")
+      }
+    }
+
     @Test func noVariableEndsItsLine() throws {
       let rules = "request_header set X-Copy \"<{header.x-evil}> {query} {path}\"\nresponse_header set X-Back \"<{header.x-evil}> {query}\""
       try house(rules) { house throws in
