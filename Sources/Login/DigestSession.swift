@@ -36,7 +36,7 @@ public final class DigestSession {
   ///   - target: as it is sent.
   public func line(method: Span<UInt8>, target: Span<UInt8>) -> Secret? {
     guard let challenge else { return nil }
-    count += 1
+    count &+= 1  // of a nonce that never grows old; the server then asks for another
     let hash = challenge.hash
     var second = Secret(capacity: method.count + target.count + 2)
     second.append(method)
