@@ -113,6 +113,20 @@ extension Connection {
     transfer.dropTrailers { answers.drops($0) }
   }
 
+  /// Nor before it, in interim responses, which stand in the output from `start` on.
+  mutating func dropInterimFields(from start: Int) {
+    guard let route = record.route, let answers = snapshot.traits[route].answers, answers.edits.contains(where: { $0.drops }) else { return }
+    let heads = ASCII.array(output.span.extracting(start..<output.count))
+    output.truncate(to: start)
+    for line in heads.split(separator: 0x0A) {
+      // A status line begins with what is no name.
+      let name = Array(line.prefix { $0 != 0x3A })
+      if answers.drops(name.span) { continue }
+      output.append(Array(line).span)
+      output.append(0x0A)
+    }
+  }
+
   /// As `Transfer.relayHead`, with what the route changes.
   mutating func relayRewritten(_ transfer: Transfer, _ answers: ResponseRewriting, _ framing: ResponseFraming, _ scratch: inout FieldSet) {
     let view = answers.view(head, peer, by: snapshot.originField)

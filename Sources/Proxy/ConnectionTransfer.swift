@@ -166,7 +166,10 @@ extension Connection {
   /// RFC 9110 section 15.2: interim responses go to a client of HTTP/1.1, and to no other.
   mutating func relayInterim(_ transfer: Transfer) {
     let isWanted = exchange.phase == .waiting && head.version != .http10 && output.count < Limits.interimBytes
-    if transfer.takeInterim(to: &output, isWanted: isWanted) { record.hasInterim = true }
+    let start = output.count
+    guard transfer.takeInterim(to: &output, isWanted: isWanted) else { return }
+    record.hasInterim = true
+    dropInterimFields(from: start)
   }
 
   mutating func relayHead(_ framing: ResponseFraming, closes: Bool) {

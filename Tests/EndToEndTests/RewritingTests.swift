@@ -189,6 +189,21 @@ extension EndToEnd {
       }
     }
 
+    /// Two interim responses and one final, each with what the route has taken out.
+    @Test func whatTheRouteSaysOfAnswersStandsInNoInterimResponse() throws {
+      let fields = "Link: </a>\r\nX-INSIDE: evil\r\nX-Frame-Options: ALLOW\r\nX-Empty:\r\n"
+      let hints = "HTTP/1.1 103 X-Inside: a\r\n\(fields)\r\n"
+      let rules = "response_header remove X-Inside\nresponse_header set X-Frame-Options DENY\nresponse_header add X-More 1"
+      try House.with(Setup(route: rules), Answer.always(hints + hints + "HTTP/1.1 200 OK\r\n\(fields)Content-Length: 2\r\n\r\nok")) { house throws in
+        let message = try house.client().exchange(request("GET", "/", [alice]))
+        #expect(message.text == "ok" && message["x-inside"] == nil && message.values("x-frame-options") == ["DENY"])
+        #expect(message.interim.count == 2 && message.interim.allSatisfy { $0.status == 103 })
+        for head in message.interim {
+          #expect(head.values("link") == ["</a>"] && head["x-inside"] == nil && head["x-frame-options"] == nil && head["x-empty"] == "", "\(head.headText)")
+        }
+      }
+    }
+
     /// What the service says behind a body is not what the route has taken out of its head.
     @Test func whatTheRouteSaysOfAnswersStandsInNoTrailer() throws {
       let answer =
