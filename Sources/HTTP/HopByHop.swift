@@ -36,13 +36,13 @@ public enum HopByHop {
 
   /// Adds the fields by which a server asks for a login or answers to one (RFC 9110 section 11.6, RFC 7615, RFC 8053).
   static func markLogin(_ fields: borrowing FieldList, _ bytes: borrowing ByteStore, into dropped: inout FieldSet) {
-    for i in fields.indices {
-      let name = bytes[fields[i].name]
-      let isOfLogin =
-        fields[i].known == .wwwAuthenticate || ASCII.equals(name, ignoringCaseOf: "authentication-info")
-        || ASCII.equals(name, ignoringCaseOf: "authentication-control") || ASCII.equals(name, ignoringCaseOf: "optional-www-authenticate")
-      if isOfLogin { dropped.insert(i) }
-    }
+    for i in fields.indices where isOfLogin(bytes[fields[i].name]) { dropped.insert(i) }
+  }
+
+  /// Whether it is one of these. They may stand in trailers too (RFC 7615 section 3).
+  public static func isOfLogin(_ name: Span<UInt8>) -> Bool {
+    ASCII.equals(name, ignoringCaseOf: "www-authenticate") || ASCII.equals(name, ignoringCaseOf: "authentication-info")
+      || ASCII.equals(name, ignoringCaseOf: "authentication-control") || ASCII.equals(name, ignoringCaseOf: "optional-www-authenticate")
   }
 
   /// The number of options is bounded where the head is read (`connectionOptionLimit`).

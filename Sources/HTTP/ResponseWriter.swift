@@ -150,11 +150,12 @@ public enum ResponseWriter {
 
   /// The same where fields may change: `change` is asked for each of them but Content-Length, and may write whole lines.
   public static func relay(
-    _ head: borrowing ResponseHead, framing: ResponseFraming, scratch: inout FieldSet, to out: inout ByteBuffer,
+    _ head: borrowing ResponseHead, framing: ResponseFraming, hidesLogin: Bool = false, scratch: inout FieldSet, to out: inout ByteBuffer,
     _ change: (Field, borrowing ByteStore, inout ByteBuffer) -> Relayed
   ) {
     statusLine(head.status, reason: head.bytes[head.reason], to: &out)
     HopByHop.mark(head.fields, head.bytes, into: &scratch)
+    if hidesLogin { HopByHop.markLogin(head.fields, head.bytes, into: &scratch) }
     var isFramed = false
     for i in head.fields.indices where !scratch.contains(i) {
       let field = head.fields[i]

@@ -107,10 +107,11 @@ extension Connection {
 
   // MARK: Responses
 
-  /// What the operator sets or removes does not come in behind the body either.
+  /// What the operator sets or removes, and what the service says of our login, does not come in behind the body either.
   mutating func dropTrailers() {
-    guard let transfer, let route = record.route, let answers = snapshot.traits[route].answers, !answers.edits.isEmpty else { return }
-    transfer.dropTrailers { answers.drops($0) }
+    guard let transfer, transfer.hasTrailers, let route = record.route else { return }
+    if transfer.isLoggedIn { transfer.dropTrailers { HopByHop.isOfLogin($0) } }
+    if let answers = snapshot.traits[route].answers { transfer.dropTrailers { answers.drops($0) } }
   }
 
   /// Nor before it, in interim responses, which stand in the output from `start` on.

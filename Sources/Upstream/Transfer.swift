@@ -302,7 +302,7 @@ import Primitives
       // 100 (Continue) is between us and the upstream: the client's own was answered by us.
       if head.status != 100 {
         hasInterim = true
-        ResponseWriter.relay(head, framing: .none, scratch: &client.scratch, to: &interim)
+        ResponseWriter.relay(head, framing: .none, hidesLogin: shape.isLoggedIn, scratch: &client.scratch, to: &interim)
         ResponseWriter.end(to: &interim)
         client.markReady(self)
       } else if holdsBody {

@@ -103,14 +103,14 @@ extension Transfer {
     _ framing: ResponseFraming, scratch: inout FieldSet, to out: inout ByteBuffer,
     _ change: (Field, borrowing ByteStore, inout ByteBuffer) -> ResponseWriter.Relayed
   ) {
-    Self.relay(&head, framing, &scratch, &out, change)
+    Self.relay(&head, framing, shape.isLoggedIn, &scratch, &out, change)
   }
 
   private static func relay(
-    _ head: inout ResponseHead, _ framing: ResponseFraming, _ scratch: inout FieldSet, _ out: inout ByteBuffer,
+    _ head: inout ResponseHead, _ framing: ResponseFraming, _ isLoggedIn: Bool, _ scratch: inout FieldSet, _ out: inout ByteBuffer,
     _ change: (Field, borrowing ByteStore, inout ByteBuffer) -> ResponseWriter.Relayed
   ) {
-    ResponseWriter.relay(head, framing: framing, scratch: &scratch, to: &out, change)
+    ResponseWriter.relay(head, framing: framing, hidesLogin: isLoggedIn, scratch: &scratch, to: &out, change)
   }
 
   /// Lent for change, though nothing is changed: a head that is only lent to be read would be copied.
@@ -132,10 +132,11 @@ extension Transfer {
   /// Whether all that has come of the body has been taken.
   public final var isBodyTaken: Bool { body.isEmpty && (pipe?.isEmpty ?? true) }
 
-  /// Leaves out of the fields after a chunked body those of whose names `isDropped` says so. To be called before they are appended anywhere.
-  public final func dropTrailers(_ isDropped: (Span<UInt8>) -> Bool) {
-    if head.isChunked && !trailers.isEmpty { trailers.drop(isDropped) }
-  }
+  /// Whether there are fields after a chunked body, as far as they have come.
+  public final var hasTrailers: Bool { head.isChunked && !trailers.isEmpty }
+
+  /// Leaves out those of whose names `isDropped` says so. To be called before they are appended anywhere.
+  public final func dropTrailers(_ isDropped: (Span<UInt8>) -> Bool) { trailers.drop(isDropped) }
 
   /// The fields after a chunked body: whole when the transfer is.
   public final func appendLastChunk(to out: inout ByteBuffer) { ChunkedEncoder.appendLast(trailers, to: &out) }
