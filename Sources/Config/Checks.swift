@@ -26,6 +26,7 @@ extension Reading {
     checkHeaders()
     checkRewrittenFields()
     warnOfWaysAround()
+    warnOfSignedHosts()
     checkLogins()
     checkAssertions()
     checkForwardAuth()

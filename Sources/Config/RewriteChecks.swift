@@ -1,8 +1,10 @@
 // Where changed paths lead: a route that takes a prefix away may reach what another route guards by another rule. Allowed, and hardly ever meant.
 
 import HTTP
+import Login
 import Primitives
 import Proxy
+import Upstream
 
 extension Reading {
   /// Of paths that `rewrite` makes nothing can be said.
@@ -19,6 +21,16 @@ extension Reading {
           draft.place, "by '\(String(decoding: outside, as: UTF8.self))' requests reach what '\(other.label)' guards by another rule",
           hint: "give that path a route of its own with the same rule, at least: who may pass is decided by the path that comes")
       }
+    }
+  }
+
+  /// Many stores take a bucket's name from the Host, which clients then choose, past the path that was judged.
+  func warnOfSignedHosts() {
+    for (route, draft) in zip(settings.routes, usableRoutes) where route.rewriting.host == .keep && route.host == .any {
+      guard let upstream = route.upstream, case .awsSigV4? = settings.upstreams[upstream].login?.scheme else { continue }
+      diagnostics.warning(
+        draft.place, "clients choose the Host that is signed here, by which many stores find the bucket: whoever may pass could reach any",
+        hint: "'host upstream', or a route for each host")
     }
   }
 

@@ -42,7 +42,7 @@ import Testing
           /video/                         valid-user                 to legacy     1m a second
           /scans/                         group admin                to scans
           /netrc/                         valid-user                 to netrc
-          /store/                         valid-user                 to store
+          /store/                         valid-user                 to store      host of the server
           /old/                           PUBLIC                     redirected    308 to https://{host}/new{path}{query}
           /app/                           valid-user                 to several
           /key/                           valid-user                 to key

@@ -109,6 +109,9 @@ import Upstream
     let publicly = try load("authenticate basic { username svc; password_file secret }", route: "require nobody")
     #expect(complaints(publicly).contains { $0.contains("warning: requests without a login get 403 here") })
     let meant = try load("authenticate basic { username svc; password_file secret; nobody account }", route: "require nobody")
+    let sigv4 = "authenticate aws_sigv4 { access_key AKID; secret_key_file secret; region eu; service s3 }"
+    #expect(complaints(try load(sigv4)).contains { $0.contains("warning: clients choose the Host that is signed here") })
+    #expect(complaints(try load(sigv4, route: "require valid-user; host upstream")) == [])
     #expect(complaints(meant) == [] && meant.summary.contains("PUBLIC REQUESTS TOO"))
   }
 }
