@@ -12,6 +12,7 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <openssl/md4.h>
 #include <openssl/md5.h>
 #include <openssl/param_build.h>
 #include <openssl/pem.h>
