@@ -11,10 +11,10 @@ import Upstream
 extension Table {
   static let loginRows: [Row] = [
     Row(
-      "authenticate", in: .upstream, takes: "basic|digest|bearer|header NAME|aws_sigv4", 1...2, block: .required,
+      "authenticate", in: .upstream, takes: "basic|digest|bearer|header NAME|aws_sigv4|ntlm", 1...2, block: .required,
       elsewhere: ["proxy_set_header", "header_up", "RequestHeader"],
-      doc: "Gatehouse logs in to it: by a user name and password (Basic or Digest), a bearer token, a header of that name, or AWS signatures; what the client sends as "
-        + "`Authorization`, or in that header, is never forwarded then."
+      doc: "Gatehouse logs in to it: by a user name and password (Basic, Digest or NTLM), a bearer token, a header of that name, or AWS signatures; what the client "
+        + "sends as `Authorization`, or in that header, is never forwarded then."
     ) { reading, directive in reading.login(directive) },
     Row("username", in: .login, takes: "NAME", 1...1, elsewhere: ["user", "login"], doc: "The name of the account there.") {
       reading, directive in reading.loginInHand?.username = directive.arguments[0]
@@ -33,6 +33,12 @@ extension Table {
     },
     Row("service", in: .login, takes: "NAME", 1...1, doc: "The service that `aws_sigv4` signs for, as `s3`.") {
       reading, directive in reading.loginInHand?.service = reading.scopeWord(directive.arguments[0])
+    },
+    Row("domain", in: .login, takes: "NAME", 1...1, doc: "The Windows domain of `ntlm`'s accounts, where their names don't say one as `DOMAIN\\USER`.") {
+      reading, directive in reading.loginInHand?.domain = directive.arguments[0]
+    },
+    Row("workstation", in: .login, takes: "NAME", 1...1, doc: "The name of this machine that `ntlm` tells the service, which is none otherwise.") {
+      reading, directive in reading.loginInHand?.workstation = directive.arguments[0]
     },
     secret("token_file", "FILE", "The file that holds the bearer token: one line, read again at a reload."),
     secret("value_file", "FILE", "The file that holds the header's value: one line, read again at a reload."),
@@ -78,6 +84,9 @@ struct LoginDraft {
   /// Of `aws_sigv4`.
   var region: [UInt8]?
   var service: [UInt8]?
+  /// Of `ntlm`.
+  var domain: Word?
+  var workstation: Word?
   var secrets: [Source] = []
   var accounts: Word?
   var sharesWithOthers = false
@@ -86,7 +95,7 @@ struct LoginDraft {
   /// How the directives that bring its secret begin.
   var stem: String {
     switch scheme {
-    case .basic, .digest: "password"
+    case .basic, .digest, .ntlm: "password"
     case .bearer: "token"
     case .header: "value"
     case .awsSigV4: "secret_key"
@@ -115,12 +124,19 @@ extension Reading {
     } else if draft.region != nil || draft.service != nil || draft.hasAccessKey {
       diagnostics.error(kind.place, "'access_key', 'region' and 'service' are for 'authenticate aws_sigv4'")
     }
+    let words = [draft.domain, draft.workstation].compactMap { $0 }
+    if case .ntlm = draft.scheme {
+      for word in words where word.text.isEmpty || word.text.utf8.contains(0x5C) { wrong(word, "is no name of a domain or a machine") }
+      draft.scheme = .ntlm(NTLMScope(domain: Array(draft.domain?.text.utf8 ?? "".utf8), workstation: Array(draft.workstation?.text.utf8 ?? "".utf8)))
+    } else if let word = words.first {
+      diagnostics.error(word.place, "'domain' and 'workstation' are for 'authenticate ntlm'")
+    }
     upstreamInHand?.login = draft
   }
 
   private func loginScheme(_ directive: Directive) -> LoginScheme? {
     let words = directive.arguments
-    let kinds = [("basic", 0), ("bearer", 1), ("header", 2), ("digest", 3), ("aws_sigv4", 4)]
+    let kinds = [("basic", 0), ("bearer", 1), ("header", 2), ("digest", 3), ("aws_sigv4", 4), ("ntlm", 5)]
     guard let kind = words.first, !kind.isBroken, let scheme = choice(kind, kinds) else { return nil }
     if scheme != 2 {
       if words.count > 1 {
@@ -131,6 +147,7 @@ extension Reading {
       case 0: return .basic
       case 1: return .bearer
       case 3: return .digest
+      case 5: return .ntlm(NTLMScope())
       // Its scope is known when the block has been read.
       default: return .awsSigV4(SigV4Scope(region: [], service: []))
       }
@@ -182,6 +199,13 @@ extension Reading {
     return UpstreamLogin(
       draft.scheme, shared: shared, accounts: accounts, sharesWithOthers: draft.sharesWithOthers, sharesWithNobody: draft.sharesWithNobody,
       sources: from.joined(separator: ", "))
+  }
+
+  /// Whether the login is one that the engine can do.
+  func checkEngine(_ draft: LoginDraft, _ engine: UpstreamOptions.Engine) {
+    guard case .ntlm = draft.scheme, engine == .libcurl else { return }
+    diagnostics.error(
+      draft.word.place, "NTLM logs in connections, which Gatehouse has to keep apart itself", hint: "leave out 'engine libcurl'")
   }
 
   private func sources(_ stem: String) -> String {

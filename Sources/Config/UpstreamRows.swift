@@ -164,7 +164,10 @@ extension Reading {
       diagnostics.error(tls, "'tls' is for a server whose URL begins with https://, ftps:// or ftp://")
     }
     checkServers(draft)
-    if let login = draft.login { draft.accounts = finishLogin(login, host: draft.host) }
+    if let login = draft.login {
+      draft.accounts = finishLogin(login, host: draft.host)
+      checkEngine(login, draft.options.engine)
+    }
     checkTrust(draft)
     checkDetour(draft)
     upstreams.append(draft)

@@ -43,6 +43,7 @@ public enum HopByHop {
   public static func isOfLogin(_ name: Span<UInt8>) -> Bool {
     ASCII.equals(name, ignoringCaseOf: "www-authenticate") || ASCII.equals(name, ignoringCaseOf: "authentication-info")
       || ASCII.equals(name, ignoringCaseOf: "authentication-control") || ASCII.equals(name, ignoringCaseOf: "optional-www-authenticate")
+      || ASCII.equals(name, ignoringCaseOf: "persistent-auth")
   }
 
   /// The number of options is bounded where the head is read (`connectionOptionLimit`).

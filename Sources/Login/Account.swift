@@ -15,6 +15,8 @@ public enum LoginScheme: Equatable, Sendable {
   case digest
   /// AWS Signature Version 4: the name is the access key.
   case awsSigV4(SigV4Scope)
+  /// NTLMv2 (MS-NTHT, MS-NLMP): it logs in the connection, not the request.
+  case ntlm(NTLMScope)
 
   /// The word in proxy.conf.
   public var name: String {
@@ -23,6 +25,7 @@ public enum LoginScheme: Equatable, Sendable {
     case .bearer: "bearer"
     case .digest: "digest"
     case .awsSigV4: "aws_sigv4"
+    case .ntlm(let scope): scope.domain.isEmpty ? "ntlm" : "ntlm in \(String(decoding: scope.domain, as: UTF8.self))"
     case .header(let name): "header \(String(decoding: name, as: UTF8.self))"
     }
   }
@@ -30,14 +33,14 @@ public enum LoginScheme: Equatable, Sendable {
   /// Whether an account has a name beside its secret.
   public var hasNames: Bool {
     switch self {
-    case .basic, .digest, .awsSigV4: true
+    case .basic, .digest, .awsSigV4, .ntlm: true
     case .bearer, .header: false
     }
   }
   /// Whether what proves the account is made anew for each request.
   var isMadeAnew: Bool {
     switch self {
-    case .digest, .awsSigV4: true
+    case .digest, .awsSigV4, .ntlm: true
     case .basic, .bearer, .header: false
     }
   }
@@ -58,6 +61,8 @@ public final class Account: Sendable {
   public let isMadeAnew: Bool
   /// The field's whole line, with its end; empty where there is none that fits all requests.
   private let fixedLine: Secret
+  /// Where the scheme is NTLM.
+  let ntlm: NTLMIdentity?
 
   /// - Parameters:
   ///   - name: of the account at the upstream, in UTF-8.
@@ -67,6 +72,7 @@ public final class Account: Sendable {
     if secret.isEmpty { throw AccountFault(reason: "is empty") }
     if secret.count > Self.longest { throw AccountFault(reason: "has more than \(Self.longest) bytes") }
     var line = Secret(capacity: secret.count * 2 + name.count * 2 + 64)
+    var ntlm: NTLMIdentity?
     switch scheme {
     case .basic:
       if let fault = Self.nameFault(name) { throw fault }
@@ -85,6 +91,8 @@ public final class Account: Sendable {
     case .digest:
       if let fault = Self.nameFault(name) { throw fault }
       if Self.hasControls(secret.span) { throw AccountFault(reason: "has control characters") }
+    case .ntlm(let scope):
+      ntlm = try NTLMIdentity(name, secret.span, scope)
     case .bearer:
       // RFC 6750 section 2.1: b64token.
       for i in secret.span.indices where !Self.isTokenByte(secret.span[i]) {
@@ -108,13 +116,18 @@ public final class Account: Sendable {
     self.scheme = scheme
     isMadeAnew = scheme.isMadeAnew
     self.name = name
-    self.secret = Secret(copying: secret.span)
+    // What NTLM needs is made of it already.
+    self.secret = ntlm == nil ? Secret(copying: secret.span) : Secret()
+    self.ntlm = ntlm
     fixedLine = line
   }
 
   static let longest = 4096
 
   func withSecret(_ body: (borrowing Secret) -> Void) { body(secret) }
+
+  /// How often it may be tried, where the service counts. One for all workers.
+  public var gate: LoginGate? { ntlm?.gate }
 
   /// Lends the field's line, with its end.
   public func withLine(_ body: (borrowing Secret) -> Void) { body(fixedLine) }

@@ -25,7 +25,7 @@ public final class UpstreamLogin: Sendable, Equatable {
       switch scheme {
       case .header(let name): [name]
       case .awsSigV4: SigV4.fields
-      case .basic, .bearer, .digest: []
+      case .basic, .bearer, .digest, .ntlm: []
       }
     self.shared = shared
     self.accounts = accounts

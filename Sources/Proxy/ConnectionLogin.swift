@@ -40,10 +40,12 @@ extension Connection {
       self.transfer = next
       lastUpstream = worker.now
     case .refused(let reason):
-      record.words = "The service behind this gateway does not let the gateway in"
       failed(UpstreamFailure(.refusedLogin, "\(reason)"))
     }
   }
+
+  /// What a client is told where our account is not taken.
+  static let notLetIn: StaticString = "The service behind this gateway does not let the gateway in"
 
   /// Whether the route's upstream is logged in to by a field of that name.
   mutating func logsIn(by name: Span<UInt8>) -> Bool {

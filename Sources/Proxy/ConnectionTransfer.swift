@@ -235,6 +235,7 @@ extension Connection {
 
   mutating func failed(_ failure: UpstreamFailure) {
     record.reason = failure.reason
+    if failure.kind == .refusedLogin { record.words = Self.notLetIn }
     let place = transfer.flatMap { $0.member == nil ? nil : $0.options.place + ": " } ?? ""
     worker.complain(about: upstreamName, "\(place)\(failure.reason) (request \(requestID.text))")
     // What we have no room for is not the server's fault, nor is it a failure to have nothing to say for a while, or not to know our account.

@@ -16,6 +16,10 @@ import Primitives
   private let connector: Connector?
   /// The transfer under way.
   var transfer: HTTP1Transfer?
+  /// While it is logged in, by a login that is the connection's.
+  var handshake: NTLMHandshake?
+  /// Whose it is since then, and for good.
+  var standing: AccountStanding?
   let madeAt: Instant
   /// When it was put aside for the next request.
   var idleSince = Instant(nanoseconds: 0)

@@ -93,7 +93,7 @@ extension UpstreamClient {
     prune(at: now.advanced(by: pool.reuseWithin))
   }
 
-  private func isTooOld(_ connection: borrowing HTTP1Connection, in pool: UpstreamPool) -> Bool {
+  func isTooOld(_ connection: borrowing HTTP1Connection, in pool: UpstreamPool) -> Bool {
     guard let most = pool.longestConnection else { return false }
     return connection.madeAt.advanced(by: most) <= now
   }
@@ -109,7 +109,7 @@ extension UpstreamClient {
     pipes.prune(at: now)
     pruneAt = pipes.due
     for connection in connections {
-      guard let connection, connection.transfer == nil else { continue }
+      guard let connection, connection.transfer == nil, connection.handshake == nil else { continue }
       let due = connection.idleSince.advanced(by: connection.pool.reuseWithin)
       if due <= now { drop(connection) } else { prune(at: due) }
     }
@@ -118,7 +118,7 @@ extension UpstreamClient {
   /// An idle connection that is closed for its age, or for what came on it.
   private func drop(_ connection: HTTP1Connection) {
     let pool = connection.pool
-    if pool.remove(connection) { idleConnections -= 1 }
+    if connection.standing?.remove(connection) ?? pool.remove(connection) { idleConnections -= 1 }
     connection.close()
   }
 
@@ -128,6 +128,7 @@ extension UpstreamClient {
   func http1Ready(_ fd: Int32, _ readiness: Readiness) {
     guard let connection = connections[Int(fd)] else { return }
     guard let transfer = connection.transfer else {
+      if let handshake = connection.handshake { return handshake.ready(connection, readiness) }
       // Idle: a goodbye, or an answer that nobody asked for. Either way the next request must not meet it.
       if connection.isEncrypted && readiness.isDisjoint(with: [.error, .hangup]) && connection.saysNothing { return }
       return drop(connection)

@@ -162,10 +162,11 @@ extension HTTP1Transfer {
   }
 
   /// When the socket is to be looked at although the poller says nothing; nil for not at all.
-  var lookDue: Instant? { heldUntil ?? mark.due }
+  var lookDue: Instant? { loginDue ?? heldUntil ?? mark.due }
 
   /// That time has come.
   func look() {
+    if loginDue != nil { return lookAtLogin() }
     guard let connection else { return }
     if heldUntil != nil {
       // RFC 9110 section 10.1.1: nobody waits for ever for a 100 of a server that knows none.
@@ -196,7 +197,11 @@ extension HTTP1Transfer {
       connection.close()
       isDeaf = false
       isBroken = false
-      do { try client.connect(self, to: pool) } catch { end(.failed(error)) }
+      do {
+        if let standing { try beginLogin(standing, in: pool) } else { try client.connect(self, to: pool) }
+      } catch {
+        end(.failed(error))
+      }
       return
     }
     fail(connection, UpstreamFailure(.unreachable, "\(what) before the response"))

@@ -19,6 +19,15 @@ final class HTTP1Transfer: Transfer {
   /// On a connection of its own, which ends with it: kept, each would be one more idle connection that takes a place of the upstream's.
   var isAlone = false
 
+  // Where a login is the connection's; nil and nothing else.
+  /// As whom it goes.
+  var standing: AccountStanding?
+  /// The login that it had to make.
+  var handshake: NTLMHandshake?
+  /// When that is to be looked at; since when it waits for its turn.
+  var loginDue: Instant?
+  var waitsSince = Instant(nanoseconds: 0)
+
   // Sending.
   /// Bytes of the head, and how many of them were sent.
   var headCount = 0
@@ -82,12 +91,14 @@ final class HTTP1Transfer: Transfer {
     if !isAlone, let idle = client.takeIdle(pool) {
       isReusedConnection = true
       attach(idle)
+    } else if let standing {
+      try beginLogin(standing, in: pool)
     } else {
       try client.connect(self, to: pool)
     }
   }
 
-  private static func frame(_ storage: RequestStorage, _ framing: BodyFraming) {
+  static func frame(_ storage: RequestStorage, _ framing: BodyFraming) {
     switch framing {
     case .none, .length(0): break
     case .length(let n):
@@ -143,21 +154,26 @@ final class HTTP1Transfer: Transfer {
     guard code == CURLE_OK else {
       let failure = UpstreamFailure.from(code, detail: connector.errorText.text, wasSent: false, headComplete: false)
       client.abandon(connector, of: self, in: pool)
+      handshake?.cancel()
       return end(.failed(failure))
     }
     guard let connection = client.adopt(connector, for: self, in: pool) else {
+      handshake?.cancel()
       return end(.failed(UpstreamFailure(.unreachable, "the connection was gone as soon as it stood")))
     }
     isReusedConnection = false
     // A new connection on which the server speaks first: its answer would be this request's, and the real one the next client's.
     if let failure = connection.isEncrypted ? connection.earlyWord : connection.hasUnread ? Self.earlyAnswer : nil {
       connection.close()
+      handshake?.cancel()
       return end(.failed(failure))
     }
     if let preface = storage?.preface, !connection.begin(with: preface) {
       connection.close()
+      handshake?.cancel()
       return end(.failed(UpstreamFailure(.unreachable, "the connection ended as soon as it stood")))
     }
+    if let handshake { return logIn(connection, by: handshake) }
     attach(connection)
     // The time for the answer begins, and who waits for it can't know otherwise: it was asleep while the connection was made.
     client.markReady(self)
@@ -351,13 +367,20 @@ final class HTTP1Transfer: Transfer {
     var mine: HTTP1Connection?
     swap(&mine, &self.connection)
     connection.transfer = nil
-    if isReusable, let pool, let mine { client.putAside(mine, in: pool) } else { connection.close() }
+    if isReusable, let pool, let mine {
+      client.putAside(mine, in: pool)
+    } else if let standing, let pool {
+      keepLoggedIn(connection, standing, in: pool, hasExcess: hasExcess)
+    } else {
+      connection.close()
+    }
     end(.complete)
   }
 
   func fail(_ connection: HTTP1Connection, _ failure: UpstreamFailure) {
     detach(connection)
     connection.close()
+    handshake?.settle()
     end(.failed(failure))
   }
 
@@ -376,6 +399,7 @@ final class HTTP1Transfer: Transfer {
   override var canBeReused: Bool { !shape.isUpgrade }
 
   override func cancel() {
+    if standing != nil { leaveLogin() }
     if let connector {
       self.connector = nil
       client.abandon(connector, of: self, in: pool)

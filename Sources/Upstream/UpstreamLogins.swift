@@ -16,6 +16,7 @@ extension UpstreamClient {
     storage.texts.truncate(to: storage.composedCount)
     storage.isFramed = false
     if case .awsSigV4(let scope) = account.scheme { return sign(storage, transfer.shape, account, scope) }
+    if let gate = account.gate { return prepareNTLM(transfer, storage, as: account, gate, at: pool) }
     let session = pool.digest(of: account)
     // A copy, since the line is written behind what it is made of; a login of this kind costs hashes anyway.
     let head = storage.texts.array()
@@ -72,6 +73,9 @@ extension UpstreamClient {
 
   /// The server has answered 401 to a request that we have logged in with.
   public func answerChallenge(_ challenged: Transfer) -> LoginAnswer {
+    if let storage = challenged.storage, let account = storage.account, account.gate != nil, let pool = challenged.pool {
+      return answerNTLM(challenged, storage, at: pool)
+    }
     guard let storage = challenged.storage, let account = storage.account, account.scheme == .digest, let pool = challenged.pool else {
       return .refused("it answered 401: it does not take the account that Gatehouse logs in with (authenticate)")
     }
@@ -86,6 +90,11 @@ extension UpstreamClient {
     case .refused: return .refused("it answered 401: it does not take the account that Gatehouse logs in with (authenticate)")
     }
     storage.loginRounds += 1
+    return goesOnceMore(challenged, at: pool)
+  }
+
+  /// The request goes to the same server once more.
+  func goesOnceMore(_ challenged: Transfer, at pool: UpstreamPool) -> LoginAnswer {
     // What was kept goes from its beginning.
     if challenged.keepsForLogin { challenged.rewindUpload() }
     // Its place is another's from now on, or was given back with its end.
@@ -128,7 +137,12 @@ extension Transfer {
   /// The server has answered something else than 401.
   public final func noteLogin() {
     if keepsForLogin { forgetForLogin() }
-    guard let storage, let account = storage.account, account.scheme == .digest, let pool else { return }
+    guard let storage, let account = storage.account, let pool else { return }
+    if account.gate != nil {
+      (self as? HTTP1Transfer)?.handshake?.end(.taken)
+      return
+    }
+    guard account.scheme == .digest else { return }
     var information: [UInt8]?
     for i in head.fields.indices where ASCII.equals(head.bytes[head.fields[i].name], ignoringCaseOf: "authentication-info") {
       information = ASCII.array(head.bytes[head.fields[i].value])

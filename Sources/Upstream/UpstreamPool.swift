@@ -36,6 +36,8 @@ public final class UpstreamPool {
   /// Of accounts whose logins are made of what this server says. Those of a reload before went with their pool.
   private var digests: [ObjectIdentifier: DigestSession] = [:]
   static let digestLimit = 4096
+  /// Of accounts whose logins are the connections'. As many as accounts are configured.
+  private var standings: [ObjectIdentifier: AccountStanding] = [:]
   /// Of a file server: who run its requests.
   private var couriers: FileCouriers?
 
@@ -69,6 +71,15 @@ public final class UpstreamPool {
     var list: [HTTP1Connection] = []
     swap(&list, &connections)
     for connection in list { connection.closeIdle() }
+    for standing in standings.values { standing.closeIdle() }
+  }
+
+  func standing(of account: Account, _ gate: LoginGate) -> AccountStanding {
+    // It holds its account, as with a digest. None is ever dropped before the pool: its connections would be nobody's.
+    if let known = standings[ObjectIdentifier(account)] { return known }
+    let standing = AccountStanding(account, gate)
+    standings[ObjectIdentifier(account)] = standing
+    return standing
   }
 
   func digest(of account: Account) -> DigestSession {

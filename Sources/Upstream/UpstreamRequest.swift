@@ -27,6 +27,8 @@ public final class RequestStorage {
   var composedCount = 0
   /// Of the nonce that the login was made of; nil for none.
   var nonceGeneration: Int?
+  /// For whom that is, of our users, where it matters: empty for nobody.
+  var user: [UInt8] = []
   /// How often the server has asked for a login.
   var loginRounds = 0
   /// What has to stand before the head on a connection that nobody used before: a PROXY header. Nil nearly always.
@@ -224,7 +226,10 @@ public struct UpstreamRequest: ~Copyable {
   /// Says as whom we log in. The client's own Authorization is not to be among the fields.
   public mutating func logIn(as account: Account) {
     isLoggedIn = true
-    if account.isMadeAnew { storage.account = account }
+    if account.isMadeAnew {
+      storage.account = account
+      storage.user = account.gate == nil ? [] : grant.user?.name ?? []
+    }
     account.withLine { texts.append($0.span) }
   }
 

@@ -43,6 +43,7 @@ import Testing
           /scans/                         group admin                to scans
           /netrc/                         valid-user                 to netrc
           /store/                         valid-user                 to store      host of the server
+          /corp/                          valid-user                 to corp
           /old/                           PUBLIC                     redirected    308 to https://{host}/new{path}{query}
           /app/                           valid-user                 to several
           /key/                           valid-user                 to key
@@ -69,6 +70,8 @@ import Testing
         as svc for everybody (the environment)
           store    http://10.0.0.9:80                         connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; logged in by aws_sigv4, \
         as AKIDEXAMPLE for everybody (/etc/gatehouse/legacy.token)
+          corp     http://10.0.0.13:80                        connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
+        logged in by ntlm in CORP, as svc for everybody (/etc/gatehouse/legacy.password)
           bearer   http://10.0.0.8:80                         connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; logged in by bearer, \
         one account for everybody (/etc/gatehouse/legacy.token)
           signed   http://10.0.0.12:80                        connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \

@@ -71,6 +71,13 @@ import Upstream
     ("authenticate aws_sigv4 { username A; access_key B; secret_key_file secret; region eu; service s3 }", "has no 'username'"),
     ("authenticate aws_sigv4 { secret_key_file secret; region eu; service s3 }", "the account has no access key"),
     ("authenticate basic { access_key AKID; password_file secret }", "are for 'authenticate aws_sigv4'"),
+    ("authenticate ntlm { username svc; password_file secret }\nengine libcurl", "which Gatehouse has to keep apart itself"),
+    ("authenticate ntlm { username svc; password_file secret; domain \"A\\\\B\" }", "is no name of a domain or a machine"),
+    ("authenticate ntlm { username \"\\\\svc\"; password_file secret }", "a user name that begins with a backslash"),
+    ("authenticate ntlm { password_file secret }", "the account has no user name"),
+    ("authenticate ntlm { accounts broken }", "line 2: its user has an account in line 1 already"),
+    ("authenticate basic { username svc; password_file secret; domain CORP }", "are for 'authenticate ntlm'"),
+    ("authenticate digest { username svc; password_file secret; workstation GATE }", "are for 'authenticate ntlm'"),
     ("authenticate basic { accounts open }", "has mode 644: others than its owner may reach the accounts"),
     ("authenticate basic { accounts grouped }", "has mode 640"),
     ("authenticate basic { accounts broken }", "line 2: its user has an account in line 1 already"),
@@ -86,6 +93,21 @@ import Upstream
       ])
     #expect(configuration.diagnostics.errors.contains { $0.message.contains(words) }, "\(configuration.diagnostics.rendered)")
     #expect(!configuration.diagnostics.rendered.contains("hunter2"), "\(configuration.diagnostics.rendered)")
+  }
+
+  /// Which is the connection's, so that no line of a request says it.
+  @Test func ntlmTakesADomainOrNone() throws {
+    for (block, words) in [
+      ("username svc; password_file secret; domain CORP; workstation GATE1", "ntlm in CORP, as svc for everybody"),
+      ("username svc@corp.example; password \"${SECRET}\"", "ntlm, as svc@corp.example for everybody"),
+      ("accounts accounts; domain CORP", "ntlm in CORP, 2 accounts of users, other users refused"),
+    ] {
+      let files = ["accounts": ("alice a hunter2\nbob \"OTHER\\\\b\" hunter2\n", 0o600)]
+      let configuration = try load("authenticate ntlm { \(block) }", files: files)
+      #expect(configuration.diagnostics.rendered == "")
+      #expect(line(configuration, "alice") == "" && line(configuration, nil) == nil)
+      #expect(configuration.summary.contains("logged in by \(words) (") && !configuration.summary.contains("hunter2"), "\(configuration.summary)")
+    }
   }
 
   @Test(arguments: ["authorization pass", "authorization replace \"Basic x\""]) func nobodyElseLogsIn(_ authorization: String) throws {

@@ -51,7 +51,7 @@ import Testing
       "Ticket", "HTTP2Attack", "HTTP2Flood", "HTTP2Bodies", "HTTP2Readers", "HTTP2Waiting",
       "ProxyProtocol", "TrustedProxies", "ClientCertificate", "NamedClients", "CertificateRulesOfNow", "CertificateOwners", "HTTPSBehindProxies",
       "FileServer", "ReloadsMeanwhile", "TrustByReload", "RouteAnswers", "ServedFiles", "Bounds", "CertificatesAskedLater",
-      "LoggingIn", "DigestUpstream", "SigV4Upstream", "AssertJWT",
+      "LoggingIn", "DigestUpstream", "NTLMUpstream", "SigV4Upstream", "AssertJWT",
     ]
     for (path, names) in try Self.tests(in: "Tests/EndToEndTests") where suites.contains(where: { path.hasSuffix("/\($0)Tests.swift") }) {
       for name in names.sorted() where !named.contains(name) { Issue.record("\(path): \(name) is not in docs/THREAT-MODEL.md") }

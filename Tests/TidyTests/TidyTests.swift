@@ -20,7 +20,7 @@ import Testing
 
   /// Modules of the platform, and the rooms that may use them. Foundation itself is nobody's: it is not for the data path.
   private static let platform: [String: Set<String>] = [
-    "Synchronization": ["Crypto", "Auth", "Net", "Upstream", "Proxy", "gatehouse"],
+    "Synchronization": ["Crypto", "Auth", "Login", "Net", "Upstream", "Proxy", "gatehouse"],
     "Glibc": ["Primitives", "Crypto", "Auth", "Net", "Upstream", "Proxy", "Config", "gatehouse"],
   ]
 
