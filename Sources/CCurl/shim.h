@@ -65,6 +65,35 @@ static inline void gh_tls_say_goodbye(CURL *e) {
     SSL_shutdown((struct ssl_st *)info->internals);
 }
 
+// Writes the hash of the server's certificate that names this channel (tls-server-end-point, RFC 5929 section 4.1) into `out`, which has room for 64 bytes.
+// Its size; 0 where there is none.
+struct x509_st;
+struct evp_md_st;
+struct x509_st *SSL_get1_peer_certificate(const struct ssl_st *);
+int X509_get_signature_info(struct x509_st *, int *, int *, int *, unsigned int *);
+int X509_digest(const struct x509_st *, const struct evp_md_st *, unsigned char *, unsigned int *);
+void X509_free(struct x509_st *);
+const char *OBJ_nid2sn(int);
+const struct evp_md_st *EVP_get_digestbyname(const char *);
+const struct evp_md_st *EVP_sha256(void);
+static inline unsigned int gh_tls_end_point(CURL *e, unsigned char *out) {
+  struct curl_tlssessioninfo *info = NULL;
+  unsigned int size = 0;
+  int digest = 0;
+  if (curl_easy_getinfo(e, CURLINFO_TLS_SSL_PTR, &info) != CURLE_OK || info == NULL || info->internals == NULL ||
+      info->backend != CURLSSLBACKEND_OPENSSL)
+    return 0;
+  struct x509_st *certificate = SSL_get1_peer_certificate((const struct ssl_st *)info->internals);
+  if (certificate == NULL) return 0;
+  // Of signatures without a hash of their own (EdDSA) the RFC says nothing.
+  if (X509_get_signature_info(certificate, &digest, NULL, NULL, NULL) == 1 && digest != 0) {
+    const struct evp_md_st *hash = digest == 4 /* NID_md5 */ || digest == 64 /* NID_sha1 */ ? EVP_sha256() : EVP_get_digestbyname(OBJ_nid2sn(digest));
+    if (hash == NULL || X509_digest(certificate, hash, out, &size) != 1) size = 0;
+  }
+  X509_free(certificate);
+  return size;
+}
+
 // Whether the TLS library holds bytes that nobody has read: 1 yes, 0 no, -1 as above.
 int SSL_has_pending(const struct ssl_st *);
 static inline int gh_tls_holds_bytes(CURL *e) {

@@ -1,4 +1,4 @@
-// MD4 and HMAC-MD5, which NTLM is made of (MS-NLMP section 3.3), and which nothing else here uses.
+// MD4 and HMAC-MD5, which NTLM is made of (MS-NLMP section 3.3), and MD5 for the name of its channel: for nothing else.
 
 internal import COpenSSL
 public import Primitives
@@ -14,6 +14,15 @@ public enum NTHash {
     unsafe digest.withUnsafeMutableBufferPointer { out in _ = unsafe MD4_Final(out.baseAddress, &state) }
     unsafe withUnsafeMutableBytes(of: &state) { unsafe OPENSSL_cleanse($0.baseAddress, $0.count) }
     return Secret(moving: &digest)
+  }
+
+  /// MD5 (RFC 1321), 16 bytes, of what is no secret.
+  public static func md5(_ bytes: [UInt8]) -> [UInt8] {
+    var state = MD5()
+    state.update(bytes.span)
+    var digest = [UInt8](repeating: 0, count: MD5.size)
+    state.finish(into: &digest)
+    return digest
   }
 }
 

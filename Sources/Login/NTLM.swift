@@ -18,9 +18,14 @@ public enum NTLM {
 
   /// The line that answers `challenge`, with its end. Nil when `account` is of another scheme, or OpenSSL gives no MD5.
   ///
-  /// - Parameter now: where the server says no time.
-  public static func line(_ account: Account, _ challenge: NTLMChallenge, at now: Timestamp) -> Secret? {
-    guard let identity = account.ntlm, let message = authenticate(identity, challenge, clientNonce: RandomBytes.array(8), at: now) else { return nil }
+  /// - Parameters:
+  ///   - endPoint: the hash of the server's certificate that names the channel (tls-server-end-point, RFC 5929 section 4.1), empty without TLS. Who sits between
+  ///     has another certificate, and can't use the answer where the service looks at it (Extended Protection).
+  ///   - now: where the server says no time.
+  public static func line(_ account: Account, _ challenge: NTLMChallenge, endPoint: [UInt8], at now: Timestamp) -> Secret? {
+    guard let identity = account.ntlm,
+      let message = authenticate(identity, challenge, clientNonce: RandomBytes.array(8), channel: channel(endPoint), at: now)
+    else { return nil }
     var line = Secret(capacity: message.count * 2 + 32)
     line.append(text: "Authorization: NTLM ")
     line.appendBase64(of: message.span)
@@ -36,7 +41,9 @@ public enum NTLM {
   }
 
   /// What proves the password (section 3.3.2), and the key of the session.
-  static func response(_ key: borrowing Secret, _ challenge: NTLMChallenge, clientNonce: [UInt8], at now: Timestamp) -> Response? {
+  static func response(
+    _ key: borrowing Secret, _ challenge: NTLMChallenge, clientNonce: [UInt8], channel: [UInt8] = [], at now: Timestamp
+  ) -> Response? {
     var blob = Secret(capacity: 128 + challenge.pairs.count)
     for byte in [1, 1, 0, 0, 0, 0, 0, 0] as [UInt8] { blob.append(byte) }
     let time = challenge.time ?? fileTime(now)
@@ -50,6 +57,11 @@ public enum NTLM {
       let pair = [6, 0, 4, 0] + little(flags)
       blob.append(pair.span)
     }
+    if !channel.isEmpty {
+      // MsvAvChannelBindings.
+      let pair = [10, 0, UInt8(channel.count), 0] + channel
+      blob.append(pair.span)
+    }
     // MsvAvEOL, and four bytes that Windows wants.
     for _ in 0..<8 { blob.append(0) }
     var proved = Secret(capacity: blob.count + 8)
@@ -61,8 +73,10 @@ public enum NTLM {
   }
 
   /// AUTHENTICATE_MESSAGE.
-  static func authenticate(_ identity: NTLMIdentity, _ challenge: NTLMChallenge, clientNonce: [UInt8], at now: Timestamp) -> Secret? {
-    guard let response = response(identity.key, challenge, clientNonce: clientNonce, at: now) else { return nil }
+  static func authenticate(
+    _ identity: NTLMIdentity, _ challenge: NTLMChallenge, clientNonce: [UInt8], channel: [UInt8] = [], at now: Timestamp
+  ) -> Secret? {
+    guard let response = response(identity.key, challenge, clientNonce: clientNonce, channel: channel, at: now) else { return nil }
     // Signature, type, six fields, flags, version (none) and the code over all messages.
     let header = 88
     // No LM response: 24 zeros, as Windows sends them (section 3.1.5.1.2).
@@ -103,6 +117,13 @@ public enum NTLM {
     }
     message.append(rest.span)
     return message
+  }
+
+  /// The MD5 of a gss_channel_bindings_struct (MS-NLMP section 2.2.2.1, RFC 2744 section 3.11) without addresses.
+  static func channel(_ endPoint: [UInt8]) -> [UInt8] {
+    if endPoint.isEmpty { return [] }
+    let data = Array("tls-server-end-point:".utf8) + endPoint
+    return NTHash.md5([UInt8](repeating: 0, count: 16) + little(UInt32(data.count)) + data)
   }
 
   /// 100 ns since 1601.

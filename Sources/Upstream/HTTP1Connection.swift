@@ -138,6 +138,14 @@ import Primitives
     return text
   }
 
+  /// With TLS: the hash of the server's certificate that names this channel (RFC 5929 section 4.1). Empty where there is none.
+  var endPoint: [UInt8] {
+    guard let connector else { return [] }
+    var hash = [UInt8](repeating: 0, count: 64)
+    let count = unsafe hash.withUnsafeMutableBufferPointer { unsafe gh_tls_end_point(connector.easy, $0.baseAddress) }
+    return Array(hash.prefix(Int(count)))
+  }
+
   /// With TLS: says that nothing more follows (close_notify). Of clear text the end itself says so.
   func sayGoodbye() {
     if let connector { unsafe gh_tls_say_goodbye(connector.easy) }

@@ -201,7 +201,9 @@ final class NTLMHandshake {
     case .bare: return fail(UpstreamFailure(.refusedLogin, "it answered 401 to the beginning of the NTLM handshake, and gave no challenge"))
     case .unusable(let reason): return fail(UpstreamFailure(.refusedLogin, "its NTLM challenge can't be used: \(reason)"))
     case .challenge(let challenge):
-      guard let line = NTLM.line(standing.account, challenge, at: .now()) else {
+      // Of a server's own TLS, not of a proxy's before it.
+      let endPoint = connection.pool.options.scheme == .https ? connection.endPoint : []
+      guard let line = NTLM.line(standing.account, challenge, endPoint: endPoint, at: .now()) else {
         return fail(UpstreamFailure(.refusedLogin, "OpenSSL gives no MD5, of which NTLM is made"))
       }
       leave(connection)

@@ -107,7 +107,7 @@ extension EndToEnd {
     /// The first message has none; what follows has all of it, whatever its length and framing.
     @Test func bodiesGoWithTheLoginAlone() throws {
       try with { house, service throws in
-        for size in [1, 65_536, 65_537, 1 << 20] {
+        for size in [65_536, 65_537, 1 << 20] {
           for framing in [[], ["-H", "Transfer-Encoding: chunked"], ["-H", "Expect:"]] {
             let body = (0..<size).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) }
             let answer = try Curl.run(

@@ -133,6 +133,23 @@ private func answer(_ identity: NTLMIdentity, _ challenge: NTLMChallenge, _ nonc
     #expect(code(session, whole) == sent)
   }
 
+  /// What the service may hold against its own certificate: ours to say, and not the challenge's.
+  @Test func theChannelIsNamedInTheBlob() throws {
+    #expect(NTLM.channel([]).isEmpty)
+    let endPoint = hex("ea05fefecc6b0bd571dbbc5baaa3edebd0b67e3d40de7cbbbb6ac0ba6fce7f4e")
+    let message = [UInt8](repeating: 0, count: 16) + [53, 0, 0, 0] + bytes("tls-server-end-point:") + endPoint
+    #expect(NTLM.channel(endPoint) == NTHash.md5(message) && NTLM.channel(endPoint).count == 16)
+    #expect(hex(NTHash.md5(bytes("abc"))) == "900150983cd24fb0d6963f7d28e17f72")
+    let identity = try identity("a", "b")
+    let question = try parsed(challenge(pair(10, hex("00")) + pair(0, [])))
+    guard let response = NTLM.response(identity.key, question, clientNonce: [1, 2, 3, 4, 5, 6, 7, 8], channel: NTLM.channel(endPoint), at: .now()) else {
+      Issue.record("no response")
+      return
+    }
+    let blob = response.proof.array().dropFirst(16 + 28)
+    #expect(Array(blob) == pair(10, NTLM.channel(endPoint)) + hex("0000000000000000"))
+  }
+
   @Test func timesAreThoseOfWindows() {
     // 2000-01-01T00:00:00Z is 125911584000000000.
     #expect(NTLM.fileTime(Timestamp(seconds: 946_684_800)) == (0..<8).map { UInt8(truncatingIfNeeded: UInt64(125_911_584_000_000_000) >> UInt64(8 * $0)) })
@@ -292,7 +309,7 @@ private func answer(_ identity: NTLMIdentity, _ challenge: NTLMChallenge, _ nonc
         tries.append(second)
       }
     }
-    #expect(tries == (users == 1 ? [0, 60, 360, 1260, 3060] : [0, 0, 60, 360, 1260, 3060]))
+    #expect(tries.count < 10 && Array(tries.prefix(10)) == (users == 1 ? [0, 60, 360, 1260, 3060] : [0, 0, 60, 360, 1260, 3060]))
   }
 
   /// What the account may not see is answered with 401 as well: that takes it from him who asks, and from nobody else.

@@ -103,6 +103,14 @@ final class NTLMService {
           good = hmac.compare_digest(code(session, self.first + self.challenge + last[:72] + b"\0" * 16 + last[88:]), last[72:88])
           if not good: say("trouble code over the messages")
           if self.time not in nt or b"\6\0\4\0\2\0\0\0" not in nt: say("trouble no flags, or another time")
+        if good and certificate:
+          # Extended Protection, by the certificate that is our own.
+          end = "-----END CERTIFICATE-----\n"
+          own = ssl.PEM_cert_to_DER_cert(open(certificate).read().split(end)[0] + end)
+          binding = b"tls-server-end-point:" + hashlib.sha256(own).digest()
+          binding = hashlib.md5(b"\0" * 16 + struct.pack("<I", len(binding)) + binding).digest()
+          if b"\x0a\0\x10\0" + binding not in nt: good = say("trouble another channel")
+        elif b"\x0a\0\x10\0" in nt: say("trouble a channel without TLS")
         self.challenge = None
         self.user = name if good else None
         say("proves %s %s %s" % ("ok" if good else "wrong", name, what))
