@@ -39,6 +39,11 @@ final class NTLMHandshake {
     client = transfer.client
   }
 
+  /// Nobody who waits is to wait for a login that is no more, whatever became of it.
+  deinit {
+    if !isOver { standing.gate.ended(user, .none, holdsPlace: holdsPlace, at: .now()) }
+  }
+
   /// What came of it; only what is said first counts.
   func end(_ verdict: LoginGate.Verdict) {
     if isOver { return }

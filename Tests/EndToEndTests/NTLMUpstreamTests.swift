@@ -192,6 +192,44 @@ extension EndToEnd {
       try with(.timeless) { house, _ throws in #expect(who(try house.ask("GET", "/", [People.alice.authorization])) == "CORP\\a.there alice") }
     }
 
+    /// The whole of the answer that brings the challenge is read, and nothing else: what is left over would be the answer to the request.
+    @Test func aChallengeComesInOneWholeAnswer() throws {
+      let message = Array("NTLMSSP\0".utf8) + [2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5, 2, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8]
+      let field = "WWW-Authenticate: NTLM \(Data(message).base64EncodedString())\r\n"
+      let forged = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged"
+      let forms: [(text: String, isTaken: Bool)] = [
+        ("HTTP/1.1 401 No\r\nContent-Length: 4\r\n\(field)\r\nbody", true),
+        ("HTTP/1.1 401 No\r\nTransfer-Encoding: chunked\r\n\(field)\r\n4\r\nbody\r\n0\r\nX-Trailer: x\r\n\r\n", true),
+        ("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 401 No\r\nContent-Length: 0\r\n\(field)\r\n", true),
+        ("HTTP/1.1 401 No\r\nContent-Length: 4\r\n\(field)\r\nbody\(forged)", false),
+        ("HTTP/1.1 401 No\r\nTransfer-Encoding: chunked\r\n\(field)\r\n0\r\n\r\n\(forged)", false),
+        ("HTTP/1.1 401 No\r\nContent-Length: 4\r\nContent-Length: 5\r\n\(field)\r\nbody", false),
+        ("HTTP/1.1 401 No\r\n\(field)\r\nbody", false),
+        ("HTTP/1.0 401 No\r\nContent-Length: 4\r\n\(field)\r\nbody", false),
+        ("HTTP/1.1 401 No\r\nContent-Length: 400000\r\n\(field)\r\n" + String(repeating: "x", count: 400_000), false),
+        ("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n", false),
+      ]
+      let script: Script = { conversation in
+        do {
+          while let message = try conversation.request() {
+            let form = forms[Int(message.startLine.split(separator: " ")[1].dropFirst()) ?? 0]
+            if message["Authorization"]?.hasPrefix("NTLM TlRMTVNTUAAD") == true {
+              return try conversation.send(Answer.text("taken", fields: ["Connection: close"]))
+            }
+            // Those that are taken come byte by byte, the others in one go: what comes later than the request is an answer to it.
+            for piece in form.isTaken ? form.text.utf8.map({ [$0] }) : [[UInt8](form.text.utf8)] { try conversation.send(piece) }
+          }
+        } catch is Socket.Trouble {}
+      }
+      try House.with(Setup(upstream: "authenticate ntlm { \(Self.each) }", files: Self.files), script) { house throws in
+        for (i, form) in forms.enumerated() {
+          let answer = try house.ask("GET", "/\(i)", [People.alice.authorization])
+          #expect(answer.status == (form.isTaken ? 200 : 502) && !answer.text.contains("forged"), "\(i): \(answer.status) \(answer.text)")
+          #expect(answer.text == "taken" || !form.isTaken)
+        }
+      }
+    }
+
     /// It asks anew on a connection that was logged in: one more login, and the request, with its body, once more.
     @Test func aLoginThatTheServiceForgetsIsMadeAnew() throws {
       for kind in [NTLMService.Kind.forgetful, .once] {
