@@ -175,11 +175,13 @@ extension EndToEnd {
       let blocks = try (0..<2).map { try Recipe("basic-account").text($0, replacing: ["10.0.0.5:8080": "127.0.0.1:\(apache.port)"]) }
       let files = ["legacy.password": "secret-of-the-service\n", "legacy.accounts": "alice alice.there \"secret-of-the-service\"\n"]
       Secrets.keep("secret-of-the-service")
-      for (block, who) in zip(blocks, ["gateway", "alice.there"]) {
+      for (i, (block, who)) in zip(blocks, ["gateway", "alice.there"]).enumerated() {
         // The house's own route gives way to the page's.
         try House.with(Setup(path: "/unused/", more: block, files: files)) { house throws in
           #expect(try house.ask("GET", "/", [People.alice.authorization]).text == "hello")
           #expect(try house.ask("PUT", "/kept.txt", [People.alice.authorization, "Content-Length: 9"], body: "some text").status < 300)
+          // Apache answers first and writes then.
+          try eventually("the log of Apache") { apache.visits.count == 2 * i + 2 }
           #expect(apache.visits.suffix(2).allSatisfy { $0[0] == who })
           #expect(String(decoding: try apache.kept("kept.txt"), as: UTF8.self) == "some text")
         }
