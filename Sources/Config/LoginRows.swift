@@ -34,6 +34,9 @@ extension Table {
     Row("service", in: .login, takes: "NAME", 1...1, doc: "The service that `aws_sigv4` signs for, as `s3`.") {
       reading, directive in reading.loginInHand?.service = reading.scopeWord(directive.arguments[0])
     },
+    secret(
+      "client_secret", "VALUE", "Its secret at the token endpoint, as `\"${NAME}\"` from the environment: written out it is there for all who read proxy.conf."),
+    secret("client_secret_file", "FILE", "The file that holds its secret at the token endpoint: one line, read again at a reload."),
     secret("token_file", "FILE", "The file that holds the bearer token: one line, read again at a reload."),
     secret("value_file", "FILE", "The file that holds the header's value: one line, read again at a reload."),
     Row(
@@ -82,6 +85,7 @@ struct LoginDraft {
   var accounts: Word?
   var sharesWithOthers = false
   var sharesWithNobody = false
+  var endpoint = TokenEndpointDraft()
 
   /// How the directives that bring its secret begin.
   var stem: String {
@@ -90,6 +94,7 @@ struct LoginDraft {
     case .bearer: "token"
     case .header: "value"
     case .awsSigV4: "secret_key"
+    case .clientCredentials: "client_secret"
     }
   }
 }
@@ -115,6 +120,7 @@ extension Reading {
     } else if draft.region != nil || draft.service != nil || draft.hasAccessKey {
       diagnostics.error(kind.place, "'access_key', 'region' and 'service' are for 'authenticate aws_sigv4'")
     }
+    finishEndpoint(&draft)
     upstreamInHand?.login = draft
   }
 
@@ -163,7 +169,9 @@ extension Reading {
       return nil
     }
     if mine.isEmpty && draft.accounts == nil {
-      diagnostics.error(draft.word.place, "there is no account to log in with", hint: "say one of: \(sources(stem)), accounts FILE")
+      diagnostics.error(
+        draft.word.place, "there is no account to log in with",
+        hint: stem == "client_secret" ? sources(stem) : "say one of: \(sources(stem)), accounts FILE")
       return nil
     }
     if let name = draft.username, !draft.scheme.hasNames || mine.isEmpty {
@@ -185,7 +193,11 @@ extension Reading {
   }
 
   private func sources(_ stem: String) -> String {
-    "\(stem)_file FILE" + (stem == "password" ? ", password \"${NAME}\", password_netrc FILE" : "")
+    switch stem {
+    case "password": "password_file FILE, password \"${NAME}\", password_netrc FILE"
+    case "client_secret": "client_secret_file FILE, client_secret \"${NAME}\""
+    default: "\(stem)_file FILE"
+    }
   }
 
   private func account(_ source: LoginDraft.Source, _ draft: LoginDraft, _ host: String?) -> Account? {
@@ -223,8 +235,13 @@ extension Reading {
     }
     guard let secret else { return nil }
     if draft.scheme.hasNames && name.isEmpty {
-      let isKey = draft.stem == "secret_key"
-      diagnostics.error(draft.word.place, "the account has no \(isKey ? "access key" : "user name")", hint: isKey ? "access_key KEY" : "username NAME")
+      let (what, hint) =
+        switch draft.stem {
+        case "secret_key": ("access key", "access_key KEY")
+        case "client_secret": ("client_id", "client_id ID")
+        default: ("user name", "username NAME")
+        }
+      diagnostics.error(draft.word.place, "the account has no \(what)", hint: hint)
       return nil
     }
     do {

@@ -37,6 +37,7 @@ extension Connection {
     case .again(let next):
       self.transfer = next
       lastUpstream = worker.now
+    case .unavailable(let reason): failed(UpstreamFailure(.noToken, reason))
     case .refused(let reason):
       record.words = "The service behind this gateway does not let the gateway in"
       failed(UpstreamFailure(.refusedLogin, "\(reason)"))

@@ -56,6 +56,7 @@ public final class Server {
   private let keyUses = KeyUses()
   let keyUseWriter: KeyUseWriter
   let prober: HealthProber
+  let tokenFetcher: TokenFetcher
   var files: AuthFiles
   /// In force for all listeners, as long as the process lives.
   let tickets = TicketKeys()
@@ -130,6 +131,12 @@ public final class Server {
       case .unwell(let reason): errors.warning("upstream \(upstream): \(place) gets no requests: \(reason)")
       }
     }
+    tokenFetcher = try TokenFetcher { source, news in
+      switch news {
+      case .failed(let reason): errors.warning("no access token from \(source): it \(reason)")
+      case .recovered: errors.notice("access tokens come again from \(source)")
+      }
+    }
     ended = try Mailbox()
     let written = try Mailbox<Clerk.Written>()
     self.written = written
@@ -188,6 +195,7 @@ public final class Server {
     try poller.add(written.descriptor, .read, EventToken(kind: Source.clerk))
     for i in 0..<count { try startWorker(i, shared) }
     try checkHealth()
+    try fetchTokens()
 
     for place in listening { errors.notice("listening on \(place)") }
     errors.notice("\(count) workers, \(settings.routes.count) routes, \(files.users.users.count) users")
@@ -213,6 +221,7 @@ public final class Server {
     keyUseWriter.finish()
     keyThread.join()
     prober.finish()
+    tokenFetcher.finish()
     if accessLog.finish(within: Self.logPatience) {
       logThread.join()
     } else {

@@ -78,6 +78,11 @@ extension Server {
     }
   }
 
+  /// Of each upstream that is logged in to by access tokens: how that stands.
+  private var accessTokens: [String] {
+    zip(settings.upstreams, snapshot.groups).compactMap { group, state in state.tokens.map { "login \(group.name): \($0.standing(at: .now()))" } }
+  }
+
   /// `key: value`, in an order that stays.
   private func status(_ shared: Shared) -> [String] {
     let counters = workers.map(\.counters)
@@ -96,7 +101,7 @@ extension Server {
       "users_file: \(settings.usersPath ?? "-")",
       "routes: \(settings.routes.count)",
       "upstreams: \(settings.upstreams.map(\.name).joined(separator: " "))",
-    ] + servers + [
+    ] + servers + accessTokens + [
       "reloads: \(reloads.accepted)",
       "reloads_refused: \(reloads.refused)",
       "lockout: \(lockout == nil ? "off" : "on")",

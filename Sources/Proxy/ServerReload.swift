@@ -80,11 +80,15 @@ extension Server {
     tellListeners()
     keyUseWriter.adopt(settings.usersPath, files.users)
     do { try checkHealth() } catch { errors.error("no server's health is checked: \(error)") }
+    do { try fetchTokens() } catch { errors.error("no access tokens are fetched: \(error)") }
     settleOwed()
   }
 
   /// Has the servers checked that the settings say so of.
   func checkHealth() throws(NetError) { try prober.adopt(Array(zip(settings.upstreams, snapshot.groups))) }
+
+  /// Has access tokens fetched for the upstreams that the settings say so of.
+  func fetchTokens() throws(NetError) { try tokenFetcher.adopt(snapshot.groups.map(\.tokens)) }
 
   /// Lets go of the gatekeepers that only we still have. Whoever let one go can't get it back, so the answer stays true.
   func releaseRetired() {

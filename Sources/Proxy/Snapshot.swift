@@ -60,7 +60,10 @@ final class Snapshot: Sendable {
   /// - Parameter before: what is left of it goes on as it was.
   init(settings: Settings, passwords: PasswordRules? = nil, tls: [TLSServerContext?] = [], after before: Snapshot? = nil) {
     self.settings = settings
-    groups = settings.upstreams.map { group in GroupState(group, after: before?.groups.first { $0.name == group.name }) }
+    let tokens = AccessTokenState.made(settings.upstreams, after: before?.groups.map(\.tokens) ?? [])
+    groups = zip(settings.upstreams, tokens).map { group, tokens in
+      GroupState(group, after: before?.groups.first { $0.name == group.name }, tokens: tokens)
+    }
     self.passwords = passwords
     router = Router(settings.routes)
     let gates = RateGate.made(settings.rates, after: before?.gates ?? [])

@@ -36,6 +36,8 @@ public final class UpstreamPool {
   /// Of accounts whose logins are made of what this server says. Those of a reload before went with their pool.
   private var digests: [ObjectIdentifier: DigestSession] = [:]
   static let digestLimit = 4096
+  /// Where we log in by access tokens.
+  let tokens: TokenAtHand?
   /// Of a file server: who run its requests.
   private var couriers: FileCouriers?
 
@@ -43,9 +45,10 @@ public final class UpstreamPool {
   /// which know each other, would stay for ever.
   private(set) var isRetired = false
 
-  init(options: UpstreamOptions, member: Membership? = nil) {
+  init(options: UpstreamOptions, member: Membership? = nil, tokens: TokenAtHand? = nil) {
     self.options = options
     self.member = member
+    self.tokens = tokens
     reuseWithin = options.reuseWithin
     longestConnection = options.longestConnection
     maxConnections = options.maxConnections

@@ -25,7 +25,7 @@ public final class RequestStorage {
   var account: Account?
   /// Where the fields end that were composed, and our login begins.
   var composedCount = 0
-  /// Of the nonce that the login was made of; nil for none.
+  /// Of the nonce that the login was made of, or of the access token that it is; nil for none.
   var nonceGeneration: Int?
   /// How often the server has asked for a login.
   var loginRounds = 0

@@ -33,6 +33,8 @@ import Testing
           /export/                        valid-user                 to legacy     closed while /run/gatehouse/export.closed is there, 50 requests at once, \
         2 of one user, a rate, 4m taken ahead, times of its own
           /bearer/                        valid-user                 to bearer
+          /issued/                        valid-user                 to issued
+          /posted/                        valid-user                 to posted
           /signed/                        valid-user                 to signed
           /beyond/                        valid-user                 to beyond
           /legacy/                        valid-user                 to legacy     without /legacy, 1 rewrite, beneath /app, \
@@ -71,6 +73,10 @@ import Testing
         as AKIDEXAMPLE for everybody (/etc/gatehouse/legacy.token)
           bearer   http://10.0.0.8:80                         connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; logged in by bearer, \
         one account for everybody (/etc/gatehouse/legacy.token)
+          issued   http://10.0.0.11:80                        connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; logged in by bearer, \
+        as gateway for everybody, by tokens of https://login.example.com/oauth2/token (/etc/gatehouse/legacy.token)
+          posted   http://10.0.0.13:80                        connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; logged in by bearer, \
+        as gateway for everybody, by tokens of http://127.0.0.1:8200/token (the environment)
           signed   http://10.0.0.12:80                        connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
         users asserted in X-Gatehouse-Assertion by ES256, from gatehouse for signed, 60s each
           key      http://10.0.0.10:80                        connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
