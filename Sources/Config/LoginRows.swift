@@ -11,10 +11,10 @@ import Upstream
 extension Table {
   static let loginRows: [Row] = [
     Row(
-      "authenticate", in: .upstream, takes: "basic|digest|bearer|header NAME|aws_sigv4", 1...2, block: .required,
+      "authenticate", in: .upstream, takes: "basic|digest|bearer|header NAME|aws_sigv4|negotiate", 1...2, block: .required,
       elsewhere: ["proxy_set_header", "header_up", "RequestHeader"],
-      doc: "Gatehouse logs in to it: by a user name and password (Basic or Digest), a bearer token, a header of that name, or AWS signatures; what the client sends as "
-        + "`Authorization`, or in that header, is never forwarded then."
+      doc: "Gatehouse logs in to it: by a user name and password (Basic or Digest), a bearer token, a header of that name, AWS signatures, or Kerberos; what the "
+        + "client sends as `Authorization`, or in that header, is never forwarded then."
     ) { reading, directive in reading.login(directive) },
     Row("username", in: .login, takes: "NAME", 1...1, elsewhere: ["user", "login"], doc: "The name of the account there.") {
       reading, directive in reading.loginInHand?.username = directive.arguments[0]
@@ -86,6 +86,7 @@ struct LoginDraft {
   var sharesWithOthers = false
   var sharesWithNobody = false
   var endpoint = TokenEndpointDraft()
+  var kerberos = KerberosDraft()
 
   /// How the directives that bring its secret begin.
   var stem: String {
@@ -95,6 +96,7 @@ struct LoginDraft {
     case .header: "value"
     case .awsSigV4: "secret_key"
     case .clientCredentials: "client_secret"
+    case .negotiate: "keytab"
     }
   }
 }
@@ -121,12 +123,16 @@ extension Reading {
       diagnostics.error(kind.place, "'access_key', 'region' and 'service' are for 'authenticate aws_sigv4'")
     }
     finishEndpoint(&draft)
+    if case .negotiate = draft.scheme {
+    } else {
+      for word in draft.kerberos.words { diagnostics.error(word.place, "this is for 'authenticate negotiate'") }
+    }
     upstreamInHand?.login = draft
   }
 
   private func loginScheme(_ directive: Directive) -> LoginScheme? {
     let words = directive.arguments
-    let kinds = [("basic", 0), ("bearer", 1), ("header", 2), ("digest", 3), ("aws_sigv4", 4)]
+    let kinds = [("basic", 0), ("bearer", 1), ("header", 2), ("digest", 3), ("aws_sigv4", 4), ("negotiate", 5)]
     guard let kind = words.first, !kind.isBroken, let scheme = choice(kind, kinds) else { return nil }
     if scheme != 2 {
       if words.count > 1 {
@@ -137,6 +143,8 @@ extension Reading {
       case 0: return .basic
       case 1: return .bearer
       case 3: return .digest
+      // To whom is known with the servers.
+      case 5: return .negotiate(KerberosLogin(keytab: "", digest: [], service: "", isHostBased: false))
       // Its scope is known when the block has been read.
       default: return .awsSigV4(SigV4Scope(region: [], service: []))
       }
@@ -158,7 +166,9 @@ extension Reading {
   }
 
   /// Reads the secrets, once the upstream's servers are known.
-  func finishLogin(_ draft: LoginDraft, host: String?) -> UpstreamLogin? {
+  func finishLogin(_ draft: LoginDraft, hosts: [String?]) -> UpstreamLogin? {
+    if case .negotiate = draft.scheme { return finishKerberos(draft, hosts: hosts) }
+    let host = hosts.first ?? nil
     let stem = draft.stem
     for source in draft.secrets where !(source.name == stem || source.name.hasPrefix(stem + "_")) {
       diagnostics.error(source.word.place, "'\(source.name)' is not for 'authenticate \(draft.word.written)'", hint: "it takes: \(sources(stem))")

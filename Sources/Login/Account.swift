@@ -18,12 +18,15 @@ public enum LoginScheme: Equatable, Sendable {
   case awsSigV4(SigV4Scope)
   /// RFC 6750, with tokens that are had from there: the name is the client's identifier.
   case clientCredentials(TokenEndpoint)
+  /// RFC 4559, by Kerberos: the name is a principal.
+  case negotiate(KerberosLogin)
 
   /// The word in proxy.conf.
   public var name: String {
     switch self {
     case .basic: "basic"
     case .bearer, .clientCredentials: "bearer"
+    case .negotiate: "negotiate"
     case .digest: "digest"
     case .awsSigV4: "aws_sigv4"
     case .header(let name): "header \(String(decoding: name, as: UTF8.self))"
@@ -33,17 +36,28 @@ public enum LoginScheme: Equatable, Sendable {
   /// Whether an account has a name beside its secret.
   public var hasNames: Bool {
     switch self {
-    case .basic, .digest, .awsSigV4, .clientCredentials: true
+    case .basic, .digest, .awsSigV4, .clientCredentials, .negotiate: true
     case .bearer, .header: false
     }
   }
   /// Whether what proves the account is made anew for each request.
   var isMadeAnew: Bool {
     switch self {
-    case .digest, .awsSigV4, .clientCredentials: true
+    case .digest, .awsSigV4, .clientCredentials, .negotiate: true
     case .basic, .bearer, .header: false
     }
   }
+
+  /// Whether we log in with what somebody else issues, and may have to wait for that.
+  public var takesTokens: Bool {
+    switch self {
+    case .clientCredentials, .negotiate: true
+    case .basic, .bearer, .header, .digest, .awsSigV4: false
+    }
+  }
+
+  /// Whether services may take the login for the connection's, and not for the request's.
+  public var mayBindConnections: Bool { if case .negotiate = self { true } else { false } }
 }
 
 /// Why something can't be an account's name or secret. Continues "the password …"; never says what it was.
@@ -93,6 +107,8 @@ public final class Account: Sendable {
         throw AccountFault(reason: "has a client_id with it that is none: 1 to \(Self.longest) bytes, no control characters")
       }
       if Self.hasControls(secret.span) { throw AccountFault(reason: "has control characters") }
+    case .negotiate:
+      if name.isEmpty || name.count > 255 || Self.hasControls(name.span) { throw AccountFault(reason: "has no principal with it") }
     case .bearer:
       guard Self.isToken(secret.span) else { throw AccountFault(reason: "has characters that no bearer token has (RFC 6750 section 2.1)") }
       line.append(text: "Authorization: Bearer ")

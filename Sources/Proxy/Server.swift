@@ -57,6 +57,8 @@ public final class Server {
   let keyUseWriter: KeyUseWriter
   let prober: HealthProber
   let tokenFetcher: TokenFetcher
+  /// Those for whom tickets are fetched.
+  var kerberos: [TicketState] = []
   var files: AuthFiles
   /// In force for all listeners, as long as the process lives.
   let tickets = TicketKeys()
@@ -95,6 +97,8 @@ public final class Server {
   private static let switchPause = Interval.seconds(1)
   /// How long the access log's last lines may take to be written at the end.
   private static let logPatience = Interval.seconds(5)
+  /// How long it is waited at the end for whoever may be waiting for a KDC.
+  private static let kerberosPatience = Interval.milliseconds(500)
 
   /// Signals that `run` answers to. Blocked before any thread starts.
   private static let signals: [Signal] = [.terminate, .interrupt, .hangup, .user1, .user2]
@@ -222,6 +226,7 @@ public final class Server {
     keyThread.join()
     prober.finish()
     tokenFetcher.finish()
+    for state in kerberos { state.finish(within: Self.kerberosPatience) }
     if accessLog.finish(within: Self.logPatience) {
       logThread.join()
     } else {

@@ -78,9 +78,11 @@ extension Server {
     }
   }
 
-  /// Of each upstream that is logged in to by access tokens: how that stands.
-  private var accessTokens: [String] {
-    zip(settings.upstreams, snapshot.groups).compactMap { group, state in state.tokens.map { "login \(group.name): \($0.standing(at: .now()))" } }
+  /// Of each upstream that is logged in to by access tokens or by Kerberos: how that stands.
+  private var logins: [String] {
+    zip(settings.upstreams, snapshot.groups).compactMap { group, state in
+      (state.tokens?.standing(at: .now()) ?? state.tickets?.standing(at: .now())).map { "login \(group.name): \($0)" }
+    }
   }
 
   /// `key: value`, in an order that stays.
@@ -101,7 +103,7 @@ extension Server {
       "users_file: \(settings.usersPath ?? "-")",
       "routes: \(settings.routes.count)",
       "upstreams: \(settings.upstreams.map(\.name).joined(separator: " "))",
-    ] + servers + accessTokens + [
+    ] + servers + logins + [
       "reloads: \(reloads.accepted)",
       "reloads_refused: \(reloads.refused)",
       "lockout: \(lockout == nil ? "off" : "on")",

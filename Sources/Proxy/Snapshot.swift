@@ -61,8 +61,10 @@ final class Snapshot: Sendable {
   init(settings: Settings, passwords: PasswordRules? = nil, tls: [TLSServerContext?] = [], after before: Snapshot? = nil) {
     self.settings = settings
     let tokens = AccessTokenState.made(settings.upstreams, after: before?.groups.map(\.tokens) ?? [])
-    groups = zip(settings.upstreams, tokens).map { group, tokens in
-      GroupState(group, after: before?.groups.first { $0.name == group.name }, tokens: tokens)
+    let tickets = TicketState.made(settings.upstreams, after: before?.groups.map(\.tickets) ?? [])
+    groups = settings.upstreams.indices.map { i in
+      let group = settings.upstreams[i]
+      return GroupState(group, after: before?.groups.first { $0.name == group.name }, tokens: tokens[i], tickets: tickets[i])
     }
     self.passwords = passwords
     router = Router(settings.routes)

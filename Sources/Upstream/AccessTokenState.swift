@@ -25,7 +25,7 @@ public final class AccessTokenState: Sendable {
   let endpoint: TokenEndpoint
 
   /// Called when there is something new for those who wait.
-  typealias Wake = @Sendable () -> Void
+  typealias Wake = TokenWake
 
   fileprivate struct State {
     var token: AccessToken?
@@ -36,14 +36,11 @@ public final class AccessTokenState: Sendable {
     /// Somebody waits for another token.
     var isWanted = false
     var begunAt = Instant(nanoseconds: 0)
-    /// When the next may be fetched.
-    var notBefore = Instant(nanoseconds: 0)
-    /// Fetches in a row that brought nothing, and why the last didn't.
-    var failures = 0
+    /// When the next may be fetched, and why there was nothing to be had last time.
+    var pauses = FetchPauses()
     var reason = ""
-    /// When a service's refusal may cost another fetch, and how long they are then apart.
-    var mayReplaceAt = Instant(nanoseconds: 0)
-    var replacePause = AccessTokenState.leastReplacePause
+    /// When a service's refusal may cost another fetch.
+    var replacing = ReplacePauses()
     /// The configuration does not know it any more.
     var isOver = false
     /// By who waits.
@@ -58,12 +55,6 @@ public final class AccessTokenState: Sendable {
 
   /// Between the beginnings of two fetches.
   static let leastPause = Interval.milliseconds(500)
-  /// After the first failure, doubled with each that follows.
-  static let firstPause = Interval.seconds(1)
-  static let longestPause = Interval.seconds(60)
-  /// Between two fetches because a service refused a token: doubled while it goes on refusing, since then it is not about the token.
-  static let leastReplacePause = Interval.seconds(10)
-  static let longestReplacePause = Interval.seconds(600)
   /// A token is used until so long before its end, or an eighth of its life if that is less.
   static let mostMargin = Interval.seconds(5)
 
@@ -91,7 +82,7 @@ public final class AccessTokenState: Sendable {
   /// How it stands, for `status`: no secret.
   public func standing(at now: Instant) -> String {
     state.withLock { state in
-      let failing = state.failures > 0 ? "fetching fails: it \(state.reason)" : state.isUnderWay ? "being fetched" : ""
+      let failing = state.pauses.isFailing ? "fetching fails: it \(state.reason)" : state.isUnderWay ? "being fetched" : ""
       guard let token = state.token, now < token.usableUntil else { return failing.isEmpty ? "no token, none asked for" : "no token, \(failing)" }
       return "token for \(token.usableUntil.since(now) / 1_000_000_000)s" + (failing.isEmpty ? "" : ", \(failing)")
     }
@@ -111,20 +102,13 @@ public final class AccessTokenState: Sendable {
     return token
   }
 
-  enum Prospect {
-    case there
-    /// `wake` is called when there is news.
-    case coming
-    /// There will be none soon, for this reason.
-    case none(String)
-  }
 
   /// Asks for a token after the one of that number, for a worker to wait for.
-  func want(after number: Int, at now: Instant, _ waiter: ObjectIdentifier, _ wake: @escaping Wake) -> Prospect {
-    let (prospect, call) = state.withLock { state -> (Prospect, Wake?) in
+  func want(after number: Int, at now: Instant, _ waiter: ObjectIdentifier, _ wake: @escaping Wake) -> TokenProspect {
+    let (prospect, call) = state.withLock { state -> (TokenProspect, Wake?) in
       if let token = state.token, token.number > number, now < token.usableUntil { return (.there, nil) }
       if state.isOver { return (.none("the configuration it was for is gone"), nil) }
-      if !state.isUnderWay && state.failures > 0 && now < state.notBefore { return (.none("\(source) \(state.reason)"), nil) }
+      if !state.isUnderWay && state.pauses.isFailing && now < state.pauses.notBefore { return (.none("\(source) \(state.reason)"), nil) }
       state.waiting[waiter] = wake
       if state.isUnderWay || state.isWanted { return (.coming, nil) }
       state.isWanted = true
@@ -137,13 +121,8 @@ public final class AccessTokenState: Sendable {
   /// A service has refused the token of that number. Whether it is worth while to wait for one after it: else it is not about the token.
   func isWorthReplacing(_ number: Int, at now: Instant) -> Bool {
     state.withLock { state in
-      if state.isUnderWay || state.isWanted || state.failures > 0 || state.token.map({ $0.number > number }) ?? true { return true }
-      guard now >= state.mayReplaceAt else { return false }
-      let isAgain = now < state.mayReplaceAt.advanced(by: Interval(nanoseconds: 2 * state.replacePause.nanoseconds))
-      state.replacePause =
-        isAgain ? min(Interval(nanoseconds: 2 * state.replacePause.nanoseconds), Self.longestReplacePause) : Self.leastReplacePause
-      state.mayReplaceAt = now.advanced(by: state.replacePause)
-      return true
+      if state.isUnderWay || state.isWanted || state.pauses.isFailing || state.token.map({ $0.number > number }) ?? true { return true }
+      return state.replacing.replaces(at: now)
     }
   }
 
@@ -155,8 +134,8 @@ public final class AccessTokenState: Sendable {
   var due: Instant {
     state.withLock { state in
       if state.isOver || state.isUnderWay { return .distantFuture }
-      if state.isWanted || state.failures > 0 || state.token == nil { return state.notBefore }
-      return state.isUsed ? max(state.refreshAt, state.notBefore) : .distantFuture
+      if state.isWanted || state.pauses.isFailing || state.token == nil { return state.pauses.notBefore }
+      return state.isUsed ? max(state.refreshAt, state.pauses.notBefore) : .distantFuture
     }
   }
 
@@ -165,7 +144,7 @@ public final class AccessTokenState: Sendable {
       state.isUnderWay = true
       state.isWanted = false
       state.begunAt = now
-      state.notBefore = now.advanced(by: Self.leastPause)
+      state.pauses.notBefore = now.advanced(by: Self.leastPause)
     }
   }
 
@@ -181,8 +160,8 @@ public final class AccessTokenState: Sendable {
       state.refreshAt = state.begunAt.advanced(by: Interval(nanoseconds: life / 4 * 3 / 100 * UInt64.random(in: 90...100)))
       state.isUsed = false
       state.isUnderWay = false
-      let wasFailing = state.failures > 0
-      state.failures = 0
+      let wasFailing = state.pauses.isFailing
+      state.pauses.succeeded()
       return (wasFailing, state.takeWaiting())
     }
     for wake in wakes { wake() }
@@ -195,11 +174,8 @@ public final class AccessTokenState: Sendable {
   /// - Returns: whether it fails otherwise than before.
   func failed(_ reason: String, wish: Interval?, at now: Instant) -> Bool {
     let (isNews, wakes) = state.withLock { state in
-      let isNews = state.failures == 0 || state.reason != reason
-      let pause = min(Self.firstPause.nanoseconds << UInt64(min(state.failures, 6)), Self.longestPause.nanoseconds)
-      let spread = pause / 100 * UInt64.random(in: 75...125)
-      state.notBefore = now.advanced(by: max(Interval(nanoseconds: spread), min(wish ?? Interval(nanoseconds: 0), Self.longestPause)))
-      state.failures += 1
+      let isNews = !state.pauses.isFailing || state.reason != reason
+      state.pauses.failed(at: now, wish: wish)
       state.reason = reason
       state.isUnderWay = false
       return (isNews, state.takeWaiting())
@@ -224,27 +200,4 @@ extension AccessTokenState.State {
     defer { waiting = [:] }
     return Array(waiting.values)
   }
-}
-
-/// What one worker has of it: the token that it used last, so that a request costs a look at a number and at the clock.
-final class TokenAtHand {
-  let state: AccessTokenState
-  private(set) var token: AccessToken?
-  /// Has this worker's `UpstreamClient.serveQueues` called.
-  private let wake: AccessTokenState.Wake
-
-  init(_ state: AccessTokenState, wake: @escaping AccessTokenState.Wake) {
-    self.state = state
-    self.wake = wake
-  }
-
-  /// Nil when there is none that is good now.
-  func current(at now: Instant) -> AccessToken? {
-    if let token, now < token.usableUntil, token.number == state.number.load(ordering: .acquiring) { return token }
-    guard let fresh = state.take(at: now) else { return nil }
-    token = fresh
-    return fresh
-  }
-
-  func want(after number: Int, at now: Instant) -> AccessTokenState.Prospect { state.want(after: number, at: now, ObjectIdentifier(self), wake) }
 }

@@ -53,7 +53,7 @@ public final class Balancer {
   private var now = Instant(nanoseconds: 0)
   /// This worker's requests that wait for room. Nil where none may.
   let queue: RequestQueue?
-  /// Where we log in by access tokens: without one no request is sent. Nil elsewhere, which is all that a request looks at.
+  /// Where we log in by access tokens or by Kerberos: without a token no request is sent. Nil elsewhere, which is all that a request looks at.
   let tokens: TokenAtHand?
 
   /// - Parameters:
@@ -71,7 +71,7 @@ public final class Balancer {
     announces = group.members[0].options.announces
     let isShared = group.isShared
     let keeps = group.retry != nil && group.members.count > 1 ? group.replayLimit : 0
-    let tokens = state.tokens.map { TokenAtHand($0, wake: wake) }
+    let tokens = state.tokens.map { AccessTokenAtHand($0, wake: wake) } ?? state.tickets.map { TicketAtHand($0, wake: wake) as TokenAtHand }
     self.tokens = tokens
     seats = group.members.indices.map { i in
       let member = group.members[i]

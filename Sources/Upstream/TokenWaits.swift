@@ -1,4 +1,4 @@
-// Requests that wait for an access token: those that come while there is none, and those whose token the server has refused. One worker's.
+// Requests that wait for a token to log in with: those that come while there is none, and those whose token the server has refused. One worker's.
 
 import HTTP
 import Login
@@ -20,7 +20,7 @@ extension UpstreamClient {
     if tokenWaits.count >= Self.mostTokenWaits { reason = "too many requests wait for a token" }
     if let reason {
       giveStorage(request.storage)
-      throw UpstreamFailure(.noToken, "there is no access token to log in with: \(reason)")
+      throw UpstreamFailure(.noToken, "there is no token to log in with: \(reason)")
     }
     let transfer = WaitingTransfer(at: balancer, key: key, until: now.advanced(by: Self.tokenPatience), client: self)
     var request = request
@@ -46,12 +46,10 @@ extension UpstreamClient {
   /// The server has refused our token. Has the request wait for another one, if that may help and it can be sent once more.
   func answerRefusedToken(_ challenged: Transfer, _ storage: RequestStorage, _ pool: UpstreamPool, _ tokens: TokenAtHand) -> LoginAnswer {
     let number = storage.nonceGeneration ?? 0
-    guard storage.loginRounds == 0, tokens.state.isWorthReplacing(number, at: now) else {
-      return .refused("it answered 401 also to a new access token (authenticate bearer)")
-    }
-    if case .none(let reason) = tokens.want(after: number, at: now) { return .unavailable("it answered 401, and there is no other access token: \(reason)") }
+    guard storage.loginRounds == 0, tokens.isWorthReplacing(number, at: now) else { return .refused(tokens.refusal) }
+    if case .none(let reason) = tokens.want(after: number, at: now) { return .unavailable("it answered 401, and there is no other token: \(reason)") }
     guard challenged.isBodyRepeatable else {
-      return .refused("it answered 401 when the request's body was on its way, which can't be sent twice; another access token is fetched")
+      return .refused("it answered 401 when the request's body was on its way, which can't be sent twice; another token is fetched")
     }
     storage.loginRounds += 1
     if challenged.keepsForLogin { challenged.rewindUpload() }
@@ -65,10 +63,18 @@ extension UpstreamClient {
     var list: [WaitingTransfer] = []
     swap(&list, &tokenWaits)
     for transfer in list {
-      switch transfer.tokens?.want(after: transfer.tokenAfter ?? 0, at: now) ?? .there {
-      case .there: findServer(for: transfer, at: now)
-      case .none(let reason): fail(transfer, UpstreamFailure(.noToken, "there is no access token to log in with: \(reason)"))
-      case .coming where transfer.deadline <= now: fail(transfer, UpstreamFailure(.noToken, "no access token came in time"))
+      guard let tokens = transfer.tokens, let storage = transfer.storage, let number = transfer.tokenAfter else { continue }
+      if tokens.equips(storage, after: number, at: now) {
+        findServer(for: transfer, at: now)
+        continue
+      }
+      switch tokens.want(after: number, at: now) {
+      case .none(let reason): fail(transfer, UpstreamFailure(.noToken, "there is no token to log in with: \(reason)"))
+      case .there:
+        // It came between the two questions.
+        tokenWaits.append(transfer)
+        areQueuesDue = true
+      case .coming where transfer.deadline <= now: fail(transfer, UpstreamFailure(.noToken, "no token to log in with came in time"))
       case .coming:
         tokenWaits.append(transfer)
         queueDue = min(queueDue ?? transfer.deadline, transfer.deadline)
@@ -108,7 +114,7 @@ extension UpstreamClient {
     if !queues.contains(where: { $0 === balancer }) { queues.append(balancer) }
   }
 
-  /// Writes the token behind what was composed. Where none is good any more, one that was: the server says so then.
+  /// Writes the token behind what was composed.
   ///
   /// Short bodies are kept until it has answered, to go once more with another token. What is larger is not held back for it, as with Digest: that a token is
   /// refused is rare, and asking first (`Expect`) would delay each upload.
@@ -117,11 +123,6 @@ extension UpstreamClient {
       transfer.keepsForLogin = true
       Transfer.copy(transfer.upload, to: &transfer.keptForLogin)
     }
-    guard let token = tokens?.current(at: now) ?? tokens?.token else {
-      storage.nonceGeneration = nil
-      return
-    }
-    token.issued.withLine { storage.texts.append($0.span) }
-    storage.nonceGeneration = token.number
+    tokens?.write(storage, at: now)
   }
 }

@@ -176,8 +176,8 @@ public import Primitives
   @inline(__always) public func start(
     _ request: consuming UpstreamRequest, at balancer: Balancer, key: UInt64?, owner: SlotToken
   ) throws(UpstreamFailure) -> Transfer {
-    // One look where we log in by no access token.
-    if let tokens = balancer.tokens, tokens.current(at: now) == nil { return try awaitToken(request, at: balancer, key: key, owner: owner, tokens) }
+    // One look where we log in by no token.
+    if let tokens = balancer.tokens, !tokens.equips(request.storage, after: 0, at: now) { return try awaitToken(request, at: balancer, key: key, owner: owner, tokens) }
     if let only = balancer.only { return try start(request, at: only, owner: owner) }
     // Who waits has come before.
     let choice =

@@ -16,7 +16,7 @@ extension UpstreamClient {
     storage.texts.truncate(to: storage.composedCount)
     storage.isFramed = false
     if case .awsSigV4(let scope) = account.scheme { return sign(storage, transfer.shape, account, scope) }
-    if case .clientCredentials = account.scheme { return writeToken(transfer, storage, pool.tokens) }
+    if account.scheme.takesTokens { return writeToken(transfer, storage, pool.tokens) }
     let session = pool.digest(of: account)
     // A copy, since the line is written behind what it is made of; a login of this kind costs hashes anyway.
     let head = storage.texts.array()

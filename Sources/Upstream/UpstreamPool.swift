@@ -36,7 +36,7 @@ public final class UpstreamPool {
   /// Of accounts whose logins are made of what this server says. Those of a reload before went with their pool.
   private var digests: [ObjectIdentifier: DigestSession] = [:]
   static let digestLimit = 4096
-  /// Where we log in by access tokens.
+  /// Where we log in by access tokens or by Kerberos.
   let tokens: TokenAtHand?
   /// Of a file server: who run its requests.
   private var couriers: FileCouriers?

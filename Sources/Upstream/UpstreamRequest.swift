@@ -27,6 +27,8 @@ public final class RequestStorage {
   var composedCount = 0
   /// Of the nonce that the login was made of, or of the access token that it is; nil for none.
   var nonceGeneration: Int?
+  /// The Kerberos token that it goes out with; nil elsewhere, and once it has been written.
+  var ticket: SpnegoToken?
   /// How often the server has asked for a login.
   var loginRounds = 0
   /// What has to stand before the head on a connection that nobody used before: a PROXY header. Nil nearly always.
@@ -42,6 +44,7 @@ public final class RequestStorage {
       account = nil
       composedCount = 0
       loginRounds = 0
+      ticket = nil
     }
     texts.removeAll()
     target = ByteRange()

@@ -46,7 +46,7 @@ import Upstream
     #expect(configuration.usersPath == settings.usersPath)
     #expect(configuration.users?.users.count == 1)
     let upstreams = [
-      "legacy", "secure", "several", "far", "beyond", "account", "netrc", "environ", "store", "bearer", "issued", "posted", "signed", "key",
+      "legacy", "secure", "several", "far", "beyond", "account", "netrc", "environ", "store", "bearer", "issued", "posted", "domain", "signed", "key",
       "archive", "scans",
     ]
     #expect(settings.upstreams.map(\.name) == upstreams)
@@ -65,10 +65,11 @@ import Upstream
     let labels = ["/", "/admin/", "GET,HEAD *.example.com /files/", "/reports/", "GET = /healthz"]
     let others = [
       "= /ping", "/old/", "/welcome/", "/export/", "/video/", "/archive/", "/scans/", "/app/", "/account/", "/netrc/", "/environ/", "/bearer/",
-      "/store/", "/key/", "/issued/", "/posted/", "/signed/", "/far/", "/beyond/", "/legacy/",
+      "/store/", "/key/", "/issued/", "/posted/", "/domain/", "/signed/", "/far/", "/beyond/", "/legacy/",
     ]
     #expect(settings.routes.map(\.label) == labels + others)
-    #expect(settings.upstreams.compactMap { $0.login?.scheme.name } == ["basic", "basic", "basic", "aws_sigv4", "bearer", "bearer", "bearer", "header X-API-Key"])
+    let schemes = ["basic", "basic", "basic", "aws_sigv4", "bearer", "bearer", "bearer", "negotiate", "header X-API-Key"]
+    #expect(settings.upstreams.compactMap { $0.login?.scheme.name } == schemes)
     let (root, admin, files, health) = (settings.routes[0], settings.routes[1], settings.routes[2], settings.routes[4])
     #expect(root.requirement == .validUser && root.path == Array("/".utf8) && root.upstream == 0 && !root.isExact)
     #expect(admin.requirement == .anyOf(users: ["alice"], groups: ["admin"]))

@@ -7,11 +7,11 @@ extension EndToEnd {
   @Suite(.inClearText) struct AccessTokens {
     private func get(_ house: House, _ path: String = "/") throws -> Message { try house.ask("GET", path, [People.alice.authorization]) }
 
-    /// The page docs/recipes/oauth2-client-credentials.md, with tokens of two seconds. The service takes them a little longer: how late a slow machine sends
+    /// The page docs/recipes/oauth2-client-credentials.md, with tokens of one second. The service takes them a little longer: how late a slow machine sends
     /// them is not the matter here.
     @Test func tokensAreRenewedWhileRequestsGoOn() throws {
       let issuer = try TokenIssuer()
-      try issuer.tell("life=2&grace=2")
+      try issuer.tell("life=1&grace=3")
       try House.with(try issuer.setup()) { house throws in
         let client = try house.client()
         var requests = 0
@@ -59,7 +59,7 @@ extension EndToEnd {
         #expect(try get(house).status == 200)
         try issuer.tell("revoke")
         let answer = try house.curl("-u", People.alice.pair, "-H", "Expect:", "--data-binary", "@-", "/", input: [UInt8](repeating: 0x78, count: 300_000))
-        #expect(answer.status == 502 && house.gate.child.errors.text.contains("which can't be sent twice; another access token is fetched"), "\(answer.heads)")
+        #expect(answer.status == 502 && house.gate.child.errors.text.contains("which can't be sent twice; another token is fetched"), "\(answer.heads)")
         try eventually("the next token") { try issuer.tell().tokens.count == 2 }
         #expect(try get(house).status == 200)
       }
@@ -139,7 +139,7 @@ extension EndToEnd {
         #expect(refused.text.hasPrefix("The service behind this gateway can't be logged in to at present"))
         try eventually("the reason") { house.gate.child.errors.text.contains("no access token from \(issuer.url) (client gateway): it answered 500") }
         let reason = try house.accessLines(1)[0]["reason"] as? String ?? ""
-        #expect(reason.hasPrefix("there is no access token to log in with: \(issuer.url) (client gateway) answered 500"), "\(reason)")
+        #expect(reason.hasPrefix("there is no token to log in with: \(issuer.url) (client gateway) answered 500"), "\(reason)")
         let status = try Gatehouse.run(["status", "--config", "proxy.conf"], in: house.scratch).text
         #expect(status.contains("login billing: no token, fetching fails: it answered 500"), "\(status)")
         try issuer.tell("down=0")

@@ -23,16 +23,16 @@ import Testing
     return try IssuedToken.parse(Array(text.utf8).span)
   }
 
-  private func made() throws -> (AccessTokenState, TokenAtHand, Calls) {
+  private func made() throws -> (AccessTokenState, AccessTokenAtHand, Calls) {
     let endpoint = TokenEndpoint(url: "https://login.example/token")
     let state = AccessTokenState(
       try Account(.clientCredentials(endpoint), name: Array("me".utf8), secret: Secret(copying: Array("secret".utf8).span)), endpoint)
     let calls = Calls()
     state.attach { _ = calls.fetcher.add(1, ordering: .relaxed) }
-    return (state, TokenAtHand(state) { _ = calls.worker.add(1, ordering: .relaxed) }, calls)
+    return (state, AccessTokenAtHand(state) { _ = calls.worker.add(1, ordering: .relaxed) }, calls)
   }
 
-  private func isComing(_ prospect: AccessTokenState.Prospect) -> Bool { if case .coming = prospect { true } else { false } }
+  private func isComing(_ prospect: TokenProspect) -> Bool { if case .coming = prospect { true } else { false } }
 
   @Test func whoWaitsIsServedByOneFetch() throws {
     let (state, tokens, calls) = try made()
