@@ -22,8 +22,10 @@ struct SpnegoFailure: Error {
     isThere = unsafe gh_gss_load(&gss) == 1
   }
 
-  /// - Parameter number: of the tickets: with a new one they are fetched anew.
-  func token(_ number: Int) -> Result<SpnegoToken, SpnegoFailure> {
+  /// - Parameters:
+  ///   - number: of the tickets.
+  ///   - cache: which cache they are in; for a new one they are fetched.
+  func token(_ number: Int, cache: Int) -> Result<SpnegoToken, SpnegoFailure> {
     guard isThere else { return .failure(SpnegoFailure(reason: "there is no GSS-API library (libgssapi_krb5.so.2)")) }
     // Its time is in it.
     let begun = Instant.now()
@@ -31,9 +33,9 @@ struct SpnegoFailure: Error {
     let most = 256
     var why = [CChar](repeating: 0, count: most)
     // One cache each, which no other program or account has.
-    let cache = "MEMORY:gatehouse-\(unsafe UInt(bitPattern: Unmanaged.passUnretained(self).toOpaque()))-\(number)"
+    let place = "MEMORY:gatehouse-\(unsafe UInt(bitPattern: Unmanaged.passUnretained(self).toOpaque()))-\(cache)"
     let isMade = unsafe gh_gss_token(
-      &gss, "FILE:" + login.keytab, cache, String(decoding: account.name, as: UTF8.self), login.service, login.isHostBased ? 1 : 0, &token, &why, most)
+      &gss, "FILE:" + login.keytab, place, String(decoding: account.name, as: UTF8.self), login.service, login.isHostBased ? 1 : 0, &token, &why, most)
     guard isMade == 1, let start = unsafe token.value else {
       let words = String(decoding: why.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
       return .failure(SpnegoFailure(reason: words.isEmpty ? "GSS-API says no reason" : words))

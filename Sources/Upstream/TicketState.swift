@@ -43,6 +43,9 @@ public final class TicketState: Sendable {
     var tokens: [SpnegoToken] = []
     /// Of the tickets in use.
     var number = 1
+    /// Which cache they are in, and that of those before, until there are others: what one request was refused with may do for the next.
+    var cache = 1
+    var spare: Int?
     var pauses = FetchPauses()
     var reason = ""
     var replacing = ReplacePauses()
@@ -129,6 +132,8 @@ public final class TicketState: Sendable {
       if state.number > number || state.pauses.isFailing { return true }
       guard state.replacing.replaces(at: now) else { return false }
       state.number += 1
+      if state.spare == nil { state.spare = state.cache }
+      state.cache = state.number
       state.tokens = []
       return true
     }
@@ -164,7 +169,7 @@ public final class TicketState: Sendable {
   }
 
   private enum Turn {
-    case make(number: Int)
+    case make(number: Int, cache: Int)
     case wait
     case leave
   }
@@ -176,17 +181,17 @@ public final class TicketState: Sendable {
         if state.isOver { return .leave }
         guard state.isWanted else { return .wait }
         state.isUnderWay = true
-        return .make(number: state.number)
+        return .make(number: state.number, cache: state.cache)
       }
       switch turn {
       case .leave: return left.signal()
       case .wait: work.wait()
-      case .make(let number): made(maker.token(number), listener)
+      case .make(let number, let cache): made(maker.token(number, cache: cache), cache, listener)
       }
     }
   }
 
-  private func made(_ result: Result<SpnegoToken, SpnegoFailure>, _ listener: Listener) {
+  private func made(_ result: Result<SpnegoToken, SpnegoFailure>, _ cache: Int, _ listener: Listener) {
     let (news, wakes) = state.withLock { state -> (News?, [TokenWake]) in
       state.isUnderWay = false
       var news: News?
@@ -196,9 +201,16 @@ public final class TicketState: Sendable {
         guard token.number == state.number else { return (nil, []) }
         if state.pauses.isFailing { news = .recovered }
         state.pauses.succeeded()
+        state.spare = nil
         state.tokens.append(token)
         state.isWanted = state.tokens.count < Self.stock
       case .failure(let failure):
+        if let spare = state.spare, cache == state.cache {
+          // No others are to be had. Those before are as good as they were, whatever one request has met.
+          state.cache = spare
+          state.spare = nil
+          return (.failed(failure.reason), [])
+        }
         if !state.pauses.isFailing || state.reason != failure.reason { news = .failed(failure.reason) }
         state.reason = failure.reason
         state.pauses.failed(at: .now(), wish: nil)

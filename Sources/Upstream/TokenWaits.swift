@@ -63,7 +63,10 @@ extension UpstreamClient {
     var list: [WaitingTransfer] = []
     swap(&list, &tokenWaits)
     for transfer in list {
-      guard let tokens = transfer.tokens, let storage = transfer.storage, let number = transfer.tokenAfter else { continue }
+      guard let tokens = transfer.tokens, let storage = transfer.storage, let number = transfer.tokenAfter else {
+        fail(transfer, UpstreamFailure(.noToken, "nobody has a token to log in with"))
+        continue
+      }
       if tokens.equips(storage, after: number, at: now) {
         findServer(for: transfer, at: now)
         continue

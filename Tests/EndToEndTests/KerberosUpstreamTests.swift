@@ -59,12 +59,12 @@ extension EndToEnd {
       }
     }
 
-    @Test func aSilentKDCHoldsUpNobodyElse() throws {
+    @Test func aSilentKDCAndARefusalAreNobodyElsesTrouble() throws {
       let more = """
         upstream plain { server http://127.0.0.1:$PORT }
         route /plain/ { upstream plain; require valid-user; strip_prefix /plain }
         """
-      try with(more: more, silent: true) { house, center, _ in
+      try with("<Files never.txt>\nRequire user nobody\n</Files>", more: more, silent: true) { house, center, apache in
         let waiting = try house.client()
         try waiting.send(request("GET", "/", [People.alice.authorization]))
         // Of the same worker, the only one.
@@ -74,6 +74,13 @@ extension EndToEnd {
         }
         center.fallSilent(false)
         #expect(try waiting.response()?.text == "hello")
+        // A path that is not for us is refused as if our ticket were no good. That others are not to be had now costs nobody those that there are, nor what more is
+        // made of them.
+        try center.administer("modprinc -allow_tix gateway")
+        #expect(try get(house, "/never.txt").status == 502)
+        for _ in 0..<20 { #expect(try waiting.exchange(request("GET", "/", [People.alice.authorization])).text == "hello") }
+        #expect(house.gate.child.errors.text.contains("credentials have been revoked"))
+        try eventually("the log of Apache") { apache.visits.filter { $0[3] == "/never.txt" }.count == 2 }
       }
     }
 
