@@ -1,5 +1,5 @@
 // GSS-API (RFC 2744) as MIT Kerberos has it: the library that Debian's libcurl brings along, looked for when it is asked for and not before. Where there is none,
-// nothing here works, and says so. Declared as RFC 2744 section 5 and appendix A have it: no header of another package is needed for eight functions.
+// nothing here works, and says so. Declared as RFC 2744 section 5 and appendix A have it: no header of another package is needed for a dozen functions.
 #ifndef GATEHOUSE_CCURL_GSSAPI_H
 #define GATEHOUSE_CCURL_GSSAPI_H
 
@@ -25,6 +25,11 @@ typedef struct {
   uint32_t (*acquire_cred_from)(uint32_t *, void *, uint32_t, gh_gss_oid_set *, int, gh_gss_store *, void **, gh_gss_oid_set **, uint32_t *);
   uint32_t (*init_sec_context)(
       uint32_t *, void *, void **, void *, gh_gss_oid *, uint32_t, uint32_t, void *, gh_gss_buffer *, gh_gss_oid **, gh_gss_buffer *, uint32_t *, uint32_t *);
+  // Of the Kerberos library beneath, to have tickets forgotten.
+  int32_t (*init_context)(void **);
+  int32_t (*cc_resolve)(void *, const char *, void **);
+  int32_t (*cc_destroy)(void *, void *);
+  void (*free_context)(void *);
 } gh_gss;
 
 // 1 when all of it is there.
@@ -39,8 +44,12 @@ static inline int gh_gss_load(gh_gss *gss) {
   *(void **)&gss->display_status = dlsym(library, "gss_display_status");
   *(void **)&gss->acquire_cred_from = dlsym(library, "gss_acquire_cred_from");
   *(void **)&gss->init_sec_context = dlsym(library, "gss_init_sec_context");
+  *(void **)&gss->init_context = dlsym(library, "krb5_init_context");
+  *(void **)&gss->cc_resolve = dlsym(library, "krb5_cc_resolve");
+  *(void **)&gss->cc_destroy = dlsym(library, "krb5_cc_destroy");
+  *(void **)&gss->free_context = dlsym(library, "krb5_free_context");
   return gss->import_name && gss->release_name && gss->release_cred && gss->release_buffer && gss->delete_sec_context && gss->display_status &&
-         gss->acquire_cred_from && gss->init_sec_context;
+         gss->acquire_cred_from && gss->init_sec_context && gss->init_context && gss->cc_resolve && gss->cc_destroy && gss->free_context;
 }
 
 // What the library says of a failure, in at most `size` bytes with a NUL.
@@ -103,6 +112,14 @@ static inline int gh_gss_token(
   if (there != NULL) gss->release_name(&ignored, &there);
   if (me != NULL) gss->release_name(&ignored, &me);
   return is_made;
+}
+
+// The tickets in `cache` are gone; without this they would stay in memory for as long as the process lives.
+static inline void gh_gss_forget(const gh_gss *gss, const char *cache) {
+  void *context = NULL, *tickets = NULL;
+  if (gss->init_context(&context) != 0) return;
+  if (gss->cc_resolve(context, cache, &tickets) == 0) gss->cc_destroy(context, tickets);
+  gss->free_context(context);
 }
 
 static inline void gh_gss_release(const gh_gss *gss, gh_gss_buffer *token) {

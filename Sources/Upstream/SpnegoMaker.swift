@@ -3,6 +3,7 @@
 import CCurl
 import Login
 import Primitives
+import Synchronization
 
 /// Why there is no token: the library's own words.
 struct SpnegoFailure: Error {
@@ -15,11 +16,25 @@ struct SpnegoFailure: Error {
   private let login: KerberosLogin
   private var gss = gh_gss()
   private let isThere: Bool
+  /// Of all that there have ever been: no two have a cache together, as those at the same place in memory would, one after the other.
+  private static let makers = Atomic<Int>(0)
+  private let serial = SpnegoMaker.makers.add(1, ordering: .relaxed).newValue
+  /// Caches that may hold tickets.
+  private var caches: [Int] = []
 
   init(_ account: Account, _ login: KerberosLogin) {
     self.account = account
     self.login = login
     isThere = unsafe gh_gss_load(&gss) == 1
+  }
+
+  deinit { forget(except: nil) }
+
+  private func place(_ cache: Int) -> String { "MEMORY:gatehouse-\(serial)-\(cache)" }
+
+  private func forget(except kept: Int?) {
+    for cache in caches where cache != kept { unsafe gh_gss_forget(&gss, place(cache)) }
+    caches.removeAll { $0 != kept }
   }
 
   /// - Parameters:
@@ -32,14 +47,16 @@ struct SpnegoFailure: Error {
     var token = unsafe gh_gss_buffer()
     let most = 256
     var why = [CChar](repeating: 0, count: most)
-    // One cache each, which no other program or account has.
-    let place = "MEMORY:gatehouse-\(unsafe UInt(bitPattern: Unmanaged.passUnretained(self).toOpaque()))-\(cache)"
+    // One each, which no other program or account has.
+    if !caches.contains(cache) { caches.append(cache) }
     let isMade = unsafe gh_gss_token(
-      &gss, "FILE:" + login.keytab, place, String(decoding: account.name, as: UTF8.self), login.service, login.isHostBased ? 1 : 0, &token, &why, most)
+      &gss, "FILE:" + login.keytab, place(cache), String(decoding: account.name, as: UTF8.self), login.service, login.isHostBased ? 1 : 0, &token, &why, most)
     guard isMade == 1, let start = unsafe token.value else {
       let words = String(decoding: why.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
       return .failure(SpnegoFailure(reason: words.isEmpty ? "GSS-API says no reason" : words))
     }
+    // Those before are no use any more: see `TicketState`.
+    if caches.count > 1 { forget(except: cache) }
     let bytes = unsafe UnsafeBufferPointer(start: UnsafePointer(start.assumingMemoryBound(to: UInt8.self)), count: token.length)
     let line = unsafe KerberosLogin.line(Span(_unsafeElements: bytes))
     unsafe gh_gss_release(&gss, &token)

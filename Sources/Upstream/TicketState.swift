@@ -148,7 +148,11 @@ public final class TicketState: Sendable {
       return !state.hasThread
     }) else { return }
     // Nobody waits for its end for long: it may be waiting for a KDC.
-    _ = try Threads.spawn(name: "tickets") { [self] in run(listener) }
+    _ = try Threads.spawn(name: "tickets") { [self] in
+      run(listener)
+      // The library is left for good: what had the tickets is gone.
+      left.signal()
+    }
   }
 
   /// No token is made any more.
@@ -184,7 +188,7 @@ public final class TicketState: Sendable {
         return .make(number: state.number, cache: state.cache)
       }
       switch turn {
-      case .leave: return left.signal()
+      case .leave: return
       case .wait: work.wait()
       case .make(let number, let cache): made(maker.token(number, cache: cache), cache, listener)
       }
