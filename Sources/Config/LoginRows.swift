@@ -11,10 +11,10 @@ import Upstream
 extension Table {
   static let loginRows: [Row] = [
     Row(
-      "authenticate", in: .upstream, takes: "basic|digest|bearer|header NAME|aws_sigv4|ntlm", 1...2, block: .required,
+      "authenticate", in: .upstream, takes: "basic|digest|bearer|header NAME|aws_sigv4|ntlm|negotiate", 1...2, block: .required,
       elsewhere: ["proxy_set_header", "header_up", "RequestHeader"],
-      doc: "Gatehouse logs in to it: by a user name and password (Basic, Digest or NTLM), a bearer token, a header of that name, or AWS signatures; what the client "
-        + "sends as `Authorization`, or in that header, is never forwarded then."
+      doc: "Gatehouse logs in to it: by a user name and password (Basic, Digest or NTLM), a bearer token, a header of that name, AWS signatures, or Kerberos; what the "
+        + "client sends as `Authorization`, or in that header, is never forwarded then."
     ) { reading, directive in reading.login(directive) },
     Row("username", in: .login, takes: "NAME", 1...1, elsewhere: ["user", "login"], doc: "The name of the account there.") {
       reading, directive in reading.loginInHand?.username = directive.arguments[0]
@@ -40,6 +40,9 @@ extension Table {
     Row("workstation", in: .login, takes: "NAME", 1...1, doc: "The name of this machine that `ntlm` tells the service, which is none otherwise.") {
       reading, directive in reading.loginInHand?.workstation = directive.arguments[0]
     },
+    secret(
+      "client_secret", "VALUE", "Its secret at the token endpoint, as `\"${NAME}\"` from the environment: written out it is there for all who read proxy.conf."),
+    secret("client_secret_file", "FILE", "The file that holds its secret at the token endpoint: one line, read again at a reload."),
     secret("token_file", "FILE", "The file that holds the bearer token: one line, read again at a reload."),
     secret("value_file", "FILE", "The file that holds the header's value: one line, read again at a reload."),
     Row(
@@ -91,6 +94,8 @@ struct LoginDraft {
   var accounts: Word?
   var sharesWithOthers = false
   var sharesWithNobody = false
+  var endpoint = TokenEndpointDraft()
+  var kerberos = KerberosDraft()
 
   /// How the directives that bring its secret begin.
   var stem: String {
@@ -99,6 +104,8 @@ struct LoginDraft {
     case .bearer: "token"
     case .header: "value"
     case .awsSigV4: "secret_key"
+    case .clientCredentials: "client_secret"
+    case .negotiate: "keytab"
     }
   }
 }
@@ -131,12 +138,17 @@ extension Reading {
     } else if let word = words.first {
       diagnostics.error(word.place, "'domain' and 'workstation' are for 'authenticate ntlm'")
     }
+    finishEndpoint(&draft)
+    if case .negotiate = draft.scheme {
+    } else {
+      for word in draft.kerberos.words { diagnostics.error(word.place, "this is for 'authenticate negotiate'") }
+    }
     upstreamInHand?.login = draft
   }
 
   private func loginScheme(_ directive: Directive) -> LoginScheme? {
     let words = directive.arguments
-    let kinds = [("basic", 0), ("bearer", 1), ("header", 2), ("digest", 3), ("aws_sigv4", 4), ("ntlm", 5)]
+    let kinds = [("basic", 0), ("bearer", 1), ("header", 2), ("digest", 3), ("aws_sigv4", 4), ("negotiate", 5), ("ntlm", 6)]
     guard let kind = words.first, !kind.isBroken, let scheme = choice(kind, kinds) else { return nil }
     if scheme != 2 {
       if words.count > 1 {
@@ -147,7 +159,9 @@ extension Reading {
       case 0: return .basic
       case 1: return .bearer
       case 3: return .digest
-      case 5: return .ntlm(NTLMScope())
+      // To whom is known with the servers.
+      case 5: return .negotiate(KerberosLogin(keytab: "", digest: [], service: "", isHostBased: false))
+      case 6: return .ntlm(NTLMScope())
       // Its scope is known when the block has been read.
       default: return .awsSigV4(SigV4Scope(region: [], service: []))
       }
@@ -169,7 +183,9 @@ extension Reading {
   }
 
   /// Reads the secrets, once the upstream's servers are known.
-  func finishLogin(_ draft: LoginDraft, host: String?) -> UpstreamLogin? {
+  func finishLogin(_ draft: LoginDraft, hosts: [String?]) -> UpstreamLogin? {
+    if case .negotiate = draft.scheme { return finishKerberos(draft, hosts: hosts) }
+    let host = hosts.first ?? nil
     let stem = draft.stem
     for source in draft.secrets where !(source.name == stem || source.name.hasPrefix(stem + "_")) {
       diagnostics.error(source.word.place, "'\(source.name)' is not for 'authenticate \(draft.word.written)'", hint: "it takes: \(sources(stem))")
@@ -180,7 +196,9 @@ extension Reading {
       return nil
     }
     if mine.isEmpty && draft.accounts == nil {
-      diagnostics.error(draft.word.place, "there is no account to log in with", hint: "say one of: \(sources(stem)), accounts FILE")
+      diagnostics.error(
+        draft.word.place, "there is no account to log in with",
+        hint: stem == "client_secret" ? sources(stem) : "say one of: \(sources(stem)), accounts FILE")
       return nil
     }
     if let name = draft.username, !draft.scheme.hasNames || mine.isEmpty {
@@ -209,7 +227,11 @@ extension Reading {
   }
 
   private func sources(_ stem: String) -> String {
-    "\(stem)_file FILE" + (stem == "password" ? ", password \"${NAME}\", password_netrc FILE" : "")
+    switch stem {
+    case "password": "password_file FILE, password \"${NAME}\", password_netrc FILE"
+    case "client_secret": "client_secret_file FILE, client_secret \"${NAME}\""
+    default: "\(stem)_file FILE"
+    }
   }
 
   private func account(_ source: LoginDraft.Source, _ draft: LoginDraft, _ host: String?) -> Account? {
@@ -247,8 +269,13 @@ extension Reading {
     }
     guard let secret else { return nil }
     if draft.scheme.hasNames && name.isEmpty {
-      let isKey = draft.stem == "secret_key"
-      diagnostics.error(draft.word.place, "the account has no \(isKey ? "access key" : "user name")", hint: isKey ? "access_key KEY" : "username NAME")
+      let (what, hint) =
+        switch draft.stem {
+        case "secret_key": ("access key", "access_key KEY")
+        case "client_secret": ("client_id", "client_id ID")
+        default: ("user name", "username NAME")
+        }
+      diagnostics.error(draft.word.place, "the account has no \(what)", hint: hint)
       return nil
     }
     do {

@@ -123,10 +123,8 @@ struct UpstreamDraft {
   var files = FileServerDraft()
   var isUsed = false
 
-  /// The first server's.
-  var host: String? {
-    if let server = servers.first, case .host(let host, _) = server.address { host } else { nil }
-  }
+  /// Of each server; nil for a Unix socket.
+  var hosts: [String?] { servers.map { if case .host(let host, _) = $0.address { host } else { nil } } }
 
   var group: UpstreamGroup {
     var group = UpstreamGroup(name: name.text, members: servers.map { $0.member(options) })
@@ -165,7 +163,7 @@ extension Reading {
     }
     checkServers(draft)
     if let login = draft.login {
-      draft.accounts = finishLogin(login, host: draft.host)
+      draft.accounts = finishLogin(login, hosts: draft.hosts)
       checkEngine(login, draft.options.engine)
     }
     checkTrust(draft)

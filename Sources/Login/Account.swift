@@ -1,5 +1,6 @@
 // One account at an upstream: who we are there, by what we prove it, and the line of a request's head that says so. No file is read here.
 
+internal import Crypto
 public import Primitives
 
 /// How Gatehouse logs in to an upstream.
@@ -17,12 +18,17 @@ public enum LoginScheme: Equatable, Sendable {
   case awsSigV4(SigV4Scope)
   /// NTLMv2 (MS-NTHT, MS-NLMP): it logs in the connection, not the request.
   case ntlm(NTLMScope)
+  /// RFC 6750, with tokens that are had from there: the name is the client's identifier.
+  case clientCredentials(TokenEndpoint)
+  /// RFC 4559, by Kerberos: the name is a principal.
+  case negotiate(KerberosLogin)
 
   /// The word in proxy.conf.
   public var name: String {
     switch self {
     case .basic: "basic"
-    case .bearer: "bearer"
+    case .bearer, .clientCredentials: "bearer"
+    case .negotiate: "negotiate"
     case .digest: "digest"
     case .awsSigV4: "aws_sigv4"
     case .ntlm(let scope): scope.domain.isEmpty ? "ntlm" : "ntlm in \(String(decoding: scope.domain, as: UTF8.self))"
@@ -33,17 +39,28 @@ public enum LoginScheme: Equatable, Sendable {
   /// Whether an account has a name beside its secret.
   public var hasNames: Bool {
     switch self {
-    case .basic, .digest, .awsSigV4, .ntlm: true
+    case .basic, .digest, .awsSigV4, .ntlm, .clientCredentials, .negotiate: true
     case .bearer, .header: false
     }
   }
   /// Whether what proves the account is made anew for each request.
   var isMadeAnew: Bool {
     switch self {
-    case .digest, .awsSigV4, .ntlm: true
+    case .digest, .awsSigV4, .ntlm, .clientCredentials, .negotiate: true
     case .basic, .bearer, .header: false
     }
   }
+
+  /// Whether we log in with what somebody else issues, and may have to wait for that.
+  public var takesTokens: Bool {
+    switch self {
+    case .clientCredentials, .negotiate: true
+    case .basic, .bearer, .header, .digest, .awsSigV4, .ntlm: false
+    }
+  }
+
+  /// Whether services may take the login for the connection's, and not for the request's.
+  public var mayBindConnections: Bool { if case .negotiate = self { true } else { false } }
 }
 
 /// Why something can't be an account's name or secret. Continues "the password …"; never says what it was.
@@ -57,7 +74,7 @@ public final class Account: Sendable {
   public let name: [UInt8]
   private let secret: Secret
   public let scheme: LoginScheme
-  /// Whether the line is made for each request: see `DigestSession` and `SigV4`.
+  /// Whether the line is made, or looked up, for each request: see `DigestSession`, `SigV4` and `IssuedToken`.
   public let isMadeAnew: Bool
   /// The field's whole line, with its end; empty where there is none that fits all requests.
   private let fixedLine: Secret
@@ -93,11 +110,15 @@ public final class Account: Sendable {
       if Self.hasControls(secret.span) { throw AccountFault(reason: "has control characters") }
     case .ntlm(let scope):
       ntlm = try NTLMIdentity(name, secret.span, scope)
-    case .bearer:
-      // RFC 6750 section 2.1: b64token.
-      for i in secret.span.indices where !Self.isTokenByte(secret.span[i]) {
-        throw AccountFault(reason: "has characters that no bearer token has (RFC 6750 section 2.1)")
+    case .clientCredentials:
+      if name.isEmpty || name.count > Self.longest || Self.hasControls(name.span) {
+        throw AccountFault(reason: "has a client_id with it that is none: 1 to \(Self.longest) bytes, no control characters")
       }
+      if Self.hasControls(secret.span) { throw AccountFault(reason: "has control characters") }
+    case .negotiate:
+      if name.isEmpty || name.count > 255 || Self.hasControls(name.span) { throw AccountFault(reason: "has no principal with it") }
+    case .bearer:
+      guard Self.isToken(secret.span) else { throw AccountFault(reason: "has characters that no bearer token has (RFC 6750 section 2.1)") }
       line.append(text: "Authorization: Bearer ")
       line.append(secret.span)
     case .header(let field):
@@ -145,11 +166,26 @@ public final class Account: Sendable {
     return false
   }
 
+  /// RFC 6750 section 2.1: whether all of it are bytes of a b64token.
+  static func isToken(_ bytes: Span<UInt8>) -> Bool {
+    if bytes.isEmpty { return false }
+    for i in bytes.indices where !isTokenByte(bytes[i]) { return false }
+    return true
+  }
+
   private static func isTokenByte(_ byte: UInt8) -> Bool {
     switch byte {
     case 0x2B, 0x2D, 0x2E, 0x2F, 0x3D, 0x5F, 0x7E: true
     default: ASCII.isAlpha(byte) || ASCII.isDigit(byte)
     }
+  }
+
+  /// Whether `other` is the same account by the same secret.
+  public func isSame(as other: Account) -> Bool {
+    guard scheme == other.scheme, name == other.name else { return false }
+    var isSame = false
+    withSecret { mine in other.withSecret { isSame = ConstantTime.equals(mine.span, $0.span) } }
+    return isSame
   }
 }
 

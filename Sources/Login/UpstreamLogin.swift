@@ -25,7 +25,7 @@ public final class UpstreamLogin: Sendable, Equatable {
       switch scheme {
       case .header(let name): [name]
       case .awsSigV4: SigV4.fields
-      case .basic, .bearer, .digest, .ntlm: []
+      case .basic, .bearer, .digest, .ntlm, .clientCredentials, .negotiate: []
       }
     self.shared = shared
     self.accounts = accounts
@@ -41,6 +41,9 @@ public final class UpstreamLogin: Sendable, Equatable {
     return accounts[user] ?? (sharesWithOthers ? shared : nil)
   }
 
+  /// The account that tokens are issued to by others; nil where they are no part of it.
+  public var client: Account? { scheme.takesTokens ? shared : nil }
+
   /// The names of the fields in which we log in, beside Authorization: what a client writes there is not forwarded.
   public let fields: [[UInt8]]
 
@@ -54,6 +57,8 @@ public final class UpstreamLogin: Sendable, Equatable {
     }
     if accounts != nil && !(sharesWithOthers && shared != nil) { notes.append("other users refused") }
     if sharesWithNobody { notes.append("PUBLIC REQUESTS TOO") }
+    if case .clientCredentials(let endpoint) = scheme { notes.append("by tokens of \(endpoint.place)") }
+    if case .negotiate(let login) = scheme { notes.append("to \(login.service)") }
     return "logged in by \(scheme.name), \(notes.joined(separator: ", ")) (\(sources))"
   }
 

@@ -39,6 +39,7 @@ extension Connection {
     case .again(let next):
       self.transfer = next
       lastUpstream = worker.now
+    case .unavailable(let reason): failed(UpstreamFailure(.noToken, reason))
     case .refused(let reason):
       failed(UpstreamFailure(.refusedLogin, "\(reason)"))
     }

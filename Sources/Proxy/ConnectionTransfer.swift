@@ -236,6 +236,7 @@ extension Connection {
   mutating func failed(_ failure: UpstreamFailure) {
     record.reason = failure.reason
     if failure.kind == .refusedLogin { record.words = Self.notLetIn }
+    if failure.kind == .noToken { record.words = "The service behind this gateway can't be logged in to at present" }
     let place = transfer.flatMap { $0.member == nil ? nil : $0.options.place + ": " } ?? ""
     worker.complain(about: upstreamName, "\(place)\(failure.reason) (request \(requestID.text))")
     // What we have no room for is not the server's fault, nor is it a failure to have nothing to say for a while, or not to know our account.
@@ -248,7 +249,7 @@ extension Connection {
   }
 
   private static func cause(of failure: UpstreamFailure, _ transfer: Transfer) -> UpstreamGroup.Retry.Causes? {
-    if failure.kind == .exhausted || failure.kind == .refusedLogin { return nil }
+    if failure.kind == .exhausted || failure.kind == .refusedLogin || failure.kind == .noToken { return nil }
     if !transfer.wasSent { return .connect }
     return failure.kind == .unreachable && !transfer.hasBegunToAnswer ? .reset : nil
   }

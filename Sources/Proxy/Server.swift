@@ -56,6 +56,9 @@ public final class Server {
   private let keyUses = KeyUses()
   let keyUseWriter: KeyUseWriter
   let prober: HealthProber
+  let tokenFetcher: TokenFetcher
+  /// Those for whom tickets are fetched.
+  var kerberos: [TicketState] = []
   var files: AuthFiles
   /// In force for all listeners, as long as the process lives.
   let tickets = TicketKeys()
@@ -94,6 +97,8 @@ public final class Server {
   private static let switchPause = Interval.seconds(1)
   /// How long the access log's last lines may take to be written at the end.
   private static let logPatience = Interval.seconds(5)
+  /// How long it is waited at the end for whoever may be waiting for a KDC.
+  private static let kerberosPatience = Interval.milliseconds(500)
 
   /// Signals that `run` answers to. Blocked before any thread starts.
   private static let signals: [Signal] = [.terminate, .interrupt, .hangup, .user1, .user2]
@@ -128,6 +133,12 @@ public final class Server {
       case .well: errors.notice("upstream \(upstream): \(place) is well, and gets requests again")
       case .unchecked: errors.error("upstream \(upstream): the health of \(place) is not checked: no memory is left")
       case .unwell(let reason): errors.warning("upstream \(upstream): \(place) gets no requests: \(reason)")
+      }
+    }
+    tokenFetcher = try TokenFetcher { source, news in
+      switch news {
+      case .failed(let reason): errors.warning("no access token from \(source): it \(reason)")
+      case .recovered: errors.notice("access tokens come again from \(source)")
       }
     }
     ended = try Mailbox()
@@ -188,6 +199,7 @@ public final class Server {
     try poller.add(written.descriptor, .read, EventToken(kind: Source.clerk))
     for i in 0..<count { try startWorker(i, shared) }
     try checkHealth()
+    try fetchTokens()
 
     for place in listening { errors.notice("listening on \(place)") }
     errors.notice("\(count) workers, \(settings.routes.count) routes, \(files.users.users.count) users")
@@ -213,6 +225,8 @@ public final class Server {
     keyUseWriter.finish()
     keyThread.join()
     prober.finish()
+    tokenFetcher.finish()
+    for state in kerberos { state.finish(within: Self.kerberosPatience) }
     if accessLog.finish(within: Self.logPatience) {
       logThread.join()
     } else {

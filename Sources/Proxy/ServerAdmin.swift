@@ -78,6 +78,13 @@ extension Server {
     }
   }
 
+  /// Of each upstream that is logged in to by access tokens or by Kerberos: how that stands.
+  private var logins: [String] {
+    zip(settings.upstreams, snapshot.groups).compactMap { group, state in
+      (state.tokens?.standing(at: .now()) ?? state.tickets?.standing(at: .now())).map { "login \(group.name): \($0)" }
+    }
+  }
+
   /// `key: value`, in an order that stays.
   private func status(_ shared: Shared) -> [String] {
     let counters = workers.map(\.counters)
@@ -96,7 +103,7 @@ extension Server {
       "users_file: \(settings.usersPath ?? "-")",
       "routes: \(settings.routes.count)",
       "upstreams: \(settings.upstreams.map(\.name).joined(separator: " "))",
-    ] + servers + [
+    ] + servers + logins + [
       "reloads: \(reloads.accepted)",
       "reloads_refused: \(reloads.refused)",
       "lockout: \(lockout == nil ? "off" : "on")",

@@ -80,11 +80,28 @@ extension Server {
     tellListeners()
     keyUseWriter.adopt(settings.usersPath, files.users)
     do { try checkHealth() } catch { errors.error("no server's health is checked: \(error)") }
+    do { try fetchTokens() } catch { errors.error("no access tokens are fetched: \(error)") }
     settleOwed()
   }
 
   /// Has the servers checked that the settings say so of.
   func checkHealth() throws(NetError) { try prober.adopt(Array(zip(settings.upstreams, snapshot.groups))) }
+
+  /// Has access tokens and Kerberos tickets fetched for the upstreams that the settings say so of, and for no others.
+  func fetchTokens() throws(NetError) {
+    try tokenFetcher.adopt(snapshot.groups.map(\.tokens))
+    let fresh = snapshot.groups.compactMap(\.tickets)
+    for state in kerberos where !fresh.contains(where: { $0 === state }) { state.end() }
+    kerberos = fresh
+    for state in fresh {
+      try state.begin { [errors] source, news in
+        switch news {
+        case .failed(let reason): errors.warning("no Kerberos ticket of \(source): \(reason)")
+        case .recovered: errors.notice("Kerberos tickets come again for \(source)")
+        }
+      }
+    }
+  }
 
   /// Lets go of the gatekeepers that only we still have. Whoever let one go can't get it back, so the answer stays true.
   func releaseRetired() {

@@ -60,7 +60,12 @@ final class Snapshot: Sendable {
   /// - Parameter before: what is left of it goes on as it was.
   init(settings: Settings, passwords: PasswordRules? = nil, tls: [TLSServerContext?] = [], after before: Snapshot? = nil) {
     self.settings = settings
-    groups = settings.upstreams.map { group in GroupState(group, after: before?.groups.first { $0.name == group.name }) }
+    let tokens = AccessTokenState.made(settings.upstreams, after: before?.groups.map(\.tokens) ?? [])
+    let tickets = TicketState.made(settings.upstreams, after: before?.groups.map(\.tickets) ?? [])
+    groups = settings.upstreams.indices.map { i in
+      let group = settings.upstreams[i]
+      return GroupState(group, after: before?.groups.first { $0.name == group.name }, tokens: tokens[i], tickets: tickets[i])
+    }
     self.passwords = passwords
     router = Router(settings.routes)
     let gates = RateGate.made(settings.rates, after: before?.gates ?? [])

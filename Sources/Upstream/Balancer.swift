@@ -53,6 +53,8 @@ public final class Balancer {
   private var now = Instant(nanoseconds: 0)
   /// This worker's requests that wait for room. Nil where none may.
   let queue: RequestQueue?
+  /// Where we log in by access tokens or by Kerberos: without a token no request is sent. Nil elsewhere, which is all that a request looks at.
+  let tokens: TokenAtHand?
 
   /// - Parameters:
   ///   - retries: that may come in one go: what may be under way when a server goes.
@@ -69,11 +71,13 @@ public final class Balancer {
     announces = group.members[0].options.announces
     let isShared = group.isShared
     let keeps = group.retry != nil && group.members.count > 1 ? group.replayLimit : 0
+    let tokens = state.tokens.map { AccessTokenAtHand($0, wake: wake) } ?? state.tickets.map { TicketAtHand($0, wake: wake) as TokenAtHand }
+    self.tokens = tokens
     seats = group.members.indices.map { i in
       let member = group.members[i]
       let membership = isShared ? Membership(group: state, state: state.members[i], index: i, keeps: keeps) : nil
       return Seat(
-        pool: UpstreamPool(options: member.options, member: membership), index: i, state: state.members[i], weight: member.weight,
+        pool: UpstreamPool(options: member.options, member: membership, tokens: tokens), index: i, state: state.members[i], weight: member.weight,
         isBackup: member.isBackup, maxConnections: member.maxConnections ?? .max, hash: HashValue.of(Array(member.options.place.utf8).span))
     }
     only = isShared ? nil : seats[0].pool

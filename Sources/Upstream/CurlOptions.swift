@@ -3,6 +3,7 @@
 import CCurl
 import Glibc
 import HTTP
+import Login
 import Net
 import Primitives
 
@@ -205,8 +206,9 @@ import Primitives
       unsafe _ = gh_easy_set_trailer(easy, Callbacks.trailer)
       transfer.isSpent = true
     }
-    // A request that must not be sent twice gets a connection on which libcurl has no reason to: a new one.
-    let isAlone = hasBody || !request.isReplayable || request.isIsolated
+    // A request that must not be sent twice gets a connection on which libcurl has no reason to: a new one. So does one whose login may become the connection's: libcurl
+    // would use that again for whichever upstream leads to the same server.
+    let isAlone = hasBody || !request.isReplayable || request.isIsolated || storage.account?.scheme.mayBindConnections ?? false
     unsafe _ = gh_easy_set_long(easy, CURLOPT_FRESH_CONNECT, isAlone ? 1 : 0)
     // And it ends with it. Kept, each of these would be one more idle connection that takes a place of the upstream's until that hangs up.
     unsafe _ = gh_easy_set_long(easy, CURLOPT_FORBID_REUSE, isAlone ? 1 : 0)

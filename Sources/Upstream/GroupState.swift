@@ -10,10 +10,19 @@ public final class GroupState: Sendable {
   public let members: [MemberState]
   let ejection: UpstreamGroup.Ejection?
   let line: WaitingLine
+  /// Where we log in by access tokens.
+  public let tokens: AccessTokenState?
+  /// Where we log in by Kerberos.
+  public let tickets: TicketState?
 
-  /// - Parameter before: what was known before a reload: servers that are still there go on as they were.
-  public init(_ group: UpstreamGroup, after before: GroupState? = nil) {
+  /// - Parameters:
+  ///   - before: what was known before a reload: servers that are still there go on as they were.
+  ///   - tokens: of its login, where that is by access tokens.
+  ///   - tickets: of its login, where that is by Kerberos.
+  public init(_ group: UpstreamGroup, after before: GroupState? = nil, tokens: AccessTokenState? = nil, tickets: TicketState? = nil) {
     name = group.name
+    self.tokens = tokens
+    self.tickets = tickets
     ejection = group.members.count > 1 || group.ejection?.takesLast ?? false ? group.ejection : nil
     line = before?.line ?? WaitingLine()
     members = group.members.map { member in

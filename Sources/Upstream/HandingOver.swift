@@ -33,7 +33,11 @@ extension UpstreamClient {
   public func begin(_ transfer: Transfer) -> Transfer? {
     guard let waiting = transfer as? WaitingTransfer, let choice = waiting.takeChoice() else { return nil }
     waiting.hasTurn = false
-    do {
+    do throws(UpstreamFailure) {
+      // Of several servers a place was taken; who waited for a token alone has none.
+      guard choice.pool.member != nil || choice.pool.running < choice.pool.maxConnections else {
+        throw UpstreamFailure(.exhausted, "upstream \(choice.pool.options.name) has all its \(choice.pool.maxConnections) connections in use")
+      }
       return try handOver(waiting, to: choice)
     } catch {
       waiting.outcome = .failed(error)
@@ -52,6 +56,22 @@ extension UpstreamClient {
       leave(choice.pool, choice.trial)
       throw error
     }
+    handOver(other, into: transfer)
+    address(transfer, to: choice.pool)
+    place(transfer, at: choice.pool, choice.trial)
+    do {
+      try transfer.begin()
+    } catch {
+      // It tells of itself as any other that ends.
+      transfer.outcome = .failed(error)
+      finish(transfer)
+      markReady(transfer)
+    }
+    return transfer
+  }
+
+  /// The request of `other`, which is gone then, is that of `transfer`, which was not begun.
+  func handOver(_ other: Transfer, into transfer: Transfer) {
     if other.isRunning {
       other.cancel()
       finish(other)
@@ -73,16 +93,5 @@ extension UpstreamClient {
       swap(&transfer.keptForLogin, &other.keptForLogin)
     }
     recycle(other)
-    address(transfer, to: choice.pool)
-    place(transfer, at: choice.pool, choice.trial)
-    do {
-      try transfer.begin()
-    } catch {
-      // It tells of itself as any other that ends.
-      transfer.outcome = .failed(error)
-      finish(transfer)
-      markReady(transfer)
-    }
-    return transfer
   }
 }

@@ -4,13 +4,17 @@ import HTTP
 import Net
 import Primitives
 
-/// A request that has no server yet. Keeps what is handed over of its body, and is told like any other when something happens: its turn has come
-/// (`hasTurn`, then `UpstreamClient.begin`), or it has waited too long.
+/// A request that has no server yet, or no access token. Keeps what is handed over of its body, and is told like any other when something happens: its turn
+/// has come (`hasTurn`, then `UpstreamClient.begin`), or it has waited too long.
 final class WaitingTransfer: Transfer {
-  /// A reload may put another in its place.
-  fileprivate(set) var balancer: Balancer
+  /// Who finds it a server. A reload may put another in its place. Nil where it has one, and waits for another token.
+  fileprivate(set) var balancer: Balancer?
   let key: UInt64?
-  let deadline: Instant
+  var deadline: Instant
+  /// The number of the access token after which it needs one; nil where it waits for room.
+  var tokenAfter: Int?
+  /// Where it goes with that token, and where that comes from: the server that has refused the one before.
+  let returnsTo: UpstreamPool?
   private var choice: Balancer.Choice?
   /// Names and values.
   private var uploadTrailers: [([UInt8], [UInt8])] = []
@@ -19,9 +23,20 @@ final class WaitingTransfer: Transfer {
     self.balancer = balancer
     self.key = key
     self.deadline = deadline
+    returnsTo = nil
     super.init(options: balancer.group.members[0].options, client: client)
     waits = true
   }
+
+  init(returningTo pool: UpstreamPool, until deadline: Instant, client: UpstreamClient) {
+    key = nil
+    self.deadline = deadline
+    returnsTo = pool
+    super.init(options: pool.options, client: client)
+    waits = true
+  }
+
+  var tokens: TokenAtHand? { returnsTo?.tokens ?? balancer?.tokens }
 
   /// Its turn has come: a place is taken there.
   func gets(_ choice: Balancer.Choice) {
@@ -54,7 +69,13 @@ final class WaitingTransfer: Transfer {
   override func resume() -> Bool { false }
 
   override func cancel() {
-    if let choice { client.leave(choice.pool, choice.trial) } else { balancer.queue?.remove(self) }
+    if let choice {
+      client.leave(choice.pool, choice.trial)
+    } else if tokenAfter != nil {
+      client.forgetTokenWait(self)
+    } else {
+      balancer?.queue?.remove(self)
+    }
     choice = nil
     client.areQueuesDue = true
   }
@@ -187,6 +208,7 @@ extension UpstreamClient {
   func serveQueues(at now: Instant) {
     areQueuesDue = false
     queueDue = nil
+    if !tokenWaits.isEmpty { serveTokenWaits(at: now) }
     if queues.isEmpty { return }
     for balancer in queues {
       guard let queue = balancer.queue else { continue }

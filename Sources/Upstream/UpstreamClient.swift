@@ -22,6 +22,8 @@ public import Primitives
   var queueDue: Instant?
   /// Whether there may be room.
   var areQueuesDue = false
+  /// Requests that wait for an access token.
+  var tokenWaits: [WaitingTransfer] = []
 
   private let eventKind: UInt8
   private var ready: [Transfer] = []
@@ -174,6 +176,8 @@ public import Primitives
   @inline(__always) public func start(
     _ request: consuming UpstreamRequest, at balancer: Balancer, key: UInt64?, owner: SlotToken
   ) throws(UpstreamFailure) -> Transfer {
+    // One look where we log in by no token.
+    if let tokens = balancer.tokens, !tokens.equips(request.storage, after: 0, at: now) { return try awaitToken(request, at: balancer, key: key, owner: owner, tokens) }
     if let only = balancer.only { return try start(request, at: only, owner: owner) }
     // Who waits has come before.
     let choice =

@@ -11,6 +11,8 @@ public struct UpstreamFailure: Error, Equatable, Sendable {
     case malformed
     /// It does not take the account that we log in with.
     case refusedLogin
+    /// There is no access token to log in with.
+    case noToken
     /// A limit of time passed.
     case timeout
     /// No place for another transfer.
@@ -21,7 +23,7 @@ public struct UpstreamFailure: Error, Equatable, Sendable {
     case quiet
 
     /// Whether it says nothing of how the server fares.
-    public var isOurs: Bool { self == .exhausted || self == .quiet || self == .refusedLogin }
+    public var isOurs: Bool { self == .exhausted || self == .quiet || self == .refusedLogin || self == .noToken }
   }
 
   public var kind: Kind
@@ -38,7 +40,7 @@ public struct UpstreamFailure: Error, Equatable, Sendable {
     switch kind {
     case .unreachable, .malformed, .refusedLogin, .truncated, .quiet: 502
     case .timeout: 504
-    case .exhausted: 503
+    case .exhausted, .noToken: 503
     }
   }
 

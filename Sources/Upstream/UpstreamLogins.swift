@@ -17,6 +17,7 @@ extension UpstreamClient {
     storage.isFramed = false
     if case .awsSigV4(let scope) = account.scheme { return sign(storage, transfer.shape, account, scope) }
     if let gate = account.gate { return prepareNTLM(transfer, storage, as: account, gate, at: pool) }
+    if account.scheme.takesTokens { return writeToken(transfer, storage, pool.tokens) }
     let session = pool.digest(of: account)
     // A copy, since the line is written behind what it is made of; a login of this kind costs hashes anyway.
     let head = storage.texts.array()
@@ -69,6 +70,8 @@ extension UpstreamClient {
     case again(Transfer)
     /// All is as it was. Why, for the log.
     case refused(StaticString)
+    /// All is as it was, and may be better in a while. Why, for the log.
+    case unavailable(String)
   }
 
   /// The server has answered 401 to a request that we have logged in with.
@@ -76,6 +79,7 @@ extension UpstreamClient {
     if let storage = challenged.storage, let account = storage.account, account.gate != nil, let pool = challenged.pool {
       return answerNTLM(challenged, storage, at: pool)
     }
+    if let storage = challenged.storage, let pool = challenged.pool, let tokens = pool.tokens { return answerRefusedToken(challenged, storage, pool, tokens) }
     guard let storage = challenged.storage, let account = storage.account, account.scheme == .digest, let pool = challenged.pool else {
       return .refused("it answered 401: it does not take the account that Gatehouse logs in with (authenticate)")
     }

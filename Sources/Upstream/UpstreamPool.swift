@@ -38,6 +38,8 @@ public final class UpstreamPool {
   static let digestLimit = 4096
   /// Of accounts whose logins are the connections'. As many as accounts are configured.
   private var standings: [ObjectIdentifier: AccountStanding] = [:]
+  /// Where we log in by access tokens or by Kerberos.
+  let tokens: TokenAtHand?
   /// Of a file server: who run its requests.
   private var couriers: FileCouriers?
 
@@ -45,9 +47,10 @@ public final class UpstreamPool {
   /// which know each other, would stay for ever.
   private(set) var isRetired = false
 
-  init(options: UpstreamOptions, member: Membership? = nil) {
+  init(options: UpstreamOptions, member: Membership? = nil, tokens: TokenAtHand? = nil) {
     self.options = options
     self.member = member
+    self.tokens = tokens
     reuseWithin = options.reuseWithin
     longestConnection = options.longestConnection
     maxConnections = options.maxConnections

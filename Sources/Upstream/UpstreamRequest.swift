@@ -25,10 +25,12 @@ public final class RequestStorage {
   var account: Account?
   /// Where the fields end that were composed, and our login begins.
   var composedCount = 0
-  /// Of the nonce that the login was made of; nil for none.
+  /// Of the nonce that the login was made of, or of the access token that it is; nil for none.
   var nonceGeneration: Int?
   /// For whom that is, of our users, where it matters: empty for nobody.
   var user: [UInt8] = []
+  /// The Kerberos token that it goes out with; nil elsewhere, and once it has been written.
+  var ticket: SpnegoToken?
   /// How often the server has asked for a login.
   var loginRounds = 0
   /// What has to stand before the head on a connection that nobody used before: a PROXY header. Nil nearly always.
@@ -44,6 +46,7 @@ public final class RequestStorage {
       account = nil
       composedCount = 0
       loginRounds = 0
+      ticket = nil
     }
     texts.removeAll()
     target = ByteRange()

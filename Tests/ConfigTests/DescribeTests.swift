@@ -33,6 +33,9 @@ import Testing
           /export/                        valid-user                 to legacy     closed while /run/gatehouse/export.closed is there, 50 requests at once, \
         2 of one user, a rate, 4m taken ahead, times of its own
           /bearer/                        valid-user                 to bearer
+          /issued/                        valid-user                 to issued
+          /posted/                        valid-user                 to posted
+          /domain/                        valid-user                 to domain
           /signed/                        valid-user                 to signed
           /beyond/                        valid-user                 to beyond
           /legacy/                        valid-user                 to legacy     without /legacy, 1 rewrite, beneath /app, \
@@ -74,6 +77,12 @@ import Testing
         logged in by ntlm in CORP, as svc for everybody (/etc/gatehouse/legacy.password)
           bearer   http://10.0.0.8:80                         connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; logged in by bearer, \
         one account for everybody (/etc/gatehouse/legacy.token)
+          issued   http://10.0.0.11:80                        connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; logged in by bearer, \
+        as gateway for everybody, by tokens of https://login.example.com/oauth2/token (/etc/gatehouse/legacy.token)
+          posted   http://10.0.0.13:80                        connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; logged in by bearer, \
+        as gateway for everybody, by tokens of http://127.0.0.1:8200/token (the environment)
+          domain   http://intranet.example.com:80             connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; logged in by negotiate, \
+        as gateway@EXAMPLE.COM for everybody, to HTTP/intranet.example.com@EXAMPLE.COM (/etc/gatehouse/gateway.keytab)
           signed   http://10.0.0.12:80                        connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
         users asserted in X-Gatehouse-Assertion by ES256, from gatehouse for signed, 60s each
           key      http://10.0.0.10:80                        connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \

@@ -44,6 +44,7 @@ import Testing
     try scratch.write("legacy.accounts", "alice alice.there secret\n", mode: 0o600)
     try scratch.write("netrc", "machine 10.0.0.6 login svc password secret\n")
     try scratch.write("legacy.token", "secret\n")
+    try scratch.write("gateway.keytab", Minimal.keytab("gateway", of: "EXAMPLE.COM"))
     try scratch.write("ssh/known_hosts", "archive.example.com ssh-ed25519 AAAA\n")
     try scratch.write("ssh/archive.key", "x")
     try scratch.write("ssh/scans.password", "secret\n")

@@ -46,7 +46,8 @@ import Upstream
     #expect(configuration.usersPath == settings.usersPath)
     #expect(configuration.users?.users.count == 1)
     let upstreams = [
-      "legacy", "secure", "several", "far", "beyond", "account", "netrc", "environ", "store", "corp", "bearer", "signed", "key", "archive", "scans",
+      "legacy", "secure", "several", "far", "beyond", "account", "netrc", "environ", "store", "corp", "bearer", "issued", "posted", "domain", "signed",
+      "key", "archive", "scans",
     ]
     #expect(settings.upstreams.map(\.name) == upstreams)
     #expect(settings.upstreams.map(\.members.count).prefix(3) == [1, 1, 3] && settings.upstreams[2].members[0].weight == 2)
@@ -64,10 +65,11 @@ import Upstream
     let labels = ["/", "/admin/", "GET,HEAD *.example.com /files/", "/reports/", "GET = /healthz"]
     let others = [
       "= /ping", "/old/", "/welcome/", "/export/", "/video/", "/archive/", "/scans/", "/app/", "/account/", "/netrc/", "/environ/", "/bearer/",
-      "/store/", "/corp/", "/key/", "/signed/", "/far/", "/beyond/", "/legacy/",
+      "/store/", "/corp/", "/key/", "/issued/", "/posted/", "/domain/", "/signed/", "/far/", "/beyond/", "/legacy/",
     ]
     #expect(settings.routes.map(\.label) == labels + others)
-    #expect(settings.upstreams.compactMap { $0.login?.scheme.name } == ["basic", "basic", "basic", "aws_sigv4", "ntlm in CORP", "bearer", "header X-API-Key"])
+    let schemes = ["basic", "basic", "basic", "aws_sigv4", "ntlm in CORP", "bearer", "bearer", "bearer", "negotiate", "header X-API-Key"]
+    #expect(settings.upstreams.compactMap { $0.login?.scheme.name } == schemes)
     let (root, admin, files, health) = (settings.routes[0], settings.routes[1], settings.routes[2], settings.routes[4])
     #expect(root.requirement == .validUser && root.path == Array("/".utf8) && root.upstream == 0 && !root.isExact)
     #expect(admin.requirement == .anyOf(users: ["alice"], groups: ["admin"]))
