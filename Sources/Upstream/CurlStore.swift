@@ -19,6 +19,8 @@ import Primitives
   private var sink: ((UnsafeRawBufferPointer) -> Bool)?
   /// The sink wanted no more: what libcurl calls an error is none.
   private var isSated = false
+  /// All of the request's body was taken.
+  private var hasUploaded = false
 
   init(_ options: UpstreamOptions, _ server: FileServer) throws(UpstreamFailure) {
     guard let easy = unsafe curl_easy_init() else { throw UpstreamFailure(.exhausted, "no memory for a connection") }
@@ -44,12 +46,7 @@ import Primitives
       return FileFacts(isFolder: true)
     }
     if path.names.isEmpty { return FileFacts(isFolder: true) }
-    var size: curl_off_t = -1
-    unsafe _ = gh_easy_get_offset(easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &size)
-    var time: curl_off_t = -1
-    unsafe _ = gh_easy_get_offset(easy, CURLINFO_FILETIME_T, &time)
-    let facts = FileFacts(
-      isFolder: false, size: size >= 0 ? UInt64(size) : nil, modified: time >= 0 ? Timestamp(seconds: Int64(time)) : nil)
+    let facts = observed()
     // SFTP opens folders as if they were files, and tells a size. Only reading fails.
     if server.kind == .sftp, try isFolder(path, facts, errand) { return FileFacts(isFolder: true) }
     return facts
@@ -69,12 +66,39 @@ import Primitives
   }
 
   func read(
-    _ path: FilePath, _ range: Range<UInt64>?, for errand: FileErrand, _ sink: @escaping (UnsafeRawBufferPointer) -> Bool
+    _ path: FilePath, _ range: Range<UInt64>?, _ facts: FileFacts, for errand: FileErrand, _ sink: @escaping (UnsafeRawBufferPointer) -> Bool
   ) throws(FileFault) {
-    let code = unsafe perform(url(path.names, isFolder: false), errand, sink) { easy in
+    var (hasBegun, isAnother) = (false, false)
+    let code = unsafe perform(
+      url(path.names, isFolder: false), errand,
+      { bytes in
+        // libcurl has asked again for the size and the date. What was put in the file's place meanwhile is not what the head will say.
+        if !hasBegun && !isAnother { isAnother = !self.confirms(facts, isPart: range != nil) }
+        hasBegun = true
+        return unsafe !isAnother && sink(bytes)
+      }
+    ) { easy in
       if let range { unsafe _ = gh_easy_set_string(easy, CURLOPT_RANGE, "\(range.lowerBound)-\(range.upperBound - 1)") }
     }
+    if isAnother { throw .changed }
     guard code == CURLE_OK || isSated && !errand.isCancelled else { throw fault(code) }
+  }
+
+  /// Whether what is being read is of the size and date of `facts`, as far as the server says them.
+  private func confirms(_ facts: FileFacts, isPart: Bool) -> Bool {
+    let now = observed()
+    if let modified = now.modified, let known = facts.modified, modified != known { return false }
+    if !isPart, let size = now.size, let known = facts.size, size != known { return false }
+    return true
+  }
+
+  /// What libcurl has learned of the file under way.
+  private func observed() -> FileFacts {
+    var size: curl_off_t = -1
+    unsafe _ = gh_easy_get_offset(easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &size)
+    var time: curl_off_t = -1
+    unsafe _ = gh_easy_get_offset(easy, CURLINFO_FILETIME_T, &time)
+    return FileFacts(isFolder: false, size: size >= 0 ? UInt64(size) : nil, modified: time >= 0 ? Timestamp(seconds: Int64(time)) : nil)
   }
 
   func list(_ path: FilePath, for errand: FileErrand) throws(FileFault) -> [FileEntry] {
@@ -111,7 +135,8 @@ import Primitives
     guard entries.count <= FileListing.mostEntries else {
       throw .failed(UpstreamFailure(.malformed, "the folder has more than \(FileListing.mostEntries) entries"))
     }
-    return entries
+    // What FTP could not be asked for is not listed either.
+    return server.speaksFTP ? entries.filter { !FilePath.isReadOtherwise($0.name) } : entries
   }
 
   // MARK: Changing
@@ -120,18 +145,22 @@ import Primitives
     guard let name = path.names.last else { throw .conflict }
     let folder = Array(path.names.dropLast())
     let temporary = temporaryName()
-    // Beside it, and then into its place: who breaks off leaves the old file. SFTP servers rename onto nothing that exists, so that there it goes first.
+    // Beside it, and then into its place: who breaks off leaves the old file. SFTP servers rename onto nothing that exists, so that there the old file is
+    // moved aside, and gone only when the new one has its place.
+    let (new, old, aside) = (quoted(folder + [temporary]), quoted(folder + [name]), quoted(folder + [temporary + Array("-old".utf8)]))
     let commands =
       server.kind == .sftp
-      ? ["*rm \(quoted(folder + [name]))", "rename \(quoted(folder + [temporary])) \(quoted(folder + [name]))"]
-      : ["RNFR \(text(temporary))", "RNTO \(text(name))"]
+      ? [command("*rename", old, aside), command("rename", new, old), command("*rm", aside)] : [command("RNFR", temporary), command("RNTO", name)]
     let list = StringList(lines: commands)
+    hasUploaded = false
     let code = unsafe perform(url(folder + [temporary], isFolder: false), errand) { easy in
       unsafe _ = gh_easy_set_long(easy, CURLOPT_UPLOAD, 1)
       unsafe _ = gh_easy_set_list(easy, CURLOPT_POSTQUOTE, list.first)
     }
     if code == CURLE_OK { return }
     let fault = errand.isCancelled ? FileFault.cancelled : self.fault(code, isWriting: true)
+    // Back into its place, if it was moved and nothing else stands there; where it wasn't this is refused.
+    if server.kind == .sftp && hasUploaded { try? change(path, command("rename", aside, old), nil) }
     // What came of it is nobody's. It may not be there.
     try? remove(FilePath(names: folder + [temporary], isFolder: false), isFolder: false, for: nil)
     throw fault
@@ -143,19 +172,17 @@ import Primitives
 
   private func remove(_ path: FilePath, isFolder: Bool, for errand: FileErrand?) throws(FileFault) {
     guard let name = path.names.last else { throw .forbidden }
-    let command =
-      server.kind == .sftp
-      ? "\(isFolder ? "rmdir" : "rm") \(quoted(path.names))" : "\(isFolder ? "RMD" : "DELE") \(text(name))"
+    let command = server.kind == .sftp ? command(isFolder ? "rmdir" : "rm", quoted(path.names)) : command(isFolder ? "RMD" : "DELE", name)
     try change(path, command, errand)
   }
 
   func makeFolder(_ path: FilePath, for errand: FileErrand) throws(FileFault) {
     guard let name = path.names.last else { throw .exists }
-    try change(path, server.kind == .sftp ? "mkdir \(quoted(path.names))" : "MKD \(text(name))", errand)
+    try change(path, server.kind == .sftp ? command("mkdir", quoted(path.names)) : command("MKD", name), errand)
   }
 
   /// Has the server do one thing in the folder in which `path` stands.
-  private func change(_ path: FilePath, _ command: String, _ errand: FileErrand?) throws(FileFault) {
+  private func change(_ path: FilePath, _ command: [UInt8], _ errand: FileErrand?) throws(FileFault) {
     let list = StringList(lines: [command])
     let code = unsafe perform(url(Array(path.names.dropLast()), isFolder: true), errand) { easy in
       unsafe _ = gh_easy_set_long(easy, CURLOPT_NOBODY, 1)
@@ -175,13 +202,17 @@ import Primitives
   }
 
   /// In libcurl's own words for SFTP: between quotation marks, which are escaped. `\` is in no name.
-  private func quoted(_ names: [[UInt8]]) -> String {
-    let path = "/" + (server.root.map { Array($0.utf8) } + names).map { text($0) }.joined(separator: "/")
-    return "\"" + path.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\\\"") + "\""
+  private func quoted(_ names: [[UInt8]]) -> [UInt8] {
+    let path = Array((server.root.map { Array($0.utf8) } + names).joined(separator: [0x2F]))
+    var out: [UInt8] = [0x22, 0x2F]
+    for byte in path { out += byte == 0x22 ? [0x5C, byte] : [byte] }
+    return out + [0x22]
   }
 
-  /// A name as the argument of a command; it holds no control character. One that is no UTF-8 is another then, which is not there.
-  private func text(_ name: [UInt8]) -> String { String(decoding: name, as: UTF8.self) }
+  /// A command and its arguments, byte for byte: a name holds no control character, but need be no UTF-8.
+  private func command(_ word: StaticString, _ arguments: [UInt8]...) -> [UInt8] {
+    arguments.reduce(Array("\(word)".utf8)) { $0 + [0x20] + $1 }
+  }
 
   // MARK: libcurl
 
@@ -216,6 +247,7 @@ import Primitives
   /// The next of what is written.
   func provide(_ target: UnsafeMutablePointer<CChar>, _ count: Int) -> Int {
     guard let errand, let bytes = errand.take(count) else { return Int(CURL_READFUNC_ABORT) }
+    if bytes.isEmpty { hasUploaded = true }
     unsafe bytes.withUnsafeBytes { source in
       if let start = source.baseAddress { unsafe UnsafeMutableRawPointer(target).copyMemory(from: start, byteCount: source.count) }
     }

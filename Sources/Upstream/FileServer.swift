@@ -41,6 +41,7 @@ public struct FileServer: Equatable, Sendable {
   }
 
   public var mayUseTLS: Bool { kind == .ftp || kind == .ftps }
+  var speaksFTP: Bool { kind == .ftp || kind == .ftps }
 
   /// For `check`: what it is allowed to do, as whom, and whom it believes.
   public var notes: String {

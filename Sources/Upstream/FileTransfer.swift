@@ -80,6 +80,7 @@ final class FileTransfer: Transfer {
     guard let errand else { return }
     client.transfers.remove(slot)
     errand.cancel()
+    pool?.fileCouriers(server).drop(errand)
   }
 
   override var uploadWaiting: Int { errand?.uploadWaiting ?? 0 }
