@@ -93,7 +93,7 @@ import Primitives
   }
 
   /// What libcurl has learned of the file under way.
-  private func observed() -> FileFacts {
+  func observed() -> FileFacts {
     var size: curl_off_t = -1
     unsafe _ = gh_easy_get_offset(easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &size)
     var time: curl_off_t = -1
@@ -137,6 +137,23 @@ import Primitives
     }
     // What FTP could not be asked for is not listed either.
     return server.speaksFTP ? entries.filter { !FilePath.isReadOtherwise($0.name) } : entries
+  }
+
+  /// Of a server that keeps no files: what it answers to `url`, in pieces, for `sink`, which answers false when it wants no more.
+  func fetch(_ url: String, for errand: FileErrand, _ sink: @escaping (UnsafeRawBufferPointer) -> Bool) throws(FileFault) {
+    var code = unsafe perform(url, errand, sink) { _ in }
+    // What a TFTP server says of a file's size libcurl takes for an error where it is 0: it is asked again, and for nothing but the file.
+    if code == CURLE_TFTP_ILLEGAL && !errand.hasAnswered {
+      code = unsafe perform(url, errand, sink) { unsafe _ = gh_easy_set_long($0, CURLOPT_TFTP_NO_OPTIONS, 1) }
+    }
+    if code == CURLE_OK || isSated && !errand.isCancelled { return }
+    switch code {
+    case CURLE_TFTP_NOTFOUND: throw .notFound
+    case CURLE_TFTP_PERM: throw .forbidden
+    // Not the client: we are refused.
+    case CURLE_REMOTE_ACCESS_DENIED: throw fault(CURLE_LOGIN_DENIED)
+    default: throw fault(code)
+    }
   }
 
   // MARK: Changing
@@ -195,10 +212,20 @@ import Primitives
   // MARK: Paths
 
   private func url(_ names: [[UInt8]], isFolder: Bool) -> String {
-    guard case .host(let host, let port) = options.address else { preconditionFailure("a file server has a host") }
     let path = (server.root.map { Array($0.utf8) } + names).map { FilePath.encoded($0) }.joined(separator: "/")
-    let authority = host.utf8.contains(0x3A) ? "[\(host)]" : host
-    return "\(server.kind.rawValue)://\(authority):\(port)/\(path)\(isFolder && !path.isEmpty ? "/" : "")"
+    return "\(origin)\(path)\(isFolder && !path.isEmpty ? "/" : "")"
+  }
+
+  /// Where the server is, by which name and port we find it.
+  var host: (name: String, port: UInt16) {
+    guard case .host(let host, let port) = options.address else { preconditionFailure("a file server has a host") }
+    return (host, port)
+  }
+
+  /// What a URL begins with, up to the slash of its path.
+  var origin: String {
+    let (name, port) = host
+    return "\(server.kind.rawValue)://\(name.utf8.contains(0x3A) ? "[\(name)]" : name):\(port)/"
   }
 
   /// In libcurl's own words for SFTP: between quotation marks, which are escaped. `\` is in no name.

@@ -101,7 +101,11 @@ final class FileCouriers: Sendable {
           let ready: any FileStore
           if let store { ready = store } else { ready = try makeStore() }
           store = ready
-          FileService.run(errand, at: ready, server)
+          if server.kind.isLookup, let asked = ready as? CurlStore {
+            LookupService.run(errand, at: asked, server)
+          } else {
+            FileService.run(errand, at: ready, server)
+          }
         } catch {
           errand.end(.failed(error))
         }

@@ -41,7 +41,7 @@ enum FileService {
     }
   }
 
-  private static func conclude(_ fault: FileFault, _ errand: FileErrand) {
+  static func conclude(_ fault: FileFault, _ errand: FileErrand) {
     if errand.hasAnswered {
       // What has begun and can't be ended has to look unfinished.
       if case .failed(let failure) = fault { return errand.end(.failed(UpstreamFailure(.truncated, failure.reason))) }
@@ -145,18 +145,20 @@ enum FileService {
     let entries = try store.list(path, for: errand).sorted { a, b in
       a.isFolder != b.isFolder ? a.isFolder : a.name.lexicographicallyPrecedes(b.name)
     }
-    let type = errand.request.wantsJSON ? "application/json" : "text/html; charset=utf-8"
-    errand.answer(
-      head(
-        200,
-        [
-          "Content-Type: \(type)", "Vary: Accept", "Cache-Control: no-cache", "X-Content-Type-Options: nosniff",
-          // Nothing but the page itself: no script of a name's, no form, no frame around it.
-          "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; form-action 'none'; base-uri 'none'",
-        ]))
+    errand.answer(head(200, pageFields(errand.request)))
     if errand.request.method == .head { return }
     // In pieces: the page is several times as long as what it is made of.
     if errand.request.wantsJSON { FolderPage.json(entries) { errand.give($0) } } else { FolderPage.html(entries, at: path) { errand.give($0) } }
+  }
+
+  /// Of a page that is made of what a server says.
+  static func pageFields(_ request: FileRequest) -> [String] {
+    [
+      "Content-Type: \(request.wantsJSON ? "application/json" : "text/html; charset=utf-8")", "Vary: Accept", "Cache-Control: no-cache",
+      "X-Content-Type-Options: nosniff",
+      // Nothing but the page itself: no script of a name's, no form, no frame around it.
+      "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; form-action 'none'; base-uri 'none'",
+    ]
   }
 
   // MARK: Writing
@@ -202,13 +204,13 @@ enum FileService {
 
   // MARK: Heads
 
-  private static func head(_ status: Int, _ fields: [String]) -> [UInt8] {
+  static func head(_ status: Int, _ fields: [String]) -> [UInt8] {
     let lines = ["HTTP/1.1 \(status) \(reason(status))"] + fields
     return Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8)
   }
 
   /// An answer that says no more than its status.
-  private static func short(_ status: Int, _ request: FileRequest, _ fields: [String] = []) -> [UInt8] {
+  static func short(_ status: Int, _ request: FileRequest, _ fields: [String] = []) -> [UInt8] {
     head(status, fields + ["Content-Length: 0"])
   }
 

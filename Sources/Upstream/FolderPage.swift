@@ -9,15 +9,7 @@ enum FolderPage {
 
   /// Gives the page in pieces to `sink`, which answers false when it wants no more.
   static func html(_ entries: [FileEntry], at path: FilePath, _ sink: ([UInt8]) -> Bool) {
-    let title = "/" + path.names.map { text($0) + "/" }.joined()
-    var page = """
-      <!DOCTYPE html>
-      <html><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>\(title)</title>
-      <style>body{font:1em sans-serif;margin:2em}td{padding:.1em 1.5em .1em 0}td+td{text-align:right;color:#555}</style></head>
-      <body><h1>\(title)</h1>
-      <table>
-
-      """
+    var page = top("/" + path.names.map { String(decoding: $0, as: UTF8.self) + "/" }.joined()) + "<table>\n"
     if !path.names.isEmpty { page += "<tr><td><a href=\"../\">../</a></td><td></td><td></td></tr>\n" }
     for entry in entries {
       let slash = entry.isFolder ? "/" : ""
@@ -29,6 +21,18 @@ enum FolderPage {
       page = ""
     }
     _ = sink(Array((page + "</table></body></html>\n").utf8))
+  }
+
+  /// Where such a page begins.
+  static func top(_ title: String) -> String {
+    let title = text(Array(title.utf8))
+    return """
+      <!DOCTYPE html>
+      <html><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>\(title)</title>
+      <style>body{font:1em sans-serif;margin:2em}td{padding:.1em 1.5em .1em 0}td+td{text-align:right;color:#555}</style></head>
+      <body><h1>\(title)</h1>
+
+      """
   }
 
   /// An array of objects: `name`, `href` (relative, escaped: what of a name is no UTF-8 is whole only there), `type`, and `size` and `modified` where
@@ -56,7 +60,7 @@ enum FolderPage {
   }
 
   /// As text or in a quoted attribute of HTML.
-  private static func text(_ name: [UInt8]) -> String {
+  static func text(_ name: [UInt8]) -> String {
     var out = ""
     for scalar in String(decoding: name, as: UTF8.self).unicodeScalars {
       switch scalar {

@@ -101,7 +101,7 @@ final class FileService {
     """
 
   /// Starts a server on a port that was free a moment ago; on another when it was taken meanwhile.
-  private static func started(_ start: (UInt16) throws -> Child) throws -> (Child, UInt16) {
+  static func started(_ start: (UInt16) throws -> Child) throws -> (Child, UInt16) {
     for _ in 0..<5 {
       var reserved: (socket: Socket, port: UInt16)? = try Socket.bind()
       guard let port = reserved?.port else { break }
@@ -221,7 +221,8 @@ final class HostileFTP {
     listener = socket.create_server(("127.0.0.1", 0))
     print(listener.getsockname()[1], flush=True)
     names = [b"type=file;size=1; <script>alert(1)</script>", b"type=file;size=1; ../up", b"type=dir; ..", b"type=cdir; .",
-      b"type=file;size=1; a\"onclick=\"b", b"type=file;size=1; \x01\x1b[2J", b"type=file;size=1; back\\slash", b"type=file;size=1; \xfe\xfe", b"type=file;size=1; \xff\xf1", b"type=file;size=1; \x20blank",
+      b"type=file;size=1; a\"onclick=\"b", b"type=file;size=1; \x01\x1b[2J", b"type=file;size=1; back\\slash", b"type=file;size=1; \xfe\xfe",
+      b"type=file;size=1; \xff\xf1", b"type=file;size=1; \x20blank",
       b"type=file;size=99999999999999999999999; big", b"type=OS.unix=symlink; link", b"nonsense", b"type=file; ", b"type=file;size=1; .hidden"]
     def serve(control):
       if fault == "mute": return control.recv(1)
