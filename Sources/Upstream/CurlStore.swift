@@ -19,6 +19,8 @@ import Primitives
   private var sink: ((UnsafeRawBufferPointer) -> Bool)?
   /// The sink wanted no more: what libcurl calls an error is none.
   private var isSated = false
+  /// Of the request under way, or -1.
+  private var socket: Int32 = -1
   /// All of the request's body was taken.
   private var hasUploaded = false
 
@@ -260,8 +262,33 @@ import Primitives
     let refused = unsafe CurlFileOptions.apply(to: easy, options, server, url, errorText, this: Unmanaged.passUnretained(self).toOpaque())
     guard refused == CURLE_OK else { return refused }
     unsafe more(easy)
-    return unsafe curl_easy_perform(easy)
+    socket = -1
+    return server.kind == .ldap || server.kind == .ldaps ? performWatching() : unsafe curl_easy_perform(easy)
   }
+
+  /// libcurl doesn't say which socket it waits at for a directory, so that its own loop sleeps a tenth of a second for each answer. This one watches it.
+  private func performWatching() -> CURLcode {
+    guard let multi = unsafe curl_multi_init() else { return CURLE_OUT_OF_MEMORY }
+    defer { unsafe _ = curl_multi_cleanup(multi) }
+    guard unsafe curl_multi_add_handle(multi, easy) == CURLM_OK else { return CURLE_FAILED_INIT }
+    defer { unsafe _ = curl_multi_remove_handle(multi, easy) }
+    var running: Int32 = 0
+    while true {
+      guard unsafe curl_multi_perform(multi, &running) == CURLM_OK else { return CURLE_FAILED_INIT }
+      if running == 0 { break }
+      var watched = curl_waitfd(fd: socket, events: Int16(CURL_WAIT_POLLIN), revents: 0)
+      unsafe _ = curl_multi_poll(multi, &watched, socket >= 0 ? 1 : 0, 100, nil)
+    }
+    var left: Int32 = 0
+    guard let message = unsafe curl_multi_info_read(multi, &left) else { return CURLE_FAILED_INIT }
+    return unsafe gh_message_result(message)
+  }
+
+  /// libcurl has made a socket for the request under way.
+  func opened(_ socket: Int32) { self.socket = socket }
+
+  /// It has closed one. Of two addresses that it tries the last one need not win.
+  func closed(_ socket: Int32) { if self.socket == socket { self.socket = -1 } }
 
   /// A piece of what was asked for. Fewer than `count` ends it.
   func received(_ bytes: UnsafePointer<CChar>, _ count: Int) -> Int {
