@@ -115,6 +115,16 @@ static inline int gh_hear_only(int fd, const struct curl_sockaddr *from) {
   return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
 }
 
+// Bytes that have come on a TCP connection; 0 where it can't be told. The C library's tcp_info ends before them: their place is the kernel's
+// (linux/tcp.h), which only ever grows at its end.
+static inline uint64_t gh_bytes_received(int fd) {
+  unsigned char info[256];
+  socklen_t length = sizeof info;
+  uint64_t count = 0;
+  if (getsockopt(fd, IPPROTO_TCP, 11 /* TCP_INFO */, info, &length) == 0 && length >= 136) memcpy(&count, info + 128 /* tcpi_bytes_received */, 8);
+  return count;
+}
+
 // The outcome of a finished transfer: CURLMsg holds it in a union.
 static inline CURLcode gh_message_result(const CURLMsg *m) { return m->data.result; }
 

@@ -152,6 +152,8 @@ import Primitives
     switch code {
     case CURLE_TFTP_NOTFOUND: throw .notFound
     case CURLE_TFTP_PERM: throw .forbidden
+    case CURLE_FILESIZE_EXCEEDED:
+      throw .failed(UpstreamFailure(.malformed, "the directory's answer has more than \(Lookup.mostCollected) bytes"))
     // Not the client: we are refused.
     case CURLE_REMOTE_ACCESS_DENIED: throw fault(CURLE_LOGIN_DENIED)
     default: throw fault(code)
@@ -278,6 +280,8 @@ import Primitives
       if running == 0 { break }
       var watched = curl_waitfd(fd: socket, events: Int16(CURL_WAIT_POLLIN), revents: 0)
       unsafe _ = curl_multi_poll(multi, &watched, socket >= 0 ? 1 : 0, 100, nil)
+      // libldap keeps a message until it is whole, however long it says that it is.
+      if socket >= 0 && gh_bytes_received(socket) > Lookup.mostCollected { return CURLE_FILESIZE_EXCEEDED }
     }
     var left: Int32 = 0
     guard let message = unsafe curl_multi_info_read(multi, &left) else { return CURLE_FAILED_INIT }

@@ -127,6 +127,30 @@ extension EndToEnd {
       try directory.stop()
     }
 
+    /// One message that says it has two gigabytes, and sends them.
+    @Test func aDirectoryWithoutAnEndIsCut() throws {
+      let program = #"""
+        import socket
+        listener = socket.create_server(("127.0.0.1", 0))
+        print(listener.getsockname()[1], flush=True)
+        while True:
+          peer, _ = listener.accept()
+          try:
+            peer.recv(1000)
+            peer.sendall(b"\x30\x84\x7f\xff\xff\xff\x02\x01\x01")
+            while True: peer.sendall(b"A" * 65536)
+          except OSError: peer.close()
+        """#
+      let scratch = try Scratch()
+      let (child, port) = try FileService.python(program, [], scratch)
+      try with("server ldap://127.0.0.1:\(port)/dc=x\ndirectory { attributes cn }") { house throws in
+        #expect(try get(house, "uid=alice").status == 502)
+        #expect(house.gate.child.errors.text.contains("answer has more than"))
+      }
+      child.signal(SIGKILL)
+      try child.wait()
+    }
+
     // MARK: DICT
 
     @Test func wordsAreLookedUp() throws {
