@@ -2,8 +2,13 @@
 #ifndef GATEHOUSE_CCURL_SHIM_H
 #define GATEHOUSE_CCURL_SHIM_H
 
+#include <arpa/inet.h>
 #include <curl/curl.h>
+#include <linux/filter.h>
+#include <netinet/in.h>
 #include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
 
 // The type-checking macros of curl.h would expand inside these wrappers and refuse a variable option.
 #undef curl_easy_setopt
@@ -116,6 +121,38 @@ static CURLcode gh_allow_unsafe_peers(CURL *e, void *context, void *nothing) {
   return CURLE_OK;
 }
 static inline CURLcode gh_easy_allow_unsafe_peers(CURL *e) { return curl_easy_setopt(e, CURLOPT_SSL_CTX_FUNCTION, gh_allow_unsafe_peers); }
+
+// Has a datagram socket hear one address alone. libcurl 7.88.1 takes a block of TFTP's from whoever sends one; the port can't be asked for, since a
+// server answers from another than the one that it was asked at (RFC 1350 section 4). 0, or -1 with errno set.
+static inline int gh_hear_only(int fd, const struct curl_sockaddr *from) {
+  struct sock_filter code[14];
+  unsigned short n = 0;
+  uint32_t words[4];
+  int count = from->family == AF_INET ? 1 : 4, offset = from->family == AF_INET ? 12 : 8;
+  if (from->family == AF_INET)
+    memcpy(words, &((const struct sockaddr_in *)(const void *)&from->addr)->sin_addr, 4);
+  else
+    memcpy(words, &((const struct sockaddr_in6 *)(const void *)&from->addr)->sin6_addr, 16);
+  for (int i = 0; i < count; i++) {
+    // The packet's source, from its IP header: what differs is dropped.
+    code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(SKF_NET_OFF + offset + 4 * i));
+    code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ntohl(words[i]), 1, 0);
+    code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, 0);
+  }
+  code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, 0xFFFFFFFF);
+  struct sock_fprog program = {.len = n, .filter = code};
+  return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+}
+
+// Bytes that have come on a TCP connection; 0 where it can't be told. The C library's tcp_info ends before them: their place is the kernel's
+// (linux/tcp.h), which only ever grows at its end.
+static inline uint64_t gh_bytes_received(int fd) {
+  unsigned char info[256];
+  socklen_t length = sizeof info;
+  uint64_t count = 0;
+  if (getsockopt(fd, IPPROTO_TCP, 11 /* TCP_INFO */, info, &length) == 0 && length >= 136) memcpy(&count, info + 128 /* tcpi_bytes_received */, 8);
+  return count;
+}
 
 // The outcome of a finished transfer: CURLMsg holds it in a union.
 static inline CURLcode gh_message_result(const CURLMsg *m) { return m->data.result; }

@@ -179,7 +179,7 @@ struct Description {
     notes.append("kept \(Value.text(options.reuseWithin)), \(options.maxConnections) connections a worker")
     if let files = options.files { notes.append(files.notes) }
     if options.engine == .libcurl { notes.append("spoken to by libcurl") }
-    if group.members.contains(where: { $0.options.scheme == .https || $0.options.files?.kind == .ftps || $0.options.files?.usesTLS ?? false }) {
+    if group.members.contains(where: { $0.options.scheme == .https || $0.options.files?.isByTLS ?? false }) {
       var tls = options.tls.verify ? "TLS verified" : "TLS NOT VERIFIED"
       if options.tls.verify { tls += options.tls.certificateAuthority.map { " by \($0)" } ?? " by the system's authorities" }
       if let name = options.tls.name { tls += " as \(name)" }

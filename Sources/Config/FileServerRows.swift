@@ -30,13 +30,15 @@ extension Table {
     ) { reading, directive in reading.pin(directive.arguments[0]) },
     Row(
       "login", in: .upstream, takes: "", 0...0, block: .required,
-      doc: "As whom we log in to a server that keeps files; without it FTP is used anonymously."
+      doc: "As whom we log in to a server that keeps files, or to a directory; without it FTP and LDAP are used anonymously."
     ) { reading, directive in
       reading.upstreamInHand?.files.places.append(directive.name.place)
       reading.upstreamInHand?.files.loginPlace = directive.name.place
       if let block = directive.block { reading.read(block, in: .fileLogin) }
     },
-    Row("username", in: .fileLogin, takes: "NAME", 1...1, elsewhere: ["user"], doc: "The name of the account there.") { reading, directive in
+    Row(
+      "username", in: .fileLogin, takes: "NAME", 1...1, elsewhere: ["user"], doc: "The name of the account there, of a directory's its distinguished name."
+    ) { reading, directive in
       let word = directive.arguments[0]
       guard !word.isBroken else { return }
       guard !word.text.isEmpty, word.text.utf8.count <= 255, !word.text.utf8.contains(where: ASCII.isControl) else {
@@ -91,9 +93,10 @@ extension Reading {
   /// Judges what an upstream says of files, once its servers are known, and gives it to them.
   func finishFiles(_ draft: inout UpstreamDraft, names: Set<String>) {
     let sound = draft.servers.filter { !$0.word.isBroken }
+    judgeLookup(draft, sound.first(where: { $0.files != nil })?.files?.kind, isSound: !sound.isEmpty)
     guard let first = sound.first(where: { $0.files != nil }) else {
       if let place = draft.files.places.first, !sound.isEmpty {
-        diagnostics.error(place, "this is for a server that keeps files", hint: "ftp://, ftps://, sftp:// or file:///")
+        diagnostics.error(place, "this is for a server that keeps files, or a directory", hint: "ftp://, ftps://, sftp://, file:/// or ldap://")
       }
       return
     }
@@ -115,17 +118,24 @@ extension Reading {
       diagnostics.error(tls, "pinned keys and old TLS are for https, and this server keeps files")
     }
     if draft.options.tls.name != nil, let tls = draft.tlsPlace {
-      diagnostics.error(tls, "'name' is not for FTP: the certificate bears the server's own", hint: "name the server so in 'server', and its address in /etc/hosts")
+      diagnostics.error(
+        tls, "'name' is for https: the certificate of a server that speaks \(kind.rawValue) bears the server's own",
+        hint: "name the server so in 'server', and its address in /etc/hosts")
     }
     judgeHostKey(draft, kind)
-    if kind == .file, let place = draft.files.loginPlace { diagnostics.error(place, "nobody logs in to a folder of this machine") }
-    let account = kind == .file ? nil : account(draft, kind, first)
+    let hasLogin = kind != .file && kind != .dict && kind != .gopher && kind != .tftp
+    if !hasLogin, let place = draft.files.loginPlace {
+      diagnostics.error(place, kind == .file ? "nobody logs in to a folder of this machine" : "nobody logs in to a server that speaks \(kind.rawValue)")
+    }
+    if kind.isLookup && draft.files.isWritable { diagnostics.error(draft.name.place, "'writable' is for servers that keep files: this one is only asked") }
+    let account = hasLogin ? account(draft, kind, first) : nil
     for i in draft.servers.indices {
       draft.servers[i].files?.account = account
       draft.servers[i].files?.hostKey = draft.files.hostKey
       draft.servers[i].files?.keyFile = draft.files.keyFile
       draft.servers[i].files?.isWritable = draft.files.isWritable
       draft.servers[i].files?.usesTLS = kind == .ftp && draft.tlsPlace != nil
+      draft.servers[i].files?.lookup = draft.lookup.lookup
     }
   }
 
@@ -157,8 +167,9 @@ extension Reading {
       return FileAccount(name: name, password: Secret())
     }
     if draft.files.keyFilePlace != nil { diagnostics.error(word.place, "'password_file' or 'key_file': one of them") }
-    if case .host(let host, _) = server.address, kind == .ftp, draft.tlsPlace == nil, !["127.0.0.1", "::1", "localhost"].contains(host) {
-      diagnostics.warning(word.place, "the password goes to this server in clear text", hint: "tls { } asks the server for TLS first; or ftps://")
+    if case .host(let host, _) = server.address, kind == .ftp || kind == .ldap, draft.tlsPlace == nil, !["127.0.0.1", "::1", "localhost"].contains(host) {
+      let hint = kind == .ldap ? "ldaps://" : "tls { } asks the server for TLS first; or ftps://"
+      diagnostics.warning(word.place, "the password goes to this server in clear text", hint: hint)
     }
     guard let password = password(word) else { return nil }
     return FileAccount(name: name, password: password)
@@ -188,24 +199,34 @@ extension Reading {
 enum FileServerURL {
   /// Nil for what is no URL of a file server.
   static func parse(_ text: String) throws(ServerURL.Fault) -> (FileServer, UpstreamOptions.Address)? {
-    let kinds: [FileServer.Kind] = [.ftp, .ftps, .sftp, .file]
+    if ["smb://", "smbs://", "cifs://"].contains(where: text.hasPrefix) {
+      throw ServerURL.Fault(
+        reason: "can't be spoken to: libcurl knows SMB version 1 alone, which nobody should have running; mount it (mount.cifs -o vers=3.0) and say "
+          + "server file:///its/folder")
+    }
+    let kinds: [FileServer.Kind] = [.ftp, .ftps, .sftp, .file, .ldap, .ldaps, .dict, .gopher, .tftp]
     guard let kind = kinds.first(where: { text.hasPrefix($0.rawValue + "://") }) else { return nil }
     let rest = text.dropFirst(kind.rawValue.utf8.count + 3)
     if rest.contains("@") { throw ServerURL.Fault(reason: "holds a user name: 'login { username NAME; password_file FILE }' says who we are") }
     let slash = rest.firstIndex(of: "/") ?? rest.endIndex
-    let path = rest[slash...].split(separator: "/").map(String.init)
+    // The base of a directory is one name, whatever it holds.
+    let path = kind == .ldap || kind == .ldaps ? [String(rest[slash...].dropFirst())].filter { !$0.isEmpty } : rest[slash...].split(separator: "/").map(String.init)
     let isClean = path.allSatisfy { name in
       name != "." && name != ".." && !name.utf8.contains { ASCII.isControl($0) || [0x25, 0x3F, 0x23, 0x5C, 0x3B].contains($0) }
     }
     guard isClean else { throw ServerURL.Fault(reason: "has a path that can't be meant: names between slashes, as they are, without '..', '%', '?', '#', ';' and '\\'") }
     let files = FileServer(kind, root: path)
+    if kind == .dict && !path.isEmpty { throw ServerURL.Fault(reason: "has a path, and a dictionary has none: 'database' says where words are looked up") }
+    if (kind == .ldap || kind == .ldaps) && path.first?.contains("=") != true {
+      throw ServerURL.Fault(reason: "names no base below which it is searched, as in ldap://10.0.0.5/ou=people,dc=example,dc=com")
+    }
     if kind == .file {
       guard rest.first == "/" else { throw ServerURL.Fault(reason: "is no folder of this machine: file:///srv/files") }
       return (files, .unix(path: "/" + path.joined(separator: "/")))
     }
     let (_, address) = try ServerURL.parse("http://" + rest[..<slash])
     guard case .host(let host, var port) = address else { return nil }
-    if !rest[..<slash].hasSuffix(":80") && port == 80 { port = kind == .ftp ? 21 : kind == .ftps ? 990 : 22 }
+    if !rest[..<slash].hasSuffix(":80") && port == 80 { port = kind.port }
     return (files, .host(host, port: port))
   }
 }

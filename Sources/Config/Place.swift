@@ -12,6 +12,7 @@ public enum Place: String, CaseIterable, Sendable {
   case assertion
   case via
   case fileLogin
+  case directory
   case route
   case tokens
   case jwt
@@ -32,6 +33,7 @@ public enum Place: String, CaseIterable, Sendable {
     case .assertion: "in an 'assert_jwt' block"
     case .via: "in the block of 'via'"
     case .fileLogin: "in the 'login' block of an 'upstream'"
+    case .directory: "in the 'directory' block of an 'upstream'"
     case .route: "in a 'route' block"
     case .tokens: "in a 'tokens' block"
     case .jwt: "in a 'jwt' block"
@@ -54,6 +56,7 @@ public enum Place: String, CaseIterable, Sendable {
     case .assertion: "In `assert_jwt { … }` of an upstream"
     case .via: "In `via … { … }` of an upstream"
     case .fileLogin: "In `login { … }` of an upstream"
+    case .directory: "In `directory { … }` of an upstream"
     case .route: "In `route … { … }`"
     case .tokens: "In `tokens { … }`"
     case .jwt: "In `jwt { … }`"

@@ -54,8 +54,8 @@ public struct Row: Sendable {
 public enum Table {
   public static let rows: [Row] =
     listenRows + socketRows + tlsRows + clientCertificateRows + http2Rows + generalRows + originRows + accessRows + lockoutRows + tokenRows
-      + issuerRows + limitRows + serverRows + upstreamRows + fileServerRows + upstreamTrustRows + detourRows + loginRows + clientCredentialsRows
-      + kerberosRows + assertionRows
+      + issuerRows + limitRows + serverRows + upstreamRows + fileServerRows + lookupRows + upstreamTrustRows + detourRows + loginRows
+      + clientCredentialsRows + kerberosRows + assertionRows
     + routeRows + rewriteRows + routeAnswerRows + boundRows + requireRows + registerRows
 
   static func row(_ name: String, in place: Place) -> Row? {

@@ -10,7 +10,8 @@ extension Table {
       "server", in: .upstream, takes: "URL [weight NUMBER] [backup] [max_connections NUMBER]", 1...16, isRepeatable: true,
       elsewhere: ["proxy_pass", "reverse_proxy", "ProxyPass", "BalancerMember"],
       doc: "Where it is: `http://127.0.0.1:9000`, `https://legacy.example.com`, `unix:/run/app.sock`, or where files are: `ftp://`, `ftps://` or "
-        + "`sftp://` with a host and a path, `file:///srv/files`; one of several gets so many requests beside the others "
+        + "`sftp://` with a host and a path, `file:///srv/files`; or what is looked up: `ldap://` or `ldaps://` with a host and a base, `dict://`, `gopher://`, "
+        + "`tftp://`; one of several gets so many requests beside the others "
         + "(`weight`, 1), none while another can take them (`backup`), and no more than so many at once."
     ) { reading, directive in reading.server(directive) },
     Row(

@@ -121,6 +121,7 @@ struct UpstreamDraft {
   /// Of `via` and `source`.
   var detourWords: [Word] = []
   var files = FileServerDraft()
+  var lookup = LookupDraft()
   var isUsed = false
 
   /// Of each server; nil for a Unix socket.
@@ -159,7 +160,8 @@ extension Reading {
     if !names.contains("server") {
       diagnostics.error(name.place, "this upstream has no server", hint: "say where it is: server http://127.0.0.1:9000")
     } else if let tls = draft.tlsPlace, draft.servers.allSatisfy({ $0.scheme != .https && !($0.files?.mayUseTLS ?? false) && !$0.word.isBroken }) {
-      diagnostics.error(tls, "'tls' is for a server whose URL begins with https://, ftps:// or ftp://")
+      diagnostics.error(tls, "'tls' is for a server whose URL begins with https://, ftps://, ftp:// or ldaps://",
+        hint: draft.servers.contains { $0.files?.kind == .ldap } ? "ldaps://: libcurl 7.88 asks for StartTLS and goes on in clear text" : nil)
     }
     checkServers(draft)
     if let login = draft.login {
@@ -194,7 +196,7 @@ enum ServerURL {
     } else if text.hasPrefix("https://") {
       (scheme, rest) = (.https, text.dropFirst(8))
     } else {
-      throw Fault(reason: "is no server: it begins with http://, https://, unix:/, ftp://, ftps://, sftp:// or file:///")
+      throw Fault(reason: "is no server: it begins with http://, https://, unix:/, ftp://, ftps://, sftp://, file:///, ldap://, ldaps://, dict://, gopher:// or tftp://")
     }
     if rest.hasSuffix("/") { rest = rest.dropLast() }
     if rest.contains("@") { throw Fault(reason: "holds a user name: 'authorization replace' in a route sends credentials upstream") }

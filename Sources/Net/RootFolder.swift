@@ -67,8 +67,9 @@ public final class RootFolder: Sendable {
     }
   }
 
-  /// The names in a folder and what they lead to, in no order: at most `limit` of them, and nothing that leads out. `wants` says which names are looked at.
-  public func list(_ path: [[UInt8]], limit: Int, _ wants: ([UInt8]) -> Bool) throws(NetError) -> [(name: [UInt8], look: Look)] {
+  /// The names in a folder and what they lead to, in no order, and nothing that leads out: at most `limit` of them, of `bytes` together, E2BIG beyond.
+  /// `wants` says which names are looked at.
+  public func list(_ path: [[UInt8]], limit: Int, bytes: Int, _ wants: ([UInt8]) -> Bool) throws(NetError) -> [(name: [UInt8], look: Look)] {
     let raw = try beneath(path, reads: true).release()
     guard let listing = unsafe fdopendir(raw) else {
       let code = errno
@@ -77,6 +78,7 @@ public final class RootFolder: Sendable {
     }
     defer { unsafe closedir(listing) }
     var found: [(name: [UInt8], look: Look)] = []
+    var length = 0
     while let entry = unsafe readdir(listing) {
       // The record is as long as its name; the type says 256 bytes.
       let start = unsafe UnsafeRawPointer(entry).advanced(by: Self.nameOffset).assumingMemoryBound(to: UInt8.self)
@@ -89,7 +91,8 @@ public final class RootFolder: Sendable {
       guard result == 0 else { continue }
       let isLink = status.st_mode & S_IFMT == S_IFLNK
       guard let look = try? isLink ? look(path + [name]) : Self.look(status) else { continue }
-      if found.count == limit { throw .system(doing: "list", errno: E2BIG) }
+      length += name.count
+      if found.count == limit || length > bytes { throw .system(doing: "list", errno: E2BIG) }
       found.append((name, look))
     }
     return found
@@ -189,6 +192,11 @@ public final class RootFolder: Sendable {
       }
       guard result == 0 else { throw .system(doing: "write", errno: errno) }
       isDone = true
+      // The name is on the disk when its folder is (fsync(2)). Of a folder that may be written and not read this can't be asked.
+      let place = unsafe openat(raw, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+      guard place >= 0 else { return }
+      defer { _ = close(place) }
+      guard fsync(place) == 0 else { throw .system(doing: "write", errno: errno) }
     }
   }
 }

@@ -42,7 +42,15 @@ import Primitives
     checked.long(CURLOPT_FTP_FILEMETHOD, Int(CURLFTPMETHOD_MULTICWD.rawValue))  // one name a command: nothing to be put together wrongly
     checked.long(CURLOPT_FTP_CREATE_MISSING_DIRS, 0)
     checked.long(CURLOPT_WILDCARDMATCH, 0)
-    if server.usesTLS || server.kind == .ftps {
+    if server.kind.isLookup {
+      checked.long(CURLOPT_FORBID_REUSE, 1)  // of a connection that has ended meanwhile a lookup would fail; and each has a login of its own
+      // What is closed is not to be watched. Never of a connection that is kept, which may be closed when there is no store any more.
+      unsafe checked.check(gh_easy_set_closesocket(easy, close))
+      unsafe checked.pointer(CURLOPT_CLOSESOCKETDATA, this)
+      checked.long(CURLOPT_TFTP_BLKSIZE, server.lookup.blockSize)
+      checked.long(CURLOPT_TFTP_NO_OPTIONS, server.lookup.blockSize == 512 ? 1 : 0)  // RFC 1350 and nothing else
+    }
+    if server.isByTLS {
       checked.long(CURLOPT_USE_SSL, Int(CURLUSESSL_ALL.rawValue))  // the login and the data, or nothing
       checked.long(CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2)
       checked.long(CURLOPT_SSL_VERIFYPEER, options.tls.verify ? 1 : 0)
@@ -74,6 +82,7 @@ import Primitives
     unsafe checked.check(gh_easy_set_progress(easy, progress))
     unsafe checked.pointer(CURLOPT_XFERINFODATA, this)
     unsafe checked.check(gh_easy_set_opensocket(easy, open))
+    unsafe checked.pointer(CURLOPT_OPENSOCKETDATA, this)
     return checked.firstFailure ?? CURLE_OK
   }
 
@@ -104,10 +113,21 @@ import Primitives
     unsafe store(pointer)?.isUnwanted ?? true ? 1 : 0
   }
 
-  private static let open: gh_opensocket_callback = { _, _, address in
+  private static let open: gh_opensocket_callback = { pointer, _, address in
     guard let address = unsafe address else { return -1 }
     // SOCK_CLOEXEC: a child process must not inherit a connection that we are logged in on.
-    return unsafe socket(address.pointee.family, address.pointee.socktype | Int32(SOCK_CLOEXEC.rawValue), address.pointee.`protocol`)
+    let fd = unsafe socket(address.pointee.family, address.pointee.socktype | Int32(SOCK_CLOEXEC.rawValue), address.pointee.`protocol`)
+    if fd >= 0, unsafe address.pointee.socktype == Int32(SOCK_DGRAM.rawValue), unsafe gh_hear_only(fd, address) != 0 {
+      _ = Glibc.close(fd)
+      return -1
+    }
+    unsafe store(pointer)?.opened(fd)
+    return fd
+  }
+
+  private static let close: gh_closesocket_callback = { pointer, fd in
+    unsafe store(pointer)?.closed(fd)
+    return Glibc.close(fd)
   }
 
   private static func store(_ pointer: UnsafeMutableRawPointer?) -> CurlStore? {

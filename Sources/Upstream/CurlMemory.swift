@@ -42,10 +42,14 @@ import CCurl
     if let line { unsafe first = curl_slist_append(nil, line) } else { unsafe first = nil }
   }
 
-  /// - Precondition: no line holds a line end.
-  init(lines: [String]) {
+  /// - Precondition: no line holds a line end or NUL. Bytes, since names need be no UTF-8: as a `String` such a name would be another one's.
+  init(lines: [[UInt8]]) {
     var list: UnsafeMutablePointer<curl_slist>?
-    for line in lines { unsafe list = curl_slist_append(list, line) }
+    for line in lines {
+      unsafe (line + [0]).withUnsafeBufferPointer { bytes in
+        unsafe bytes.withMemoryRebound(to: CChar.self) { unsafe list = curl_slist_append(list, $0.baseAddress) }
+      }
+    }
     unsafe first = list
   }
 

@@ -19,6 +19,10 @@ import Primitives
   private var sink: ((UnsafeRawBufferPointer) -> Bool)?
   /// The sink wanted no more: what libcurl calls an error is none.
   private var isSated = false
+  /// Of the request under way, or -1.
+  private var socket: Int32 = -1
+  /// All of the request's body was taken.
+  private var hasUploaded = false
 
   init(_ options: UpstreamOptions, _ server: FileServer) throws(UpstreamFailure) {
     guard let easy = unsafe curl_easy_init() else { throw UpstreamFailure(.exhausted, "no memory for a connection") }
@@ -44,12 +48,7 @@ import Primitives
       return FileFacts(isFolder: true)
     }
     if path.names.isEmpty { return FileFacts(isFolder: true) }
-    var size: curl_off_t = -1
-    unsafe _ = gh_easy_get_offset(easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &size)
-    var time: curl_off_t = -1
-    unsafe _ = gh_easy_get_offset(easy, CURLINFO_FILETIME_T, &time)
-    let facts = FileFacts(
-      isFolder: false, size: size >= 0 ? UInt64(size) : nil, modified: time >= 0 ? Timestamp(seconds: Int64(time)) : nil)
+    let facts = observed()
     // SFTP opens folders as if they were files, and tells a size. Only reading fails.
     if server.kind == .sftp, try isFolder(path, facts, errand) { return FileFacts(isFolder: true) }
     return facts
@@ -69,12 +68,39 @@ import Primitives
   }
 
   func read(
-    _ path: FilePath, _ range: Range<UInt64>?, for errand: FileErrand, _ sink: @escaping (UnsafeRawBufferPointer) -> Bool
+    _ path: FilePath, _ range: Range<UInt64>?, _ facts: FileFacts, for errand: FileErrand, _ sink: @escaping (UnsafeRawBufferPointer) -> Bool
   ) throws(FileFault) {
-    let code = unsafe perform(url(path.names, isFolder: false), errand, sink) { easy in
+    var (hasBegun, isAnother) = (false, false)
+    let code = unsafe perform(
+      url(path.names, isFolder: false), errand,
+      { bytes in
+        // libcurl has asked again for the size and the date. What was put in the file's place meanwhile is not what the head will say.
+        if !hasBegun && !isAnother { isAnother = !self.confirms(facts, isPart: range != nil) }
+        hasBegun = true
+        return unsafe !isAnother && sink(bytes)
+      }
+    ) { easy in
       if let range { unsafe _ = gh_easy_set_string(easy, CURLOPT_RANGE, "\(range.lowerBound)-\(range.upperBound - 1)") }
     }
+    if isAnother { throw .changed }
     guard code == CURLE_OK || isSated && !errand.isCancelled else { throw fault(code) }
+  }
+
+  /// Whether what is being read is of the size and date of `facts`, as far as the server says them.
+  private func confirms(_ facts: FileFacts, isPart: Bool) -> Bool {
+    let now = observed()
+    if let modified = now.modified, let known = facts.modified, modified != known { return false }
+    if !isPart, let size = now.size, let known = facts.size, size != known { return false }
+    return true
+  }
+
+  /// What libcurl has learned of the file under way.
+  func observed() -> FileFacts {
+    var size: curl_off_t = -1
+    unsafe _ = gh_easy_get_offset(easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &size)
+    var time: curl_off_t = -1
+    unsafe _ = gh_easy_get_offset(easy, CURLINFO_FILETIME_T, &time)
+    return FileFacts(isFolder: false, size: size >= 0 ? UInt64(size) : nil, modified: time >= 0 ? Timestamp(seconds: Int64(time)) : nil)
   }
 
   func list(_ path: FilePath, for errand: FileErrand) throws(FileFault) -> [FileEntry] {
@@ -111,7 +137,27 @@ import Primitives
     guard entries.count <= FileListing.mostEntries else {
       throw .failed(UpstreamFailure(.malformed, "the folder has more than \(FileListing.mostEntries) entries"))
     }
-    return entries
+    // What FTP could not be asked for is not listed either.
+    return server.speaksFTP ? entries.filter { !FilePath.isReadOtherwise($0.name) } : entries
+  }
+
+  /// Of a server that keeps no files: what it answers to `url`, in pieces, for `sink`, which answers false when it wants no more.
+  func fetch(_ url: String, for errand: FileErrand, _ sink: @escaping (UnsafeRawBufferPointer) -> Bool) throws(FileFault) {
+    var code = unsafe perform(url, errand, sink) { _ in }
+    // What a TFTP server says of a file's size libcurl takes for an error where it is 0: it is asked again, and for nothing but the file.
+    if code == CURLE_TFTP_ILLEGAL && !errand.hasAnswered {
+      code = unsafe perform(url, errand, sink) { unsafe _ = gh_easy_set_long($0, CURLOPT_TFTP_NO_OPTIONS, 1) }
+    }
+    if code == CURLE_OK || isSated && !errand.isCancelled { return }
+    switch code {
+    case CURLE_TFTP_NOTFOUND: throw .notFound
+    case CURLE_TFTP_PERM: throw .forbidden
+    case CURLE_FILESIZE_EXCEEDED:
+      throw .failed(UpstreamFailure(.malformed, "the directory's answer has more than \(Lookup.mostCollected) bytes"))
+    // Not the client: we are refused.
+    case CURLE_REMOTE_ACCESS_DENIED: throw fault(CURLE_LOGIN_DENIED)
+    default: throw fault(code)
+    }
   }
 
   // MARK: Changing
@@ -120,18 +166,22 @@ import Primitives
     guard let name = path.names.last else { throw .conflict }
     let folder = Array(path.names.dropLast())
     let temporary = temporaryName()
-    // Beside it, and then into its place: who breaks off leaves the old file. SFTP servers rename onto nothing that exists, so that there it goes first.
+    // Beside it, and then into its place: who breaks off leaves the old file. SFTP servers rename onto nothing that exists, so that there the old file is
+    // moved aside, and gone only when the new one has its place.
+    let (new, old, aside) = (quoted(folder + [temporary]), quoted(folder + [name]), quoted(folder + [temporary + Array("-old".utf8)]))
     let commands =
       server.kind == .sftp
-      ? ["*rm \(quoted(folder + [name]))", "rename \(quoted(folder + [temporary])) \(quoted(folder + [name]))"]
-      : ["RNFR \(text(temporary))", "RNTO \(text(name))"]
+      ? [command("*rename", old, aside), command("rename", new, old), command("*rm", aside)] : [command("RNFR", temporary), command("RNTO", name)]
     let list = StringList(lines: commands)
+    hasUploaded = false
     let code = unsafe perform(url(folder + [temporary], isFolder: false), errand) { easy in
       unsafe _ = gh_easy_set_long(easy, CURLOPT_UPLOAD, 1)
       unsafe _ = gh_easy_set_list(easy, CURLOPT_POSTQUOTE, list.first)
     }
     if code == CURLE_OK { return }
     let fault = errand.isCancelled ? FileFault.cancelled : self.fault(code, isWriting: true)
+    // Back into its place, if it was moved and nothing else stands there; where it wasn't this is refused.
+    if server.kind == .sftp && hasUploaded { try? change(path, command("rename", aside, old), nil) }
     // What came of it is nobody's. It may not be there.
     try? remove(FilePath(names: folder + [temporary], isFolder: false), isFolder: false, for: nil)
     throw fault
@@ -143,19 +193,17 @@ import Primitives
 
   private func remove(_ path: FilePath, isFolder: Bool, for errand: FileErrand?) throws(FileFault) {
     guard let name = path.names.last else { throw .forbidden }
-    let command =
-      server.kind == .sftp
-      ? "\(isFolder ? "rmdir" : "rm") \(quoted(path.names))" : "\(isFolder ? "RMD" : "DELE") \(text(name))"
+    let command = server.kind == .sftp ? command(isFolder ? "rmdir" : "rm", quoted(path.names)) : command(isFolder ? "RMD" : "DELE", name)
     try change(path, command, errand)
   }
 
   func makeFolder(_ path: FilePath, for errand: FileErrand) throws(FileFault) {
     guard let name = path.names.last else { throw .exists }
-    try change(path, server.kind == .sftp ? "mkdir \(quoted(path.names))" : "MKD \(text(name))", errand)
+    try change(path, server.kind == .sftp ? command("mkdir", quoted(path.names)) : command("MKD", name), errand)
   }
 
   /// Has the server do one thing in the folder in which `path` stands.
-  private func change(_ path: FilePath, _ command: String, _ errand: FileErrand?) throws(FileFault) {
+  private func change(_ path: FilePath, _ command: [UInt8], _ errand: FileErrand?) throws(FileFault) {
     let list = StringList(lines: [command])
     let code = unsafe perform(url(Array(path.names.dropLast()), isFolder: true), errand) { easy in
       unsafe _ = gh_easy_set_long(easy, CURLOPT_NOBODY, 1)
@@ -168,20 +216,34 @@ import Primitives
   // MARK: Paths
 
   private func url(_ names: [[UInt8]], isFolder: Bool) -> String {
-    guard case .host(let host, let port) = options.address else { preconditionFailure("a file server has a host") }
     let path = (server.root.map { Array($0.utf8) } + names).map { FilePath.encoded($0) }.joined(separator: "/")
-    let authority = host.utf8.contains(0x3A) ? "[\(host)]" : host
-    return "\(server.kind.rawValue)://\(authority):\(port)/\(path)\(isFolder && !path.isEmpty ? "/" : "")"
+    return "\(origin)\(path)\(isFolder && !path.isEmpty ? "/" : "")"
+  }
+
+  /// Where the server is, by which name and port we find it.
+  var host: (name: String, port: UInt16) {
+    guard case .host(let host, let port) = options.address else { preconditionFailure("a file server has a host") }
+    return (host, port)
+  }
+
+  /// What a URL begins with, up to the slash of its path.
+  var origin: String {
+    let (name, port) = host
+    return "\(server.kind.rawValue)://\(name.utf8.contains(0x3A) ? "[\(name)]" : name):\(port)/"
   }
 
   /// In libcurl's own words for SFTP: between quotation marks, which are escaped. `\` is in no name.
-  private func quoted(_ names: [[UInt8]]) -> String {
-    let path = "/" + (server.root.map { Array($0.utf8) } + names).map { text($0) }.joined(separator: "/")
-    return "\"" + path.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\\\"") + "\""
+  private func quoted(_ names: [[UInt8]]) -> [UInt8] {
+    let path = Array((server.root.map { Array($0.utf8) } + names).joined(separator: [0x2F]))
+    var out: [UInt8] = [0x22, 0x2F]
+    for byte in path { out += byte == 0x22 ? [0x5C, byte] : [byte] }
+    return out + [0x22]
   }
 
-  /// A name as the argument of a command; it holds no control character. One that is no UTF-8 is another then, which is not there.
-  private func text(_ name: [UInt8]) -> String { String(decoding: name, as: UTF8.self) }
+  /// A command and its arguments, byte for byte: a name holds no control character, but need be no UTF-8.
+  private func command(_ word: StaticString, _ arguments: [UInt8]...) -> [UInt8] {
+    arguments.reduce(Array("\(word)".utf8)) { $0 + [0x20] + $1 }
+  }
 
   // MARK: libcurl
 
@@ -202,8 +264,35 @@ import Primitives
     let refused = unsafe CurlFileOptions.apply(to: easy, options, server, url, errorText, this: Unmanaged.passUnretained(self).toOpaque())
     guard refused == CURLE_OK else { return refused }
     unsafe more(easy)
-    return unsafe curl_easy_perform(easy)
+    socket = -1
+    return server.kind == .ldap || server.kind == .ldaps ? performWatching() : unsafe curl_easy_perform(easy)
   }
+
+  /// libcurl doesn't say which socket it waits at for a directory, so that its own loop sleeps a tenth of a second for each answer. This one watches it.
+  private func performWatching() -> CURLcode {
+    guard let multi = unsafe curl_multi_init() else { return CURLE_OUT_OF_MEMORY }
+    defer { unsafe _ = curl_multi_cleanup(multi) }
+    guard unsafe curl_multi_add_handle(multi, easy) == CURLM_OK else { return CURLE_FAILED_INIT }
+    defer { unsafe _ = curl_multi_remove_handle(multi, easy) }
+    var running: Int32 = 0
+    while true {
+      guard unsafe curl_multi_perform(multi, &running) == CURLM_OK else { return CURLE_FAILED_INIT }
+      if running == 0 { break }
+      var watched = curl_waitfd(fd: socket, events: Int16(CURL_WAIT_POLLIN), revents: 0)
+      unsafe _ = curl_multi_poll(multi, &watched, socket >= 0 ? 1 : 0, 100, nil)
+      // libldap keeps a message until it is whole, however long it says that it is.
+      if socket >= 0 && gh_bytes_received(socket) > Lookup.mostCollected { return CURLE_FILESIZE_EXCEEDED }
+    }
+    var left: Int32 = 0
+    guard let message = unsafe curl_multi_info_read(multi, &left) else { return CURLE_FAILED_INIT }
+    return unsafe gh_message_result(message)
+  }
+
+  /// libcurl has made a socket for the request under way.
+  func opened(_ socket: Int32) { self.socket = socket }
+
+  /// It has closed one. Of two addresses that it tries the last one need not win.
+  func closed(_ socket: Int32) { if self.socket == socket { self.socket = -1 } }
 
   /// A piece of what was asked for. Fewer than `count` ends it.
   func received(_ bytes: UnsafePointer<CChar>, _ count: Int) -> Int {
@@ -216,6 +305,7 @@ import Primitives
   /// The next of what is written.
   func provide(_ target: UnsafeMutablePointer<CChar>, _ count: Int) -> Int {
     guard let errand, let bytes = errand.take(count) else { return Int(CURL_READFUNC_ABORT) }
+    if bytes.isEmpty { hasUploaded = true }
     unsafe bytes.withUnsafeBytes { source in
       if let start = source.baseAddress { unsafe UnsafeMutableRawPointer(target).copyMemory(from: start, byteCount: source.count) }
     }

@@ -6,6 +6,14 @@ import Primitives
 
 final class DiskStore: FileStore {
   private let root: RootFolder
+  /// The file that is about to be read: what was told of it is said of this one, whatever is put in its place meanwhile.
+  private var opened: OpenFile?
+
+  private final class OpenFile {
+    let file: FileDescriptor
+
+    init(_ file: consuming FileDescriptor) { self.file = file }
+  }
 
   init(_ server: FileServer) throws(UpstreamFailure) {
     do {
@@ -22,15 +30,30 @@ final class DiskStore: FileStore {
     return FileFacts(isFolder: found.isFolder, size: found.isFolder ? nil : found.size, modified: found.modified)
   }
 
-  func read(
-    _ path: FilePath, _ range: Range<UInt64>?, for errand: FileErrand, _ sink: @escaping (UnsafeRawBufferPointer) -> Bool
-  ) throws(FileFault) {
+  func open(_ path: FilePath, for errand: FileErrand) throws(FileFault) -> FileFacts {
+    opened = nil
+    let facts = try look(path, for: errand)
+    if facts.isFolder { return facts }
     do {
-      let file = try root.open(path.names)
+      let file = OpenFile(try root.open(path.names))
+      let found = try RootFolder.look(at: file.file)
+      opened = file
+      return FileFacts(isFolder: false, size: found.size, modified: found.modified)
+    } catch {
+      throw Self.fault(error)
+    }
+  }
+
+  func read(
+    _ path: FilePath, _ range: Range<UInt64>?, _ facts: FileFacts, for errand: FileErrand, _ sink: @escaping (UnsafeRawBufferPointer) -> Bool
+  ) throws(FileFault) {
+    guard let open = opened else { throw .changed }
+    defer { opened = nil }
+    do {
       var buffer = [UInt8](repeating: 0, count: 64 << 10)
       var offset = range?.lowerBound ?? 0
       while true {
-        let n = try RootFolder.read(file, at: offset, into: &buffer)
+        let n = try RootFolder.read(open.file, at: offset, into: &buffer)
         if n == 0 { return }
         offset += UInt64(n)
         let goesOn = unsafe buffer.withUnsafeBytes { unsafe sink(UnsafeRawBufferPointer(rebasing: $0[..<n])) }
@@ -43,7 +66,7 @@ final class DiskStore: FileStore {
 
   func list(_ path: FilePath, for errand: FileErrand) throws(FileFault) -> [FileEntry] {
     do {
-      return try root.list(path.names, limit: FileListing.mostEntries) { FilePath.fault(of: $0) == nil }.map {
+      return try root.list(path.names, limit: FileListing.mostEntries, bytes: FileListing.mostBytes) { FilePath.fault(of: $0) == nil }.map {
         FileEntry(name: $0.name, isFolder: $0.look.isFolder, size: $0.look.isFolder ? nil : $0.look.size, modified: $0.look.modified)
       }
     } catch {
@@ -91,7 +114,7 @@ final class DiskStore: FileStore {
     case EEXIST: return .exists
     case EISDIR, ENOTEMPTY, EBUSY: return .conflict
     case ENOSPC, EDQUOT, EFBIG: return .full
-    case E2BIG: return .failed(UpstreamFailure(.malformed, "the folder has more than \(FileListing.mostEntries) entries"))
+    case E2BIG: return .failed(UpstreamFailure(.malformed, "the folder has more than \(FileListing.mostEntries) entries, or \(FileListing.mostBytes) bytes of names"))
     default: return .failed(UpstreamFailure(.unreachable, "\(error)"))
     }
   }

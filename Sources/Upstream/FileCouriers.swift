@@ -9,8 +9,8 @@ import Synchronization
 /// A bounded number of threads, each with a connection of its own; started when there is something to do, and gone when there was nothing for as long as a
 /// connection is kept.
 final class FileCouriers: Sendable {
-  /// Files under way at once, for each server and worker; or `connections`, if that is less.
-  static let mostThreads = 16
+  /// Files under way at once, for each server and worker; or `connections`, if that is less. Each is a connection to the server, and to a folder none.
+  static func mostThreads(_ server: FileServer) -> Int { server.kind == .file ? 64 : 16 }
   /// Requests that may wait for a courier; 503 beyond.
   static let mostWaiting = 256
 
@@ -30,7 +30,7 @@ final class FileCouriers: Sendable {
   init(_ options: UpstreamOptions, _ server: FileServer) {
     self.options = options
     self.server = server
-    limit = min(Self.mostThreads, options.maxConnections)
+    limit = min(Self.mostThreads(server), options.maxConnections)
   }
 
   /// Has one of the couriers run the errand, which tells its worker what comes of it.
@@ -54,6 +54,13 @@ final class FileCouriers: Sendable {
         return state.threads == 0
       }
       if isHopeless { throw UpstreamFailure(.exhausted, "no thread for upstream \(options.name)") }
+    }
+  }
+
+  /// Nobody waits for it any more: it keeps no place from another. One that is under way sees it by itself.
+  func drop(_ errand: FileErrand) {
+    state.withLock { state in
+      if let i = state.queue.firstIndex(where: { $0 === errand }) { state.queue.remove(at: i) }
     }
   }
 
@@ -94,7 +101,11 @@ final class FileCouriers: Sendable {
           let ready: any FileStore
           if let store { ready = store } else { ready = try makeStore() }
           store = ready
-          FileService.run(errand, at: ready, server)
+          if server.kind.isLookup, let asked = ready as? CurlStore {
+            LookupService.run(errand, at: asked, server)
+          } else {
+            FileService.run(errand, at: ready, server)
+          }
         } catch {
           errand.end(.failed(error))
         }

@@ -73,6 +73,10 @@ struct FilePath: Equatable, Sendable {
     return nil
   }
 
+  /// Whether a server of FTP's may understand another name: many leave out blanks at an argument's ends, and 0xFF begins a command of Telnet's (RFC 854),
+  /// which they take out. Then a rule for one folder would not hold for another spelling of it.
+  static func isReadOtherwise(_ name: [UInt8]) -> Bool { name.first == 0x20 || name.last == 0x20 || name.contains(0xFF) }
+
   private static func holds(_ name: [UInt8], _ word: StaticString) -> Bool {
     let count = word.utf8CodeUnitCount
     guard name.count >= count else { return false }

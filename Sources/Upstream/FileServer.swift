@@ -1,5 +1,5 @@
-// What the operator says of an upstream that speaks no HTTP and keeps files: how it is spoken to, where its files begin, as whom we log in there. Values
-// only; `CurlStore` and `DiskStore` do what they say.
+// What the operator says of an upstream that speaks no HTTP: how it is spoken to, where its files begin, as whom we log in there. Values only; `CurlStore`
+// and `DiskStore` do what they say. Servers that keep no files, but are asked for one thing, are told more of in `Lookup`.
 
 public import Primitives
 
@@ -12,6 +12,10 @@ public struct FileServer: Equatable, Sendable {
     case sftp
     /// A folder of this machine.
     case file
+    case ldap, ldaps
+    case dict
+    case gopher
+    case tftp
   }
 
   /// How an SFTP server proves who it is: one of them has to be said.
@@ -23,14 +27,16 @@ public struct FileServer: Equatable, Sendable {
   }
 
   public var kind: Kind
-  /// The names from the server's root, or from where a login begins, to where the files are.
+  /// The names from the server's root, or from where a login begins, to where the files are. Of a directory its base: one name.
   public var root: [String]
   /// Nil for anonymous.
   public var account: FileAccount?
   public var hostKey: HostKey?
   /// A private key for SFTP, without a passphrase.
   public var keyFile: String?
-  /// Whether `ftp` has to go over to TLS before the login.
+  /// What may be asked of a server that keeps no files.
+  public var lookup = Lookup()
+  /// Whether `ftp` has to go over to TLS before the login. Never `ldap`: libcurl before 8.6 asks for it (StartTLS), and goes on in clear text, login and all.
   public var usesTLS = false
   /// Whether PUT, DELETE and MKCOL are served.
   public var isWritable = false
@@ -40,11 +46,17 @@ public struct FileServer: Equatable, Sendable {
     self.root = root
   }
 
-  public var mayUseTLS: Bool { kind == .ftp || kind == .ftps }
+  public var mayUseTLS: Bool { isByTLS || kind == .ftp }
+  public var isByTLS: Bool { usesTLS || kind == .ftps || kind == .ldaps }
+  var speaksFTP: Bool { kind == .ftp || kind == .ftps }
 
   /// For `check`: what it is allowed to do, as whom, and whom it believes.
   public var notes: String {
     var notes = ["files, \(isWritable ? "WRITABLE" : "read only")"]
+    if kind.isLookup {
+      notes = [lookup.notes(kind)]
+      if kind != .ldap && kind != .ldaps { return notes[0] }
+    }
     if kind != .file { notes.append(account.map { "as \($0.name)\(keyFile.map { " by the key \($0)" } ?? "")" } ?? "anonymous") }
     switch hostKey {
     case .knownHosts(let path)?: notes.append("its key known from \(path)")

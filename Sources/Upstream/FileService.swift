@@ -16,6 +16,7 @@ enum FileService {
     }
     if request.hasBody && request.method != .put { return short(request.method == .makeFolder ? 415 : 400, request) }
     guard let path = request.path else { return short(request.fault == .hidden ? 404 : 400, request) }
+    if server.speaksFTP && path.names.contains(where: FilePath.isReadOtherwise) { return short(400, request) }
     switch request.method {
     case .put: return request.isPartial ? short(400, request) : path.isFolder ? short(409, request) : nil
     case .delete, .makeFolder: return path.names.isEmpty ? short(403, request) : nil
@@ -40,7 +41,7 @@ enum FileService {
     }
   }
 
-  private static func conclude(_ fault: FileFault, _ errand: FileErrand) {
+  static func conclude(_ fault: FileFault, _ errand: FileErrand) {
     if errand.hasAnswered {
       // What has begun and can't be ended has to look unfinished.
       if case .failed(let failure) = fault { return errand.end(.failed(UpstreamFailure(.truncated, failure.reason))) }
@@ -54,6 +55,7 @@ enum FileService {
     case .conflict: status = 409
     case .exists: status = 405
     case .full: status = 507
+    case .changed: return errand.end(.failed(UpstreamFailure(.unreachable, "the file is replaced whenever it is about to be read")))
     case .cancelled: return errand.end(.failed(UpstreamFailure(.unreachable, "the client is gone")))
     }
     errand.answer(short(status, errand.request))
@@ -64,7 +66,15 @@ enum FileService {
 
   private static func get(_ path: FilePath, _ errand: FileErrand, _ store: any FileStore) throws(FileFault) {
     if path.isFolder { return try list(path, errand, store) }
-    let facts = try store.look(path, for: errand)
+    // Replaced between the look and the reading, it is looked at again.
+    for _ in 0..<2 {
+      do { return try file(path, errand, store) } catch .changed {} catch { throw error }
+    }
+    try file(path, errand, store)
+  }
+
+  private static func file(_ path: FilePath, _ errand: FileErrand, _ store: any FileStore) throws(FileFault) {
+    let facts = try store.open(path, for: errand)
     if facts.isFolder {
       // Relative, so that it holds whatever path the client knows the folder by.
       let name = path.names.last.map { FilePath.encoded($0) } ?? "."
@@ -94,16 +104,17 @@ enum FileService {
     }
     let start = head(range == nil ? 200 : 206, fields)
     if request.method == .head { return errand.answer(start) }
-    try send(path, range, size: range.map { $0.upperBound - $0.lowerBound } ?? facts.size, start, errand, store)
+    try send(path, range, facts, start, errand, store)
   }
 
   private static func send(
-    _ path: FilePath, _ range: Range<UInt64>?, size: UInt64?, _ start: [UInt8], _ errand: FileErrand, _ store: any FileStore
+    _ path: FilePath, _ range: Range<UInt64>?, _ facts: FileFacts, _ start: [UInt8], _ errand: FileErrand, _ store: any FileStore
   ) throws(FileFault) {
+    let size = range.map { $0.upperBound - $0.lowerBound } ?? facts.size
     if size == 0 { return errand.answer(start) }
     var sent: UInt64 = 0
     // The head goes with the first byte: until then there may be another answer.
-    unsafe try store.read(path, range, for: errand) { bytes in
+    unsafe try store.read(path, range, facts, for: errand) { bytes in
       if sent == 0 { errand.answer(start) }
       // A file that grew meanwhile ends where it was said to end.
       let left = size.map { $0 - sent } ?? .max
@@ -134,17 +145,20 @@ enum FileService {
     let entries = try store.list(path, for: errand).sorted { a, b in
       a.isFolder != b.isFolder ? a.isFolder : a.name.lexicographicallyPrecedes(b.name)
     }
-    let page = errand.request.wantsJSON ? FolderPage.json(entries) : FolderPage.html(entries, at: path)
-    let type = errand.request.wantsJSON ? "application/json" : "text/html; charset=utf-8"
-    errand.answer(
-      head(
-        200,
-        [
-          "Content-Type: \(type)", "Content-Length: \(page.count)", "Vary: Accept", "Cache-Control: no-cache", "X-Content-Type-Options: nosniff",
-          // Nothing but the page itself: no script of a name's, no form, no frame around it.
-          "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; form-action 'none'; base-uri 'none'",
-        ]))
-    if errand.request.method != .head { _ = errand.give(page) }
+    errand.answer(head(200, pageFields(errand.request)))
+    if errand.request.method == .head { return }
+    // In pieces: the page is several times as long as what it is made of.
+    if errand.request.wantsJSON { FolderPage.json(entries) { errand.give($0) } } else { FolderPage.html(entries, at: path) { errand.give($0) } }
+  }
+
+  /// Of a page that is made of what a server says.
+  static func pageFields(_ request: FileRequest) -> [String] {
+    [
+      "Content-Type: \(request.wantsJSON ? "application/json" : "text/html; charset=utf-8")", "Vary: Accept", "Cache-Control: no-cache",
+      "X-Content-Type-Options: nosniff",
+      // Nothing but the page itself: no script of a name's, no form, no frame around it.
+      "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; form-action 'none'; base-uri 'none'",
+    ]
   }
 
   // MARK: Writing
@@ -190,13 +204,13 @@ enum FileService {
 
   // MARK: Heads
 
-  private static func head(_ status: Int, _ fields: [String]) -> [UInt8] {
+  static func head(_ status: Int, _ fields: [String]) -> [UInt8] {
     let lines = ["HTTP/1.1 \(status) \(reason(status))"] + fields
     return Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8)
   }
 
   /// An answer that says no more than its status.
-  private static func short(_ status: Int, _ request: FileRequest, _ fields: [String] = []) -> [UInt8] {
+  static func short(_ status: Int, _ request: FileRequest, _ fields: [String] = []) -> [UInt8] {
     head(status, fields + ["Content-Length: 0"])
   }
 

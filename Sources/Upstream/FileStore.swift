@@ -19,6 +19,8 @@ enum FileFault: Error, Equatable {
   /// There is something already where a folder was to be made (405).
   case exists
   case full
+  /// Another file stands there than the one that was looked at.
+  case changed
   /// Nobody waits for it any more.
   case cancelled
   case failed(UpstreamFailure)
@@ -29,9 +31,13 @@ protocol FileStore: AnyObject {
   /// What is at `path`, whether or not that says that it is a folder.
   func look(_ path: FilePath, for errand: FileErrand) throws(FileFault) -> FileFacts
 
-  /// Gives the file's bytes, those of `range` or all of them, to `sink`, in order and nothing behind them. `sink` answers false when it wants no more.
+  /// The same for a file that is to be read next.
+  func open(_ path: FilePath, for errand: FileErrand) throws(FileFault) -> FileFacts
+
+  /// Gives the bytes of the file that `open` told `facts` of, those of `range` or all of them, to `sink`, in order and nothing behind them. `sink` answers
+  /// false when it wants no more. Throws `.changed` before the first byte.
   func read(
-    _ path: FilePath, _ range: Range<UInt64>?, for errand: FileErrand, _ sink: @escaping (UnsafeRawBufferPointer) -> Bool
+    _ path: FilePath, _ range: Range<UInt64>?, _ facts: FileFacts, for errand: FileErrand, _ sink: @escaping (UnsafeRawBufferPointer) -> Bool
   ) throws(FileFault)
 
   func list(_ path: FilePath, for errand: FileErrand) throws(FileFault) -> [FileEntry]
@@ -45,6 +51,8 @@ protocol FileStore: AnyObject {
 }
 
 extension FileStore {
+  func open(_ path: FilePath, for errand: FileErrand) throws(FileFault) -> FileFacts { try look(path, for: errand) }
+
   /// The name of a file that is not whole yet. It begins with a dot, so that nobody is given it.
   func temporaryName() -> [UInt8] { Array(".gatehouse-\(UInt64.random(in: .min ... .max))".utf8) }
 }

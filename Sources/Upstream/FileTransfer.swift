@@ -23,7 +23,7 @@ final class FileTransfer: Transfer {
     if isUploadKept { forgetUpload() }
     let request = FileRequest(storage, hasBody: hasBody)
     sentAt = client.now
-    if let refusal = FileService.refusal(of: request, server) {
+    if let refusal = server.kind.isLookup ? LookupService.refusal(of: request, server) : FileService.refusal(of: request, server) {
       take(head: refusal)
       outcome = .complete
       client.finish(self)
@@ -80,6 +80,7 @@ final class FileTransfer: Transfer {
     guard let errand else { return }
     client.transfers.remove(slot)
     errand.cancel()
+    pool?.fileCouriers(server).drop(errand)
   }
 
   override var uploadWaiting: Int { errand?.uploadWaiting ?? 0 }

@@ -4,29 +4,40 @@ import HTTP
 import Primitives
 
 enum FolderPage {
-  static func html(_ entries: [FileEntry], at path: FilePath) -> [UInt8] {
-    let title = "/" + path.names.map { text($0) + "/" }.joined()
-    var page = """
-      <!DOCTYPE html>
-      <html><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>\(title)</title>
-      <style>body{font:1em sans-serif;margin:2em}td{padding:.1em 1.5em .1em 0}td+td{text-align:right;color:#555}</style></head>
-      <body><h1>\(title)</h1>
-      <table>
+  /// What is given at once, about.
+  private static let piece = 32 << 10
 
-      """
+  /// Gives the page in pieces to `sink`, which answers false when it wants no more.
+  static func html(_ entries: [FileEntry], at path: FilePath, _ sink: ([UInt8]) -> Bool) {
+    var page = top("/" + path.names.map { String(decoding: $0, as: UTF8.self) + "/" }.joined()) + "<table>\n"
     if !path.names.isEmpty { page += "<tr><td><a href=\"../\">../</a></td><td></td><td></td></tr>\n" }
     for entry in entries {
       let slash = entry.isFolder ? "/" : ""
       let size = entry.size.map { "\($0)" } ?? ""
       let modified = entry.modified.map(internet) ?? ""
       page += "<tr><td><a href=\"\(FilePath.encoded(entry.name))\(slash)\">\(text(entry.name))\(slash)</a></td><td>\(size)</td><td>\(modified)</td></tr>\n"
+      if page.utf8.count < piece { continue }
+      guard sink(Array(page.utf8)) else { return }
+      page = ""
     }
-    return Array((page + "</table></body></html>\n").utf8)
+    _ = sink(Array((page + "</table></body></html>\n").utf8))
+  }
+
+  /// Where such a page begins.
+  static func top(_ title: String) -> String {
+    let title = text(Array(title.utf8))
+    return """
+      <!DOCTYPE html>
+      <html><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>\(title)</title>
+      <style>body{font:1em sans-serif;margin:2em}td{padding:.1em 1.5em .1em 0}td+td{text-align:right;color:#555}</style></head>
+      <body><h1>\(title)</h1>
+
+      """
   }
 
   /// An array of objects: `name`, `href` (relative, escaped: what of a name is no UTF-8 is whole only there), `type`, and `size` and `modified` where
-  /// they are known.
-  static func json(_ entries: [FileEntry]) -> [UInt8] {
+  /// they are known. Given in pieces, as above.
+  static func json(_ entries: [FileEntry], _ sink: ([UInt8]) -> Bool) {
     var out: [UInt8] = [0x5B]
     for (i, entry) in entries.enumerated() {
       out += Array((i == 0 ? "\n{\"name\":" : ",\n{\"name\":").utf8)
@@ -35,8 +46,11 @@ enum FolderPage {
       if let size = entry.size { out += Array(",\"size\":\(size)".utf8) }
       if let modified = entry.modified { out += Array(",\"modified\":\"\(internet(modified))\"".utf8) }
       out.append(0x7D)
+      if out.count < piece { continue }
+      guard sink(out) else { return }
+      out = []
     }
-    return out + Array("\n]\n".utf8)
+    _ = sink(out + Array("\n]\n".utf8))
   }
 
   private static func internet(_ time: Timestamp) -> String {
@@ -46,7 +60,7 @@ enum FolderPage {
   }
 
   /// As text or in a quoted attribute of HTML.
-  private static func text(_ name: [UInt8]) -> String {
+  static func text(_ name: [UInt8]) -> String {
     var out = ""
     for scalar in String(decoding: name, as: UTF8.self).unicodeScalars {
       switch scalar {

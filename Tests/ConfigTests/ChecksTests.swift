@@ -140,7 +140,8 @@ import Testing
         "7:9: an argument too many for 'realm'",
         "8:1: unknown directive 'worker'",
         "9:1: 'server' can't stand at the top level",
-        "11:12: '127.0.0.1:9000' is no server: it begins with http://, https://, unix:/, ftp://, ftps://, sftp:// or file:///",
+        "11:12: '127.0.0.1:9000' is no server: it begins with http://, https://, unix:/, ftp://, ftps://, sftp://, file:///, ldap://, ldaps://, dict://, "
+          + "gopher:// or tftp://",
         "12:5: unknown directive 'conect_timeout'",
         "13:22: '60' is no duration",
         "14:18: 'maybe' is neither 'on' nor 'off'",
@@ -205,7 +206,7 @@ import Testing
     ("upstream x", "2:1: 'upstream' needs a block"),
     ("upstream a/b { server http://x }", "2:10: 'a/b' is no name for an upstream: letters, digits, '-', '_' and '.' are"),
     ("upstream x { }", "2:10: this upstream has no server"),
-    ("upstream x { server http://a; tls { } }", "2:31: 'tls' is for a server whose URL begins with https://, ftps:// or ftp://"),
+    ("upstream x { server http://a; tls { } }", "2:31: 'tls' is for a server whose URL begins with https://, ftps://, ftp:// or ldaps://"),
     ("route /x { require nobody }", "2:1: this route has no upstream"),
     ("route ~ /x { upstream u; require nobody }", "2:7: '~' means nothing here"),
     ("route =/x { upstream u; require nobody }", "2:7: '=/x' is no path"),

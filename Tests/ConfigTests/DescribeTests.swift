@@ -32,6 +32,7 @@ import Testing
           /environ/                       valid-user                 to environ
           /export/                        valid-user                 to legacy     closed while /run/gatehouse/export.closed is there, 50 requests at once, \
         2 of one user, a rate, 4m taken ahead, times of its own
+          /people/                        valid-user                 to people     without /people
           /bearer/                        valid-user                 to bearer
           /issued/                        valid-user                 to issued
           /posted/                        valid-user                 to posted
@@ -44,9 +45,12 @@ import Testing
           /admin/                         user alice or group admin  to legacy     bodies up to 10m, Authorization replaced
           /video/                         valid-user                 to legacy     1m a second
           /scans/                         group admin                to scans
+          /words/                         valid-user                 to words      without /words
           /netrc/                         valid-user                 to netrc
           /store/                         valid-user                 to store      host of the server
           /corp/                          valid-user                 to corp
+          /hole/                          valid-user                 to hole       without /hole
+          /boot/                          valid-user                 to boot       without /boot
           /old/                           PUBLIC                     redirected    308 to https://{host}/new{path}{query}
           /app/                           valid-user                 to several
           /key/                           valid-user                 to key
@@ -91,6 +95,14 @@ import Testing
         as gatehouse by the key /etc/gatehouse/ssh/archive.key, its key known from /etc/gatehouse/ssh/known_hosts
           scans    sftp://10.0.0.9:2222/scans                 connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; files, WRITABLE, \
         as scanner, its key SHA256:uNiVztksCsDhcc0u9e8BrrQXVUpKZIDTMczCvj3tD2s
+          people   ldaps://10.0.0.12:636/dc=example           connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
+        directory searched by uid mail, gives cn mail telephoneNumber of (objectClass=inetOrgPerson), one level, 20 entries at most, anonymous; \
+        TLS verified by the system's authorities
+          words    dict://10.0.0.13:2628                      connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; dictionary, database wn
+          hole     gopher://10.0.0.14:70/pub                  connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
+        gopher, 65536 KiB at most, which calls itself gopher.example.com
+          boot     tftp://10.0.0.15:69/images                 connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
+        tftp, read only, 16384 KiB at most, blocks of 512 bytes
 
         Users
           /etc/gatehouse/users

@@ -68,7 +68,7 @@ import Upstream
     ("server ftp://a; server http://b", "one upstream speaks one protocol"), ("server ftp://a; engine http1", "'engine' is for HTTP"),
     ("server ftp://a; health GET /x", "'health' asks by HTTP"),
     ("server http://a; writable on", "this is for a server that keeps files"),
-    ("server ftp://a; tls { name b }", "'name' is not for FTP"), ("server file://@; tls { verify off }", "'tls' is for a server whose URL"),
+    ("server ftp://a; tls { name b }", "'name' is for https"), ("server file://@; tls { verify off }", "'tls' is for a server whose URL"),
     ("server ftp://a; server ftp://a", "this server stands here twice"),
   ]) func whatCanNotBeMeantIsRefused(_ upstream: String, _ words: String) {
     let configuration = load(upstream)

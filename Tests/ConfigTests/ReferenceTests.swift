@@ -77,6 +77,7 @@ import Testing
         case (.upstream, "assert_jwt"): note(block.directives, .assertion)
         case (.upstream, "via"): note(block.directives, .via)
         case (.upstream, "login"): note(block.directives, .fileLogin)
+        case (.upstream, "directory"): note(block.directives, .directory)
         case (.upstream, _): note(block.directives, .upstreamTLS)
         case (.listen, _): note(block.directives, .clientCertificates)
         case (.route, _), (.requirement, _): note(block.directives, .requirement)
@@ -167,6 +168,7 @@ enum Minimal {
     let tokens = place == .tokens ? "tokens { keys /tmp/gatehouse-no-such.keys\n\(line)\n}" : ""
     let login = place == .login ? "authenticate bearer { token_file \(secret)\n \(line)\n}" : ""
     let assertion = place == .assertion ? "assert_jwt { key \(key)\n \(line)\n}" : ""
+    let directory = place == .directory ? "/dc=x; directory { attributes cn\n\(line)\n}" : ""
     let tls = place == .upstreamTLS ? "tls { \(line)\n}" : ""
     // Where users register there has to be a file of them.
     let register = place == .register ? "users \(users)\nregister { \(line)\n}" : place == .login ? "users \(users)" : ""
@@ -184,7 +186,7 @@ enum Minimal {
       \(clients)listen 127.0.0.1:0
       \(at(.top))\(tokens)\(place == .lockout ? "lockout { \(line)\n}" : "")
       upstream u {
-      server \(place == .upstreamTLS ? "https" : "http")://127.0.0.1:9
+      server \(place == .upstreamTLS ? "https" : place == .directory ? "ldap" : "http")://127.0.0.1:9\(directory)
       \(at(.upstream))\(tls)\(login)\(assertion)
       }
       route / { upstream u; require \(place == .login ? "valid-user" : "nobody")

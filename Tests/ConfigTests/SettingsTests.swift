@@ -47,7 +47,7 @@ import Upstream
     #expect(configuration.users?.users.count == 1)
     let upstreams = [
       "legacy", "secure", "several", "far", "beyond", "account", "netrc", "environ", "store", "corp", "bearer", "issued", "posted", "domain", "signed",
-      "key", "archive", "scans",
+      "key", "archive", "scans", "people", "words", "hole", "boot",
     ]
     #expect(settings.upstreams.map(\.name) == upstreams)
     #expect(settings.upstreams.map(\.members.count).prefix(3) == [1, 1, 3] && settings.upstreams[2].members[0].weight == 2)
@@ -56,6 +56,10 @@ import Upstream
     #expect(archive?.kind == .sftp && archive?.account?.name == "gatehouse" && archive?.keyFile == scratch.path + "/ssh/archive.key")
     #expect(archive?.hostKey == .knownHosts(path: scratch.path + "/ssh/known_hosts") && archive?.isWritable == false)
     #expect(scans?.hostKey == .sha256("uNiVztksCsDhcc0u9e8BrrQXVUpKZIDTMczCvj3tD2s") && scans?.isWritable == true && scans?.root == ["scans"])
+    let (people, words, hole, boot) = (fileServer("people")?.lookup, fileServer("words")?.lookup, fileServer("hole")?.lookup, fileServer("boot")?.lookup)
+    #expect(people?.keys == ["uid", "mail"] && people?.attributes == ["cn", "mail", "telephoneNumber"] && people?.scope == .one && people?.mostEntries == 20)
+    #expect(people?.filter == "(objectClass=inetOrgPerson)" && words?.database == "wn" && hole?.menuHost == "gopher.example.com")
+    #expect(boot?.blockSize == 512 && boot?.mostBytes == 16 << 20)
     #expect(settings.upstreams[0].members[0].options.address == .host("127.0.0.1", port: 9000))
     #expect(settings.upstreams[1].members[0].options.scheme == .https)
     #expect(settings.upstreams[1].members[0].options.tls.certificateAuthority == scratch.path + "/tls/ca.pem")
@@ -64,7 +68,8 @@ import Upstream
     #expect(settings.upstreams[1].members[0].options.tls.name == "legacy.internal")
     let labels = ["/", "/admin/", "GET,HEAD *.example.com /files/", "/reports/", "GET = /healthz"]
     let others = [
-      "= /ping", "/old/", "/welcome/", "/export/", "/video/", "/archive/", "/scans/", "/app/", "/account/", "/netrc/", "/environ/", "/bearer/",
+      "= /ping", "/old/", "/welcome/", "/export/", "/video/", "/archive/", "/scans/", "/people/", "/words/", "/hole/", "/boot/", "/app/",
+      "/account/", "/netrc/", "/environ/", "/bearer/",
       "/store/", "/corp/", "/key/", "/issued/", "/posted/", "/domain/", "/signed/", "/far/", "/beyond/", "/legacy/",
     ]
     #expect(settings.routes.map(\.label) == labels + others)

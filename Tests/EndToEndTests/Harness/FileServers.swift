@@ -25,7 +25,8 @@ final class FileService {
   var root: String { scratch["root"] }
 
   /// - Parameter isWritable: whether the upstream says so; FTP is logged in to then, with `password`.
-  init(_ kind: FileProtocol, isWritable: Bool = false) throws {
+  /// - Parameter denied: what an SFTP server refuses, by its protocol's name for it.
+  init(_ kind: FileProtocol, isWritable: Bool = false, denied: String? = nil) throws {
     scratch = try Scratch()
     _ = try scratch.folder("root/files/sub")
     try scratch.write("hello\n", to: "root/files/a.txt", mode: 0o644)
@@ -47,7 +48,7 @@ final class FileService {
       self.child = child
       lines = "server ftp://127.0.0.1:\(port)\n\(writes)" + (isWritable ? "\nlogin { username ftpuser; password_file \(scratch["ftp.password"]) }" : "")
     case .sftp:
-      let (child, port) = try Self.sshd(scratch)
+      let (child, port) = try Self.sshd(scratch, denied)
       self.child = child
       lines = """
         server sftp://127.0.0.1:\(port)\(scratch["root"])
@@ -100,7 +101,7 @@ final class FileService {
     """
 
   /// Starts a server on a port that was free a moment ago; on another when it was taken meanwhile.
-  private static func started(_ start: (UInt16) throws -> Child) throws -> (Child, UInt16) {
+  static func started(_ start: (UInt16) throws -> Child) throws -> (Child, UInt16) {
     for _ in 0..<5 {
       var reserved: (socket: Socket, port: UInt16)? = try Socket.bind()
       guard let port = reserved?.port else { break }
@@ -114,7 +115,7 @@ final class FileService {
     throw Failure("no port was free for the file server")
   }
 
-  private static func sshd(_ scratch: Scratch) throws -> (Child, UInt16) {
+  private static func sshd(_ scratch: Scratch, _ denied: String?) throws -> (Child, UInt16) {
     for name in ["host", "me"] {
       let made = try Child.run("/usr/bin/ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-C", "", "-f", scratch[name]], folder: scratch.path)
       guard made.code == 0 else { throw Failure("ssh-keygen: \(made.errors)") }
@@ -131,7 +132,7 @@ final class FileService {
         StrictModes no
         UsePAM no
         PasswordAuthentication no
-        Subsystem sftp internal-sftp
+        Subsystem sftp internal-sftp\(denied.map { " -P \($0)" } ?? "")
 
         """, to: "sshd_config")
       return try Child("/usr/sbin/sshd", ["-D", "-e", "-f", scratch["sshd_config"]], folder: scratch.path)
@@ -188,6 +189,8 @@ final class HostileFTP {
     case silent
     /// It never greets.
     case mute
+    /// It greets when it is told to.
+    case late
     /// Half a file, and then the end.
     case half
   }
@@ -209,16 +212,21 @@ final class HostileFTP {
     try child.wait()
   }
 
+  /// `late` greets whoever waits, and all who come.
+  func greet() throws { try scratch.write("", to: "greets") }
+
   private static let program = #"""
-    import socket, sys, threading
+    import os, socket, sys, threading, time
     fault = sys.argv[1]
     listener = socket.create_server(("127.0.0.1", 0))
     print(listener.getsockname()[1], flush=True)
     names = [b"type=file;size=1; <script>alert(1)</script>", b"type=file;size=1; ../up", b"type=dir; ..", b"type=cdir; .",
-      b"type=file;size=1; a\"onclick=\"b", b"type=file;size=1; \x01\x1b[2J", b"type=file;size=1; back\\slash", b"type=file;size=1; \xff\xfe",
+      b"type=file;size=1; a\"onclick=\"b", b"type=file;size=1; \x01\x1b[2J", b"type=file;size=1; back\\slash", b"type=file;size=1; \xfe\xfe",
+      b"type=file;size=1; \xff\xf1", b"type=file;size=1; \x20blank",
       b"type=file;size=99999999999999999999999; big", b"type=OS.unix=symlink; link", b"nonsense", b"type=file; ", b"type=file;size=1; .hidden"]
     def serve(control):
       if fault == "mute": return control.recv(1)
+      while fault == "late" and not os.path.exists("greets"): time.sleep(0.01)
       data = None
       def say(text): control.sendall(text.encode() + b"\r\n")
       say("220 here")
