@@ -31,7 +31,7 @@ import Testing
           /account/                       valid-user                 to account
           /environ/                       valid-user                 to environ
           /export/                        valid-user                 to legacy     closed while /run/gatehouse/export.closed is there, 50 requests at once, \
-        2 of one user, a rate, 4m taken ahead, times of its own
+        2 of one user, a rate, 4m taken ahead, 1m of uploads in memory first, times of its own
           /bearer/                        valid-user                 to bearer
           /signed/                        valid-user                 to signed
           /beyond/                        valid-user                 to beyond
@@ -39,7 +39,7 @@ import Testing
         request headers changed: X-Department Accept-Encoding, response headers changed: X-Frame-Options, cookies changed
           GET,HEAD *.example.com /files/  valid-user                 to secure     raw path
           /admin/                         user alice or group admin  to legacy     bodies up to 10m, Authorization replaced
-          /video/                         valid-user                 to legacy     1m a second
+          /video/                         valid-user                 to legacy     1m a second, uploads at 512k a second
           /scans/                         group admin                to scans
           /netrc/                         valid-user                 to netrc
           /store/                         valid-user                 to store      host of the server
