@@ -45,6 +45,25 @@ extension Table {
       if word.text == "off" && !word.isQuoted { return }
       reading.size(word, (256 << 10)...(256 << 20), alsoTakes: "off").map { reading.routeInHand?.terms.buffer = $0 }
     },
+    Row(
+      "bandwidth_upload", in: .route, takes: "SIZE|off", 1...1, standard: "off",
+      doc: "The same of one request's content, which is left with the client until it has its time."
+    ) { reading, directive in
+      let word = directive.arguments[0]
+      if word.text == "off" && !word.isQuoted { return }
+      reading.size(word, 1024...(1 << 40), alsoTakes: "off").map { reading.routeInHand?.terms.uploadBandwidth = $0 }
+    },
+    Row(
+      "buffer_upload", in: .route, takes: "SIZE|off", 1...1, standard: "off",
+      elsewhere: ["client_body_buffer_size", "proxy_request_buffering", "http-buffer-request", "request_buffers"],
+      doc:
+        "Bytes of a request's content that are in memory before the upstream is asked for anything, so that slow clients cost it nothing; "
+        + "content that is whole by then is sent with its length, larger content goes on as it comes."
+    ) { reading, directive in
+      let word = directive.arguments[0]
+      if word.text == "off" && !word.isQuoted { return }
+      reading.size(word, 1024...Limits.gatheredBody, alsoTakes: "off").map { reading.routeInHand?.terms.uploadBuffer = $0 }
+    },
     time(
       "connect_timeout", \.connect, "Longest time until the request went out, if that is shorter than the upstream's own; 504 beyond.",
       ["proxy_connect_timeout"]),

@@ -161,6 +161,8 @@ struct Description {
     if !terms.rates.isEmpty { notes.append(terms.rates.count == 1 ? "a rate" : "\(terms.rates.count) rates") }
     if let bandwidth = terms.bandwidth { notes.append("\(Value.text(size: bandwidth)) a second") }
     if let buffer = terms.buffer { notes.append("\(Value.text(size: buffer)) taken ahead") }
+    if let bandwidth = terms.uploadBandwidth { notes.append("uploads at \(Value.text(size: bandwidth)) a second") }
+    if let buffer = terms.uploadBuffer { notes.append("\(Value.text(size: buffer)) of uploads in memory first") }
     if terms.times != RouteTimes() { notes.append("times of its own") }
     return notes
   }

@@ -34,7 +34,7 @@ extension Table {
         + "for `connect` only what may be sent twice (idempotent, with a body that has been kept if there is one), and no more than one request of ten in the long run."
     ) { reading, directive in reading.retry(directive) },
     Row(
-      "replay_buffer", in: .upstream, takes: "SIZE|off", 1...1, standard: "64k", elsewhere: ["proxy_request_buffering"],
+      "replay_buffer", in: .upstream, takes: "SIZE|off", 1...1, standard: "64k",
       doc: "How much of a body is kept so that `retry` can send it to another server too, if the method is idempotent; larger ones are sent once."
     ) { reading, directive in
       let word = directive.arguments[0]

@@ -75,6 +75,9 @@ public struct RequestHead: Sendable {
     if isHead { method = .head }
   }
 
+  /// The body that it announced in chunks, or without a length, is whole, and has `length` bytes: it goes on with that said instead.
+  public mutating func knows(length: UInt64) { framing = .length(length) }
+
   /// Empty again, memory kept.
   public mutating func reset() {
     bytes.removeAll()

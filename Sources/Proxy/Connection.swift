@@ -216,8 +216,7 @@ struct Connection: ~Copyable {
   mutating func read() {
     let borrows = input.isEmpty
     if borrows { worker.lendReadBuffer(&input) }
-    let readsBody = (exchange.phase == .waiting || exchange.phase == .relaying) && !exchange.isRequestComplete
-    switch stream.read(into: &input, atMost: readsBody ? Limits.bodyChunk : Limits.readChunk) {
+    switch stream.read(into: &input, atMost: readsBody ? stay?.readAtOnce ?? Limits.bodyChunk : Limits.readChunk) {
     case .bytes:
       lastRead = worker.now
       if lingerSince != nil { discard() } else { advance() }
@@ -238,6 +237,11 @@ struct Connection: ~Copyable {
       close()
     }
     if borrows { returnReadBuffer() }
+  }
+
+  /// Whether a body is on its way that is forwarded.
+  @inline(__always) private var readsBody: Bool {
+    (exchange.phase == .waiting || exchange.phase == .relaying || exchange.phase == .gathering) && !exchange.isRequestComplete
   }
 
   /// Another turn, after others had theirs: what was read ahead, which epoll does not tell of, and what stands in the input.
@@ -277,7 +281,8 @@ struct Connection: ~Copyable {
     case .judging, .answering: return input.count < Limits.readChunk
     case .waiting, .relaying:
       if exchange.isRequestComplete { return input.count < Limits.readChunk }
-      return input.count < Limits.readChunk && (transfer?.uploadRoom ?? 0) > 0
+      return input.count < Limits.readChunk && (transfer?.uploadRoom ?? 0) > 0 && !holdsUpload()
+    case .gathering: return input.count < Limits.readChunk && !holdsUpload()
     case .collecting, .draining: return true
     case .tunneling, .finished: return false
     }

@@ -29,6 +29,9 @@ extension Connection {
       case .collecting:
         takeBody()
         if exchange.phase == .collecting { return settleDown() }
+      case .gathering:
+        takeBody()
+        if exchange.phase == .gathering || exchange.phase == .waiting { return settleDown() }
       case .waiting, .relaying:
         takeBody()
         if case .finished = exchange.phase { continue }
@@ -116,8 +119,8 @@ extension Connection {
     case .judge:
       judge()
     case .forward:
-      // Not without the grant: `granted` has it and forwards.
-      break
+      // Not without the grant: `granted` has it and forwards. Of a body that was gathered it waits with that.
+      forwardGathered()
     case .reply(let status, let closes):
       writeReply(status, closes: closes)
     case .answer:
@@ -377,7 +380,10 @@ extension Connection {
       perform(exchange.refused(status: 405))
       return
     }
-    if let care = route.care, settles(care, grant.user, grant.credential) { return }
+    if let care = route.care {
+      if settles(care, grant.user, grant.credential) { return }
+      if gathers(care) { return gather(grant, care, route.bodyLimit) }
+    }
     let action = exchange.granted(bodyLimit: route.bodyLimit)
     guard action == .forward else {
       record.reason = "the content is larger than the route's body_limit"
@@ -408,7 +414,7 @@ extension Connection {
       let started = try started(request, route)
       if let most = stay?.mostHeld ?? mostOfBody() {
         started.holdLess(most)
-      } else if carrier == nil && stream.isClear && stay?.care.terms.buffer == nil {
+      } else if carrier == nil && stream.isClear && stay?.allowsPipes ?? true {
         started.allowPipes()
       }
       if head.framing.hasBody == false { started.endUpload() } else { widenStream() }

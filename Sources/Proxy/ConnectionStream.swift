@@ -107,7 +107,7 @@ extension Connection {
     }
     if !exchange.isRequestComplete {
       body.completeIfEnded(input.count)
-      if body.isComplete && (exchange.phase == .waiting || exchange.phase == .relaying || exchange.phase == .collecting) {
+      if body.isComplete && (exchange.phase == .waiting || exchange.phase == .relaying || exchange.phase == .collecting || exchange.phase == .gathering) {
         completeRequest()
         if let transfer { worker.client.resume(transfer) }
       }
@@ -175,7 +175,7 @@ extension Connection {
 
   /// The body is wanted: more of it may be on its way at once than from somebody of whom nothing is known yet.
   mutating func widenStream() {
-    guard let carrier else { return }
+    guard let carrier, stay?.care.terms.uploadBandwidth == nil else { return }
     let window = carrier.session.streamWindow
     if case .length(let n) = head.framing, n <= UInt64(window) { return }
     carrier.stream.widen(to: max(window, Limits.uploadWindow))

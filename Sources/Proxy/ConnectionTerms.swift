@@ -25,7 +25,7 @@ extension Connection {
     return false
   }
 
-  private mutating func refuseForNow(_ reason: String, retryAfter seconds: UInt64) {
+  mutating func refuseForNow(_ reason: String, retryAfter seconds: UInt64) {
     record.reason = reason
     record.refusal = .bound
     retryAfter = seconds
@@ -49,7 +49,8 @@ extension Connection {
     }
     // An object a request, where a route counts or answers: what it holds has to be given back whatever becomes of the request.
     let stay = RouteStay(care, at: worker.now)
-    guard stay.takePlace(user, client) else {
+    // Who is slow to send holds none of the route's places meanwhile, but one of his own.
+    guard stay.takePlace(of: user, client), gathers(care) || stay.takePlace() else {
       refuseForNow("too many requests at once", retryAfter: 1)
       return true
     }
@@ -100,7 +101,7 @@ extension Connection {
 
   /// When the route's own patience ends, whatever else is waited for.
   mutating func endOfStay() -> Instant {
-    guard let stay, exchange.phase == .waiting || exchange.phase == .relaying else { return .distantFuture }
+    guard let stay, exchange.phase == .waiting || exchange.phase == .relaying || exchange.phase == .gathering else { return .distantFuture }
     var end = Instant.distantFuture
     if let total = stay.care.terms.times.total { end = stay.began.advanced(by: total) }
     if let connect = stay.care.terms.times.connect, let transfer, !transfer.wasSent { end = min(end, lastUpstream.advanced(by: connect)) }
@@ -133,8 +134,31 @@ extension Connection {
 
   mutating func paceTimerFired() {
     guard !isClosed, let stay else { return }
+    // One entry of each way's stands at most.
+    if let armed = stay.uploadArmed, worker.now >= armed {
+      stay.uploadArmed = nil
+      return stay.holdsUpload(at: worker.now) ? armUpload(stay) : goOn()
+    }
     stay.isPaceArmed = false
     markDirty()
+  }
+
+  /// Whether the request's body is left where it is, for its pace.
+  mutating func holdsUpload() -> Bool {
+    guard let stay, exchange.phase != .draining else { return false }
+    return stay.holdsUpload(at: worker.now)
+  }
+
+  /// Has the request's body gone on with when what came of it has had its time.
+  mutating func keepUploadsPace(_ count: Int) {
+    guard let stay, stay.care.terms.uploadBandwidth != nil else { return }
+    stay.received(count, at: worker.now)
+    if stay.uploadArmed == nil { armUpload(stay) }
+  }
+
+  private mutating func armUpload(_ stay: RouteStay) {
+    stay.uploadArmed = stay.uploadDue
+    worker.schedule(EventToken(kind: Worker.Kind.pace, slot: token), at: stay.uploadDue)
   }
 }
 

@@ -30,6 +30,9 @@ extension Connection {
     case .draining:
       // As a whole, not between two bytes: nobody unauthenticated holds a connection by dripping.
       return repliedAt.advanced(by: Limits.lingerTimeout)
+    case .gathering:
+      guard let stay else { return .distantFuture }
+      return max(lastRead, stay.began, stay.uploadDue).advanced(by: snapshot.bodyTimeout)
     case .waiting, .relaying:
       guard let transfer else { return .distantFuture }
       // It is the client who takes his time, and the session's clock is on him: the upstream is not read meanwhile.
@@ -38,7 +41,7 @@ extension Connection {
       if transfer.isWaiting { return .distantFuture }
       if !exchange.isRequestComplete {
         return transfer.uploadRoom > 0
-          ? max(lastRead, lastUpstream).advanced(by: snapshot.bodyTimeout) : lastUpstream.advanced(by: idleTimeout(transfer))
+          ? max(lastRead, lastUpstream, stay?.uploadDue ?? lastRead).advanced(by: snapshot.bodyTimeout) : lastUpstream.advanced(by: idleTimeout(transfer))
       }
       // While we hold it back for its pace it is not the upstream that pauses.
       if exchange.phase == .relaying {

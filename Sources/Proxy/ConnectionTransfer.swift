@@ -23,6 +23,7 @@ extension Connection {
     }
     reading: while !isClosed && !exchange.isRequestComplete && !input.isEmpty {
       if let transfer, transfer.uploadRoom == 0 { break }
+      if stay != nil && holdsUpload() { break }
       let piece = body.next(input)
       switch piece {
       case .needMore(let consumed):
@@ -38,7 +39,10 @@ extension Connection {
           if let transfer, transfer.keepsUpload { transfer.keepForLogin(input.span.extracting(start..<(start + count))) }
           transfer?.send(input.span.extracting(start..<(start + count)))
           if exchange.phase == .collecting { own?.append(input.span.extracting(start..<(start + count))) }
+          stay?.gathering?.append(input.span.extracting(start..<(start + count)))
           input.consume(start + count)
+          if stay != nil { keepUploadsPace(count) }
+          if exchange.phase == .gathering && !gathersOn() { return }
         } else {
           record.reason = own == nil ? "the content is larger than the route's body_limit" : Self.tooMuchForUs
           perform(action)
@@ -68,15 +72,17 @@ extension Connection {
   }
 
   mutating func completeRequest() {
-    if let transfer {
-      let trailers = body.trailers
-      for field in trailers.fields where mayTrail(trailers.bytes[field.name]) {
-        transfer.addTrailer(trailers.bytes[field.name], trailers.bytes[field.value])
-      }
-      transfer.endUpload()
-      lastUpstream = worker.now
-    }
+    if let transfer { endUpload(transfer) }
     perform(exchange.requestCompleted())
+  }
+
+  mutating func endUpload(_ transfer: Transfer) {
+    let trailers = body.trailers
+    for field in trailers.fields where mayTrail(trailers.bytes[field.name]) {
+      transfer.addTrailer(trailers.bytes[field.name], trailers.bytes[field.value])
+    }
+    transfer.endUpload()
+    lastUpstream = worker.now
   }
 
   /// Moves body bytes on without reading them, where the transfer offers a pipe for it. False: they are to be read.

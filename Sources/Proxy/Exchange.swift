@@ -11,12 +11,14 @@ struct Exchange: Equatable {
     /// The head is not complete. Followed by `judging`, `replying`.
     case idle
     /// The head is there; who asks, and whether they may, is being found out (a password check may be with the pool).
-    /// Followed by `waiting`, `collecting`, `answering`, `replying`.
+    /// Followed by `waiting`, `gathering`, `collecting`, `answering`, `replying`.
     case judging
     /// To be answered by ourselves: the request's body is read into memory. Followed by `answering`, `replying`.
     case collecting
     /// The body is there; the answer is being made, perhaps by another thread. Followed by `replying`.
     case answering
+    /// To be forwarded, when so much of the request's body is in memory as the route wants. Followed by `waiting`, `replying`.
+    case gathering
     /// Forwarded; no final head came yet. Followed by `relaying`, `replying`, `tunneling`.
     case waiting
     /// The final head is on its way to the client, the body follows. Followed by `draining`, `finished`.
@@ -110,7 +112,7 @@ struct Exchange: Equatable {
   /// The head, or what follows it, can't be understood: where the next request would begin is unknown.
   mutating func failed(status: Int) -> Action {
     switch phase {
-    case .idle, .judging, .collecting, .answering, .waiting: return reply(status, forcingClose: true)
+    case .idle, .judging, .collecting, .answering, .gathering, .waiting: return reply(status, forcingClose: true)
     case .relaying, .tunneling: return stop(.abort)
     case .draining: return stop(.linger)
     case .finished: return .none
@@ -149,6 +151,24 @@ struct Exchange: Equatable {
     return .forward
   }
 
+  /// The same of a request whose body is to be in memory first, in whole or in part (`gathered`). `.none` when it may come.
+  mutating func gathers(bodyLimit: UInt64?) -> Action {
+    guard phase == .judging, !isRequestComplete else { return .none }
+    self.bodyLimit = bodyLimit
+    if let bodyLimit, case .length(let n) = request.framing, n > bodyLimit { return reply(413) }
+    phase = .gathering
+    guard isContinueOwed else { return .none }
+    isContinueOwed = false
+    return .sendContinue
+  }
+
+  /// So much of the body is there that the request goes on; the rest follows as it comes.
+  mutating func gathered() -> Action {
+    guard phase == .gathering else { return .none }
+    phase = .waiting
+    return .forward
+  }
+
   /// A file is there to be sent. What follows is as with an upstream's answer; `length` is nil for a 304.
   mutating func served(status: Int, length: UInt64?) -> Action {
     guard phase == .judging else { return .none }
@@ -159,7 +179,7 @@ struct Exchange: Equatable {
   /// The request is answered by ourselves: refused, or not ours to forward.
   mutating func refused(status: Int) -> Action {
     switch phase {
-    case .judging, .collecting, .answering, .waiting: return reply(status)
+    case .judging, .collecting, .answering, .gathering, .waiting: return reply(status)
     default: return .none
     }
   }
@@ -171,7 +191,7 @@ struct Exchange: Equatable {
     isContinueOwed = false
     guard let bodyLimit, bodyCount > bodyLimit else { return .none }
     switch phase {
-    case .collecting, .waiting: return reply(413, forcingClose: true)
+    case .collecting, .gathering, .waiting: return reply(413, forcingClose: true)
     case .relaying: return stop(.abort)
     default: return .none
     }
@@ -187,6 +207,8 @@ struct Exchange: Equatable {
     case .collecting:
       phase = .answering
       return .answer
+    case .gathering:
+      return gathered()
     default:
       return .none
     }
@@ -235,7 +257,7 @@ struct Exchange: Equatable {
   /// The upstream failed; `status` is the answer for a client that has had none.
   mutating func upstreamFailed(status: Int) -> Action {
     switch phase {
-    case .waiting: return reply(status)
+    case .gathering, .waiting: return reply(status)
     // RFC 9112 section 8: an incomplete message must be recognisable; a clean end would pass off a part for the whole.
     case .relaying: return stop(.abort)
     default: return .none
@@ -245,7 +267,7 @@ struct Exchange: Equatable {
   /// A time limit on the client's side passed: the head (before its end), the body, or the reading of the answer.
   mutating func clientTimedOut() -> Action {
     switch phase {
-    case .idle, .judging, .collecting, .answering: return reply(408, forcingClose: true)
+    case .idle, .judging, .collecting, .answering, .gathering: return reply(408, forcingClose: true)
     case .waiting: return isRequestComplete ? stop(.gone) : reply(408, forcingClose: true)
     case .relaying, .tunneling: return stop(.abort)
     case .draining: return stop(.linger)

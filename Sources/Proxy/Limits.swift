@@ -94,6 +94,12 @@ public struct Limits: Equatable, Sendable {
   /// How long handshakes may hold up everything else in one turn: beyond it they wait for the next one.
   static let handshakeTime = Interval.milliseconds(1)
   static let greetingBytes = 4 << 10
+  /// Bytes of requests' bodies that one worker has in memory before they are forwarded (`buffer_upload`), and the part of it that one user's may take.
+  /// Their buffers grow by doubling, so that the memory may be twice that.
+  static let gatheredBytes = 64 << 20
+  static let gatheredShare = 4
+  /// What a route may ask for at most: one body has room in one user's part.
+  public static let gatheredBody = gatheredBytes / gatheredShare
   /// Bytes of interim responses waiting for a client.
   public static let interimBytes = 64 << 10
   /// Pipes for large bodies that one worker has at once, of two descriptors each; bodies beyond it are read and written.

@@ -87,6 +87,12 @@ final class RouteStay {
   /// When all that was sent will have had its time, where the bandwidth is bounded.
   var due = Instant(nanoseconds: 0)
   var isPaceArmed = false
+  /// The same of what the client sent.
+  var uploadDue = Instant(nanoseconds: 0)
+  /// When the timer's entry for it stands; nil when there is none.
+  var uploadArmed: Instant?
+  /// The request's body, while it is gathered.
+  var gathering: UploadGathering?
 
   init(_ care: RouteCare, at now: Instant) {
     self.care = care
@@ -98,17 +104,20 @@ final class RouteStay {
     if let user { care.inFlight.giveBack(user) }
   }
 
-  /// Takes the places that the route counts. False where there is none.
-  func takePlace(_ user: User?, _ client: ClientAddress) -> Bool {
-    if let most = care.terms.maxInFlightOfUser {
-      let key = RouteCare.key(of: user, client)
-      guard care.inFlight.take(key, most: most) else { return false }
-      self.user = key
-    }
-    if let most = care.terms.maxInFlight {
-      guard care.inFlight.take(most: most) else { return false }
-      holdsPlace = true
-    }
+  /// Takes the place of its user's, where the route counts them. False where there is none.
+  func takePlace(of user: User?, _ client: ClientAddress) -> Bool {
+    guard let most = care.terms.maxInFlightOfUser else { return true }
+    let key = RouteCare.key(of: user, client)
+    guard care.inFlight.take(key, most: most) else { return false }
+    self.user = key
+    return true
+  }
+
+  /// Takes the place of the route's, where it counts them. False where there is none.
+  func takePlace() -> Bool {
+    guard let most = care.terms.maxInFlight else { return true }
+    guard care.inFlight.take(most: most) else { return false }
+    holdsPlace = true
     return true
   }
 
@@ -119,10 +128,29 @@ final class RouteStay {
 
   func took(_ count: Int, at now: Instant) {
     guard let bandwidth = care.terms.bandwidth else { return }
-    let time = UInt64(count).multipliedReportingOverflow(by: 1_000_000_000)
-    due = max(due, now).advanced(by: Interval(nanoseconds: time.overflow ? .max : time.partialValue / UInt64(bandwidth)))
+    due = max(due, now).advanced(by: Self.time(count, bandwidth))
   }
+
+  private static func time(_ count: Int, _ bandwidth: Int) -> Interval {
+    let time = UInt64(count).multipliedReportingOverflow(by: 1_000_000_000)
+    return Interval(nanoseconds: time.overflow ? .max : time.partialValue / UInt64(bandwidth))
+  }
+
+  /// `count` bytes of the request's body have come.
+  func received(_ count: Int, at now: Instant) {
+    guard let bandwidth = care.terms.uploadBandwidth else { return }
+    uploadDue = max(uploadDue, now).advanced(by: Self.time(count, bandwidth))
+  }
+
+  /// Whether no more of the request's body is to be taken yet.
+  func holdsUpload(at now: Instant) -> Bool { uploadDue > now }
 
   /// Bytes of a response that are held at once where it is sent slowly: an eighth of a second's.
   var mostHeld: Int? { care.terms.bandwidth.map { max(4096, min($0 / 8, 128 << 10)) } }
+
+  /// Bytes of a request's body that are read at once: the same where it is taken slowly.
+  var readAtOnce: Int { care.terms.uploadBandwidth.map { max(4096, min($0 / 8, Limits.bodyChunk)) } ?? Limits.bodyChunk }
+
+  /// Whether bodies may go by way of the kernel's pipes: not those that are taken ahead, nor those whose pace is bounded.
+  var allowsPipes: Bool { care.terms.buffer == nil && care.terms.uploadBandwidth == nil }
 }

@@ -92,6 +92,10 @@ public struct RouteTerms: Equatable, Sendable {
   public var bandwidth: Int?
   /// Bytes of a response that are taken from the upstream ahead of its client.
   public var buffer: Int?
+  /// Bytes of a request's content in a second.
+  public var uploadBandwidth: Int?
+  /// Bytes of a request's content that are in memory before the upstream is asked for anything, or all of it.
+  public var uploadBuffer: Int?
 
   public init() {}
 }

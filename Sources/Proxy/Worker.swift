@@ -102,6 +102,8 @@ final class Worker {
   /// Of users, signed for upstreams that check them.
   var assertions = AssertionCache()
   var patternScratch = PathPattern.Scratch()
+  /// Requests' bodies that wait in memory before they are forwarded.
+  let gathered = GatheredMemory(atMost: Limits.gatheredBytes)
   /// Decoded credentials of the request being judged: wiped after each.
   var credentials: Secret? = Secret(capacity: 256)
   var logLines = ByteBuffer(capacity: 16 << 10)

@@ -264,6 +264,7 @@ import Primitives
     }
     sent(n, of: upload)
     upload.consume(n)
+    if burden != nil && upload.isEmpty { letGo() }
     client.markReady(self)
     return n
   }

@@ -329,7 +329,10 @@ final class HTTP1Transfer: Transfer {
     }
     isSendPaused = hasUpload && upload.isEmpty && sending.isEmpty && (uploadPipe?.isEmpty ?? true) && !isUploadEnded
     // The caller has room again.
-    if took { client.markReady(self) }
+    if took {
+      if burden != nil && upload.isEmpty && sending.isEmpty { letGo() }
+      client.markReady(self)
+    }
   }
 
   /// Reads what the upstream said before it took no more. Not what has to wait until the client has taken what came before it: only an empty
@@ -342,6 +345,7 @@ final class HTTP1Transfer: Transfer {
   func dropUpload() {
     upload.removeAll()
     sending.removeAll()
+    if burden != nil { letGo() }
     if let uploadPipe { client.giveBack(uploadPipe) }
     uploadPipe = nil
   }

@@ -88,6 +88,7 @@ extension UpstreamClient {
     transfer.tried = other.tried
     transfer.takeUpload(of: other)
     other.handOverTrailers(to: transfer)
+    swap(&transfer.burden, &other.burden)
     if other.keepsForLogin {
       transfer.keepsForLogin = true
       swap(&transfer.keptForLogin, &other.keptForLogin)

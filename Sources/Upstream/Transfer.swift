@@ -3,7 +3,7 @@
 
 import HTTP
 public import Net
-import Primitives
+public import Primitives
 
 /// A transfer in progress. Belongs to one worker's `UpstreamClient`; `owner` is whoever asked for it. Used again for the next request.
 ///
@@ -71,6 +71,8 @@ import Primitives
   private final let keptBox = UniqueBox(ByteBuffer())
   /// Bytes that `kept` may hold; 0 when nothing is kept, or not all of it.
   final var keptLimit = 0
+  /// Let go when all that `give` gave is with the kernel, or of no use any more: who counts memory learns of it by that.
+  final var burden: AnyObject?
   /// Whether there is, or was, something of a request's body here.
   final var hasUpload = false
   /// The upstream connection stands and the body is wanted.
@@ -142,6 +144,26 @@ import Primitives
   /// Hands request body bytes over. Call `UpstreamClient.resume` afterwards.
   public func send(_ bytes: Span<UInt8>) {
     preconditionFailure("each engine has its own")
+  }
+
+  /// Hands over the beginning of a body, or all of it, with its memory, before anything is handed to `send`: `bytes` are empty then. `burden` is held
+  /// for as long as some of it is here. Call `UpstreamClient.resume` afterwards.
+  public func give(_ bytes: inout ByteBuffer, burden: AnyObject) {
+    hasUpload = true
+    self.burden = burden
+    if upload.isEmpty {
+      swap(&upload, &bytes)
+    } else {
+      Self.copy(bytes, to: &upload)
+    }
+    bytes.removeAll()
+    bytes.release()
+  }
+
+  /// All that was given is sent: neither its memory nor what it counts for is held for the answer.
+  final func letGo() {
+    burden = nil
+    giveBack(&upload)
   }
 
   /// An empty pipe for the next bytes of a body of known length, to be filled from the client's socket instead of calling `send`, when all
@@ -288,6 +310,7 @@ import Primitives
   func resetUpload() {
     hasUpload = false
     giveBack(&upload)
+    burden = nil
     uploadMark = LowWaterMark()
     if let uploadPipe { client.giveBack(uploadPipe) }
     uploadPipe = nil

@@ -31,7 +31,7 @@ import Testing
           /account/                       valid-user                 to account
           /environ/                       valid-user                 to environ
           /export/                        valid-user                 to legacy     closed while /run/gatehouse/export.closed is there, 50 requests at once, \
-        2 of one user, a rate, 4m taken ahead, times of its own
+        2 of one user, a rate, 4m taken ahead, 1m of uploads in memory first, times of its own
           /people/                        valid-user                 to people     without /people
           /bearer/                        valid-user                 to bearer
           /issued/                        valid-user                 to issued
@@ -43,7 +43,7 @@ import Testing
         request headers changed: X-Department Accept-Encoding, response headers changed: X-Frame-Options, cookies changed
           GET,HEAD *.example.com /files/  valid-user                 to secure     raw path
           /admin/                         user alice or group admin  to legacy     bodies up to 10m, Authorization replaced
-          /video/                         valid-user                 to legacy     1m a second
+          /video/                         valid-user                 to legacy     1m a second, uploads at 512k a second
           /scans/                         group admin                to scans
           /words/                         valid-user                 to words      without /words
           /netrc/                         valid-user                 to netrc

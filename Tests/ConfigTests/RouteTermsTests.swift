@@ -30,6 +30,9 @@ import Testing
       ])
     #expect(all.times.connect == .seconds(1) && all.times.response == .seconds(2) && all.times.idle == .seconds(3) && all.times.total == .seconds(4))
     #expect(try terms("buffer 4m").buffer == 4 << 20)
+    let uploads = try terms("bandwidth_upload 1m; buffer_upload 16m")
+    #expect(uploads.uploadBandwidth == 1 << 20 && uploads.uploadBuffer == 16 << 20 && uploads.bandwidth == nil && uploads.buffer == nil)
+    #expect(try terms("bandwidth_upload off; buffer_upload off") == RouteTerms())
     #expect(try terms("") == RouteTerms())
   }
 
@@ -38,6 +41,7 @@ import Testing
     ("rate 10r/s burst 0", "'0' is out of range"), ("rate 10r/s by colour", "'colour' is none of"), ("rate 10r/s burst", "'burst' lacks its value"),
     ("rate 10r/s burst 1 burst 2", "'burst' stands twice here"), ("rate 10r/s; rate 10r/s", "the same rate stands here already"),
     ("max_inflight 0", "'0' is out of range"), ("bandwidth 1", "'1' is out of range"), ("buffer 1k", "'1k' is out of range"),
+    ("bandwidth_upload 1", "'1' is out of range"), ("buffer_upload 17m", "'17m' is out of range"),
     ("bandwidth 1m; buffer 1m", "'bandwidth' and 'buffer' exclude each other"), ("total_timeout 1ms", "'1ms' is out of range"),
     ("respond 200 hi", "this route has 2 answers"), ("redirect /x", "this route has 2 answers"),
     ("maintenance off x", "'x' means nothing behind 'off'"), ("maintenance x none.html", "'none.html' can't be read"),

@@ -45,6 +45,22 @@ extension EndToEnd {
       }
     }
 
+    @Test func eachKeyHasARateOfItsOwn() throws {
+      try House.with(Setup(route: "rate 1r/h burst 2 by token")) { house throws in
+        let keys = try ["ci", "cd"].map { try issue(house, "bob", "--name", $0) }
+        for key in keys {
+          // While it is not known it is nobody's, and counts for none.
+          try eventually("the token works") { try house.ask("GET", "/", [bearer(key)]).status == 200 }
+          #expect(try house.ask("GET", "/", [bearer(key)]).status == 200)
+          #expect(try house.ask("GET", "/", [bearer(key)]).status == 429)
+        }
+        // In whichever form it comes; and who comes with his password has a count of his own.
+        #expect(try house.ask("GET", "/", ["Authorization: " + Secrets.basic(keys[0], "x-oauth")]).status == 429)
+        #expect(try (0..<3).map { _ in try house.ask("GET", "/", [People.bob.authorization]).status } == [200, 200, 429])
+        #expect(try house.ask("GET", "/", [People.alice.authorization]).status == 200)
+      }
+    }
+
     @Test func aStolenKeyTellsNothingElsewhere() throws {
       let setup = Setup(top: "api_key_header X-API-Key\ntrusted_proxies 127.0.0.1")
       try House.with(setup) { house throws in

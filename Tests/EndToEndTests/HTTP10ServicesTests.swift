@@ -127,6 +127,9 @@ extension EndToEnd {
       try House.with(Setup(more: recipe)) { house throws in
         #expect(try house.curl(auth[0], auth[1], "/old/empty").status == 200)
         #expect(try house.curl("/old/empty").status == 401)
+        // Chunks become a length.
+        let chunked = ["-H", "Transfer-Encoding: chunked", "--data-binary", "0123456789"]
+        #expect(try house.curl(auth[0], auth[1], chunked[0], chunked[1], chunked[2], chunked[3], "/old/form").text == "10 bytes")
       }
       try service.stop()
     }

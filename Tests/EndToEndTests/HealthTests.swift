@@ -80,6 +80,41 @@ extension EndToEnd {
       try hanging.stop()
     }
 
+    /// What a check finds out that nobody wants any more is said to nobody.
+    @Test func aCheckThatAReloadTookAwaySaysNothing() throws {
+      let (checks, ends) = (Steps(), Steps())
+      let a = try RecordingUpstream { conversation in
+        while let message = try conversation.request() {
+          if message.target != "/healthz" {
+            try conversation.send(Answer.text("a"))
+            continue
+          }
+          checks.advance()
+          // Not answered: its end is what is looked at.
+          try conversation.waitForEnd()
+          return ends.advance()
+        }
+      }
+      let setup = Setup(
+        top: "admin unix:admin.sock", upstream: "health GET /healthz every 20s timeout 19s fall 1", server: "http://127.0.0.1:\(a.port)")
+      try House.with(setup) { house throws in
+        try checks.wait()
+        let with = try house.scratch.text("proxy.conf")
+        let without = with.components(separatedBy: "\n").filter { !$0.contains("health GET") }.joined(separator: "\n")
+        try house.scratch.write(without, to: "proxy.conf")
+        #expect(try Gatehouse.run(["reload", "--config", "proxy.conf"], in: house.scratch).code == 0)
+        // It is broken off, not waited for, and the server is none the worse for it.
+        try ends.wait()
+        for _ in 0..<3 { #expect(try ask(house).text == "a") }
+        #expect(try !status(house).contains("out until") && !house.gate.child.errors.text.contains("gets no requests"))
+        // The prober lives on.
+        try house.scratch.write(with, to: "proxy.conf")
+        #expect(try Gatehouse.run(["reload", "--config", "proxy.conf"], in: house.scratch).code == 0)
+        try checks.wait(for: 2)
+      }
+      try a.stop()
+    }
+
     /// A name's address may change; connections that were made to the old one don't stay for ever.
     @Test func namesAreLookedUpAgain() throws {
       for (host, connections) in [("localhost", 2), ("127.0.0.1", 1)] {

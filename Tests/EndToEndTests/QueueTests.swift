@@ -20,6 +20,21 @@ extension EndToEnd {
       }
     }
 
+    /// Answers each request after a while, and notes how many it has had at once.
+    private func counting(_ most: Monitor<(now: Int, most: Int)>, each duration: TimeInterval) throws -> RecordingUpstream {
+      try RecordingUpstream { conversation in
+        while try conversation.request() != nil {
+          most.with {
+            $0.now += 1
+            $0.most = max($0.most, $0.now)
+          }
+          Thread.sleep(forTimeInterval: duration)
+          most.with { $0.now -= 1 }
+          try conversation.send(Answer.text("well"))
+        }
+      }
+    }
+
     private let admin = "admin unix:admin.sock"
 
     private func setUp(_ server: RecordingUpstream, _ queue: String, workers: Int = 1) -> Setup {
@@ -157,21 +172,45 @@ extension EndToEnd {
 
     @Test func connectionsIsABoundForThoseWhoWaitToo() throws {
       let most = Monitor((now: 0, most: 0))
-      let server = try RecordingUpstream { conversation in
-        while try conversation.request() != nil {
-          most.with {
-            $0.now += 1
-            $0.most = max($0.most, $0.now)
-          }
-          Thread.sleep(forTimeInterval: 0.02)
-          most.with { $0.now -= 1 }
-          try conversation.send(Answer.text("well"))
-        }
-      }
+      let server = try counting(most, each: 0.02)
       try House.with(Setup(top: admin, upstream: "connections 2\nqueue 50 20s", server: "http://127.0.0.1:\(server.port)")) { house throws in
         let clients = try (0..<12).map { try begin(house, "/\($0)") }
         #expect(try clients.allSatisfy { try $0.response()?.status == 200 })
         #expect(most.with { $0.most } == 2)
+      }
+      try server.stop()
+    }
+
+    /// One worker has all the connections that it may have, and one who waits with it came first: what another worker may have serves others.
+    @Test func aWorkersOwnBoundHoldsNoOtherWorkersRequestsUp() throws {
+      let go = Steps()
+      let server = try RecordingUpstream { conversation in
+        while let message = try conversation.request() {
+          if message.target == "/held" { try go.wait() }
+          try conversation.send(Answer.text(message.target))
+        }
+      }
+      let setup = Setup(top: admin, upstream: "connections 1\nqueue 100 60s", workers: 2, server: "http://127.0.0.1:\(server.port) max_connections 50")
+      try House.with(setup) { house throws in
+        let first = try begin(house, "/held")
+        _ = try server.requests(1)
+        // Which worker has a client is the kernel's choice: those of the same one wait, the other's are served, also when somebody waits already.
+        var clients: [Client] = []
+        func isServed(_ i: Int) -> Bool { server.requests.contains { $0.target == "/\(i)" } }
+        func waiters() -> Int { clients.indices.count { !isServed($0) } }
+        var hasPassed = false
+        while !hasPassed && clients.count < 64 {
+          let i = clients.count
+          let before = waiters()
+          clients.append(try begin(house, "/\(i)"))
+          try eventually("it waits or is served") { try isServed(i) || waiting(house) > before }
+          hasPassed = isServed(i) && waiters() > 0
+        }
+        #expect(hasPassed)
+        try eventually("the others wait") { try waiting(house) == waiters() }
+        go.advance()
+        #expect(try first.response()?.text == "/held")
+        for (i, client) in clients.enumerated() { #expect(try client.response()?.text == "/\(i)") }
       }
       try server.stop()
     }
@@ -214,17 +253,7 @@ extension EndToEnd {
     /// A place that comes free with one worker is another's, whose request came first.
     @Test func workersShareOneQueue() throws {
       let most = Monitor((now: 0, most: 0))
-      let server = try RecordingUpstream { conversation in
-        while try conversation.request() != nil {
-          most.with {
-            $0.now += 1
-            $0.most = max($0.most, $0.now)
-          }
-          Thread.sleep(forTimeInterval: 0.002)
-          most.with { $0.now -= 1 }
-          try conversation.send(Answer.text("well"))
-        }
-      }
+      let server = try counting(most, each: 0.002)
       try House.with(setUp(server, "100 20s", workers: 4)) { house throws in
         let port = house.port
         let asked = (0..<12).map { _ in

@@ -50,7 +50,7 @@ import Testing
       "Browser", "Tunnel",
       "Ticket", "HTTP2Attack", "HTTP2Flood", "HTTP2Bodies", "HTTP2Readers", "HTTP2Waiting",
       "ProxyProtocol", "TrustedProxies", "ClientCertificate", "NamedClients", "CertificateRulesOfNow", "CertificateOwners", "HTTPSBehindProxies",
-      "FileServer", "ReloadsMeanwhile", "TrustByReload", "RouteAnswers", "ServedFiles", "Bounds", "CertificatesAskedLater",
+      "FileServer", "ReloadsMeanwhile", "TrustByReload", "RouteAnswers", "ServedFiles", "Bounds", "UploadBounds", "SlowNames", "CertificatesAskedLater",
       "LoggingIn", "DigestUpstream", "NTLMUpstream", "SigV4Upstream", "AssertJWT",
     ]
     for (path, names) in try Self.tests(in: "Tests/EndToEndTests") where suites.contains(where: { path.hasSuffix("/\($0)Tests.swift") }) {

@@ -1,0 +1,97 @@
+// Requests' bodies that are in memory before their upstream is asked for anything: what one holds, and what all of a worker's may. No socket and no time here;
+// who feeds it is `ConnectionGathering.swift`.
+
+import Auth
+import Primitives
+
+/// How much a worker has of them in all, and of whom.
+final class GatheredMemory {
+  private let most: Int
+  private let mostOfOne: Int
+  private(set) var held = 0
+  /// By a hash of who it is. Nobody who has nothing stands there.
+  private(set) var byUser: [UInt64: Int] = [:]
+
+  enum Verdict: Equatable {
+    case taken
+    /// The worker has no more.
+    case full
+    /// He has his part.
+    case tooMuchOfOne
+  }
+
+  init(atMost most: Int) {
+    self.most = most
+    mostOfOne = most / Limits.gatheredShare
+  }
+
+  func take(_ count: Int, of user: UInt64) -> Verdict {
+    let his = byUser[user] ?? 0
+    if his + count > mostOfOne { return .tooMuchOfOne }
+    if held + count > most { return .full }
+    held += count
+    byUser[user] = his + count
+    return .taken
+  }
+
+  fileprivate func giveBack(_ count: Int, of user: UInt64) {
+    held -= count
+    let left = (byUser[user] ?? count) - count
+    byUser[user] = left > 0 ? left : nil
+  }
+}
+
+/// What one body takes of it. Given back when the last who holds it lets it go: the connection that gathers, then the transfer that sends.
+final class GatheredShare {
+  private let memory: GatheredMemory
+  private let user: UInt64
+  private(set) var count = 0
+
+  init(_ memory: GatheredMemory, of user: UInt64) {
+    self.memory = memory
+    self.user = user
+  }
+
+  deinit {
+    if count > 0 { memory.giveBack(count, of: user) }
+  }
+
+  func grow(by more: Int) -> GatheredMemory.Verdict {
+    let verdict = memory.take(more, of: user)
+    if verdict == .taken { count += more }
+    return verdict
+  }
+}
+
+/// One request's body and the grant to forward it, until there is enough of it.
+final class UploadGathering {
+  /// Bytes beyond which the request goes on.
+  let enough: Int
+  private let share: GatheredShare
+  private var grant: Grant?
+  private var bytes = ByteBuffer()
+  /// What came of the memory for it: nothing is gathered any more when that is not `taken`.
+  private(set) var verdict = GatheredMemory.Verdict.taken
+
+  init(_ grant: consuming Grant, enough: Int, share: GatheredShare) {
+    self.grant = consume grant
+    self.enough = enough
+    self.share = share
+  }
+
+  var count: Int { bytes.count }
+
+  func append(_ piece: Span<UInt8>) {
+    guard verdict == .taken else { return }
+    verdict = share.grow(by: piece.count)
+    if verdict == .taken { bytes.append(piece) }
+  }
+
+  func takeGrant() -> Grant? { grant.take() }
+
+  /// Takes the bytes, and what they count for.
+  func takeBytes(_ out: inout ByteBuffer) -> GatheredShare {
+    swap(&out, &bytes)
+    return share
+  }
+}
