@@ -372,10 +372,15 @@ extension Connection {
       return
     }
     let route = snapshot.traits[index]
-    if head.method == .trace && !route.allowsTrace {
+    switch head.method {
+    case .trace where !route.allowsTrace:
       record.reason = "TRACE is not allowed"
       perform(exchange.refused(status: 405))
       return
+    case .extendedConnect:
+      guard mayConnect(route) else { return }
+    default:
+      break
     }
     if let care = route.care, settles(care, grant.user, grant.credential) { return }
     let action = exchange.granted(bodyLimit: route.bodyLimit)

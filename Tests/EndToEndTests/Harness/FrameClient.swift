@@ -56,6 +56,8 @@ final class FrameClient {
     var bodyCount = 0
     var hasEnded = false
     var reset: UInt32?
+    /// Bytes that the server gave credit for, beyond what a stream begins with.
+    var credit = 0
     var status: Int? { statuses.last }
     var isOver: Bool { hasEnded || reset != nil }
   }
@@ -163,6 +165,8 @@ final class FrameClient {
       if flags & Frame.endStream != 0 { streams[id, default: Stream()].hasEnded = true }
     case Frame.reset:
       streams[id, default: Stream()].reset = number(at: begin)
+    case Frame.windowUpdate where id != 0:
+      streams[id, default: Stream()].credit += Int(number(at: begin))
     case Frame.settings where flags & 1 == 0:
       isGreeted = true
       try? send(Frame.make(Frame.settings, 1))
