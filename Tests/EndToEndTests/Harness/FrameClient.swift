@@ -68,6 +68,8 @@ final class FrameClient {
   private(set) var isClosed = false
   /// Whether the server's SETTINGS came, and were acknowledged.
   private(set) var isGreeted = false
+  /// Frames that came.
+  private(set) var frames = 0
   /// Whether credit is given for what comes.
   var givesCredit = true
   /// Whether bodies are kept.
@@ -151,6 +153,7 @@ final class FrameClient {
     let id = Int32(bitPattern: number(at: start + 5) & 0x7FFF_FFFF)
     let begin = start + 9
     start = begin + length
+    frames += 1
     switch type {
     case Frame.data:
       streams[id, default: Stream()].bodyCount += length
