@@ -4,7 +4,10 @@ import Primitives
 
 /// A request method. Method names are case-sensitive (RFC 9110 section 9.1): `get` is `other`.
 public enum Method: Equatable, Sendable {
-  case get, head, post, put, delete, options, trace, connect, patch, propfind
+  case get, head, post, put, delete, options, trace, connect
+  /// A CONNECT of HTTP/2 that names a protocol (RFC 8441). Its head's bytes say GET, for which it stands; only `RequestHead.cameByHTTP2` makes it.
+  case extendedConnect
+  case patch, propfind
   /// Any other token; its bytes stand in the head.
   case other
 
@@ -43,7 +46,7 @@ public enum Method: Equatable, Sendable {
     case .delete: "DELETE"
     case .options: "OPTIONS"
     case .trace: "TRACE"
-    case .connect: "CONNECT"
+    case .connect, .extendedConnect: "CONNECT"
     case .patch: "PATCH"
     case .propfind: "PROPFIND"
     case .other: ""
@@ -55,7 +58,7 @@ public enum Method: Equatable, Sendable {
   public var isIdempotent: Bool {
     switch self {
     case .get, .head, .put, .delete, .options, .trace, .propfind: true
-    case .post, .connect, .patch, .other: false
+    case .post, .connect, .extendedConnect, .patch, .other: false
     }
   }
 }

@@ -70,9 +70,11 @@ public struct RequestHead: Sendable {
   }
 
   /// The head was read from text that stands for a request of HTTP/2: that is its version. `isHead`: its method is HEAD, though no line says so.
-  public mutating func cameByHTTP2(isHead: Bool = false) {
+  /// `isExtendedConnect`: the GET of the text asks for a tunnel (RFC 8441).
+  public mutating func cameByHTTP2(isHead: Bool = false, isExtendedConnect: Bool = false) {
     version = .http2
     if isHead { method = .head }
+    if isExtendedConnect { method = .extendedConnect }
   }
 
   /// The body that it announced in chunks, or without a length, is whole, and has `length` bytes: it goes on with that said instead.

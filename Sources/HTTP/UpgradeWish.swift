@@ -16,14 +16,17 @@ public struct UpgradeWish: Equatable, Sendable {
   public let protocols: [UInt8]
   /// The Sec-WebSocket-Accept that has to come back; empty when WebSocket is not asked for.
   let accept: [UInt8]
+  /// Whether whoever asks would take any 2xx for the switch, as with CONNECT: then no other answer may be one.
+  public let isConnect: Bool
 
   /// The wish of `head` as far as `policy` lets it through. Nil: the request is one like others, and its Upgrade ends here.
   ///
   /// Of HTTP/1.0 an Upgrade is ignored (RFC 9110 section 7.8), and so is one without the connection option. A request with a body has no wish
   /// here: what follows its head would be the body's or the new protocol's, depending on who reads. HTTP (`h2c`) and TLS would hide requests from us that
-  /// nobody has judged.
+  /// nobody has judged. Of HTTP/2 it is a CONNECT that wishes (RFC 8441), whose head has the fields of a GET that does.
   public static func of(_ head: borrowing RequestHead, _ policy: UpgradePolicy) -> UpgradeWish? {
-    guard policy != .off, head.version == .http11, head.framing == .none, hasOption(head.fields, head.bytes) else { return nil }
+    let isConnect = head.method == .extendedConnect
+    guard policy != .off, head.version == .http11 || isConnect, head.framing == .none, hasOption(head.fields, head.bytes) else { return nil }
     var asksForWebSocket = false
     var others: [UInt8] = []
     for i in head.fields.indices where head.fields[i].known == .upgrade {
@@ -40,9 +43,9 @@ public struct UpgradeWish: Equatable, Sendable {
       }
     }
     if asksForWebSocket, let key = webSocketKey(head) {
-      return UpgradeWish(protocols: Array("websocket".utf8), accept: WebSocketKey.accept(key))
+      return UpgradeWish(protocols: Array("websocket".utf8), accept: WebSocketKey.accept(key), isConnect: isConnect)
     }
-    return others.isEmpty ? nil : UpgradeWish(protocols: others, accept: [])
+    return others.isEmpty ? nil : UpgradeWish(protocols: others, accept: [], isConnect: isConnect)
   }
 
   /// Why a head with status 101 is not what was asked for; nil when it is.
@@ -105,7 +108,7 @@ public struct UpgradeWish: Equatable, Sendable {
 
   /// The key of a well-formed handshake (RFC 6455 section 4.2.1): a GET with one key of 16 bytes and one version.
   private static func webSocketKey(_ head: borrowing RequestHead) -> [UInt8]? {
-    guard head.method == .get else { return nil }
+    guard head.method == .get || head.method == .extendedConnect else { return nil }
     var (keys, versions) = (0, 0)
     var key: [UInt8] = []
     for i in head.fields.indices where head.fields[i].known == .other {

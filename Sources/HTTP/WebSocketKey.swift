@@ -4,6 +4,16 @@ internal import Primitives
 
 /// `Sec-WebSocket-Key` and what has to come back for it.
 public enum WebSocketKey {
+  /// One for a handshake of our own (RFC 6455 section 4.1, point 7): 16 bytes that nobody has used before.
+  public static func make() -> [UInt8] {
+    var bytes: [UInt8] = []
+    for _ in 0..<2 {
+      let word = UInt64.random(in: .min ... .max)
+      for shift in stride(from: UInt64(0), to: 64, by: 8) { bytes.append(UInt8(truncatingIfNeeded: word >> shift)) }
+    }
+    return Base64.encode(bytes.span)
+  }
+
   /// Whether `value` is 16 bytes in base64 (RFC 6455 section 4.2.1, point 5): 22 characters, the last of which has two bits, and `==`.
   static func isOne(_ value: Span<UInt8>) -> Bool {
     guard value.count == 24, value[22] == 0x3D, value[23] == 0x3D else { return false }

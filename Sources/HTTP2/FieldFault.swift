@@ -12,6 +12,8 @@ public enum FieldFault: UInt8, Error, BitwiseCopyable, Sendable {
   // RFC 9113 section 8.3.
   case latePseudoField, duplicatePseudoField, unknownPseudoField, pseudoFieldInTrailers, missingPseudoField
   case invalidMethod, invalidPath, invalidScheme
+  // RFC 8441 section 4.
+  case invalidProtocol, protocolWithoutConnect
   // RFC 9113 section 8.1.1.
   case invalidContentLength, duplicateContentLength, lengthWithoutBody
   // RFC 9113 section 8.1.
@@ -21,6 +23,7 @@ public enum FieldFault: UInt8, Error, BitwiseCopyable, Sendable {
 
   case schemeDisagrees, hostDisagrees, duplicateHost
   case pathTooLong, fieldsTooLarge, tooManyFields
+  case unknownProtocol
 
   /// The status of the answer; nil where the stream is reset.
   public var status: Int? {
@@ -28,6 +31,8 @@ public enum FieldFault: UInt8, Error, BitwiseCopyable, Sendable {
     case .schemeDisagrees, .hostDisagrees, .duplicateHost: 400
     case .pathTooLong: 414
     case .fieldsTooLarge, .tooManyFields: 431
+    // RFC 9220 section 3.
+    case .unknownProtocol: 501
     default: nil
     }
   }
@@ -49,6 +54,8 @@ public enum FieldFault: UInt8, Error, BitwiseCopyable, Sendable {
     case .invalidMethod: "invalid :method"
     case .invalidPath: "invalid :path"
     case .invalidScheme: "invalid :scheme"
+    case .invalidProtocol: "invalid :protocol"
+    case .protocolWithoutConnect: ":protocol without CONNECT"
     case .invalidContentLength: "invalid Content-Length"
     case .duplicateContentLength: "more than one Content-Length"
     case .lengthWithoutBody: "Content-Length without content"
@@ -59,6 +66,7 @@ public enum FieldFault: UInt8, Error, BitwiseCopyable, Sendable {
     case .pathTooLong: ":path too long"
     case .fieldsTooLarge: "fields too large"
     case .tooManyFields: "too many fields"
+    case .unknownProtocol: "CONNECT asks for another protocol than WebSocket"
     }
   }
 }

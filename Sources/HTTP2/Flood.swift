@@ -64,8 +64,8 @@ public enum Flood: UInt8, CaseIterable, Sendable {
 /// A leaky bucket for each kind: one number each, the time at which it would be empty.
 struct FloodCounts: Sendable {
   private var empty = InlineArray<12, UInt64>(repeating: 0)
-  /// In place of `Flood.reset.allowance.burst`.
-  let resets: UInt64
+  /// In place of `Flood.reset.allowance.burst`, and as many more as there are tunnels: their end is a reset as often as not.
+  var resets: UInt64
 
   init(resets: UInt64) {
     self.resets = resets

@@ -21,6 +21,10 @@ public struct FrameScanner: Sendable {
   private var isBlockOpen = false
   private var counts: FloodCounts
   private let blockLimit: Int
+  /// Streams that are tunnels.
+  private var tunnels: [Int32] = []
+  /// The one that was looked for last.
+  private var lastTunnel: Int32 = 0
 
   /// Since when a field block is on its way that is not complete; nil when none is.
   public private(set) var blockBegan: Instant?
@@ -111,7 +115,19 @@ public struct FrameScanner: Sendable {
   private mutating func tookData(_ count: Int, _ now: Instant) -> Flood? {
     // The end of a stream is worth a frame, and there is one for a request.
     if flags & 0x1 != 0 || count >= Self.tiny { return nil }
+    // Messages are as short as people write them. What comes together goes on in one piece, and more comes when the service has taken it: such a
+    // frame is no dearer than its bytes.
+    if count > 0 && !tunnels.isEmpty && isTunnels() { return nil }
     return note(count > 0 ? .tinyData : .emptyData, now)
+  }
+
+  /// Whether the frame is a tunnel's.
+  private mutating func isTunnels() -> Bool {
+    let id = (0..<4).reduce(Int32(0)) { $0 << 8 | Int32(header[5 + $1]) } & 0x7FFF_FFFF
+    if id == lastTunnel { return true }
+    guard tunnels.contains(id) else { return false }
+    lastTunnel = id
+    return true
   }
 
   private mutating func endFrame() {
@@ -135,6 +151,21 @@ public struct FrameScanner: Sendable {
     counts.refund(.priority, 2)
     counts.refund(.unknown, 1)
     counts.refund(.windowUpdate, 4)
+  }
+
+  /// A stream has become a tunnel.
+  public mutating func opened(_ tunnel: Int32) {
+    tunnels.append(tunnel)
+    counts.resets += 1
+  }
+
+  /// A tunnel's stream is closed: something useful was done, as with a response, and whoever reset it has dropped nothing.
+  public mutating func closed(_ tunnel: Int32) {
+    guard let i = tunnels.firstIndex(of: tunnel) else { return }
+    tunnels.remove(at: i)
+    if lastTunnel == tunnel { lastTunnel = 0 }
+    counts.resets -= 1
+    answered(isServed: true)
   }
 
   /// A DATA frame of `count` bytes went out.

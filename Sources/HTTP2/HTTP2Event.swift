@@ -24,6 +24,8 @@ public struct HTTP2Event: BitwiseCopyable, Sendable {
   public let fault: FieldFault?
   /// Of `refused`: whether the method was HEAD, so that no content answers it.
   public let isHead: Bool
+  /// Of `head`: whether it stands for a CONNECT with `:protocol` (RFC 8441). What follows are bytes of that protocol, once it was let in.
+  public let isExtendedConnect: Bool
   /// The stream's slot.
   public let slot: Int32
   public let start: Int32
@@ -33,12 +35,13 @@ public struct HTTP2Event: BitwiseCopyable, Sendable {
 
   init(
     _ kind: Kind, slot: Int32, start: Int = 0, count: Int = 0, isLast: Bool = false, fault: FieldFault? = nil, isHead: Bool = false,
-    code: UInt32 = 0
+    isExtendedConnect: Bool = false, code: UInt32 = 0
   ) {
     self.kind = kind
     self.isLast = isLast
     self.fault = fault
     self.isHead = isHead
+    self.isExtendedConnect = isExtendedConnect
     self.slot = slot
     self.start = Int32(truncatingIfNeeded: start)
     self.count = Int32(truncatingIfNeeded: count)
@@ -56,5 +59,6 @@ public enum HTTP2ErrorCode: UInt32, Sendable {
   case frameSizeError = 6
   case refusedStream = 7
   case cancel = 8
+  case connectError = 10
   case enhanceYourCalm = 11
 }

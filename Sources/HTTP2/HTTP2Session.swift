@@ -256,6 +256,8 @@ public struct HTTP2SessionOwner: ~Copyable {
       nghttp2_settings_entry(settings_id: Int32(NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE.rawValue), value: UInt32(headBytes)),
       // RFC 9218 section 2.1: the tree of RFC 7540 is not kept, nor the memory that it takes.
       nghttp2_settings_entry(settings_id: Int32(NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES.rawValue), value: 1),
+      // RFC 8441 section 3: WebSockets by CONNECT. Which routes let them in is said to who may ask.
+      nghttp2_settings_entry(settings_id: Int32(NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL.rawValue), value: 1),
     ]
     unsafe settings.withUnsafeBufferPointer {
       _ = unsafe nghttp2_submit_settings(session, UInt8(NGHTTP2_FLAG_NONE.rawValue), $0.baseAddress, $0.count)

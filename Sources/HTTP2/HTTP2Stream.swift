@@ -30,6 +30,8 @@ public import Primitives
     var isDrainTold = true
     var held = 0
     var isRequestWhole = false
+    var isTunnel = false
+    var isEndSent = false
     var isReset = false
     var isClosed = false
     var stalledSince: Instant?
@@ -99,6 +101,16 @@ public import Primitives
   var isRequestWhole: Bool {
     @inline(__always) get { unsafe state.pointee.isRequestWhole }
     @inline(__always) nonmutating set { unsafe state.pointee.isRequestWhole = newValue }
+  }
+  /// Whether it is a tunnel: its two halves end each by itself.
+  var isTunnel: Bool {
+    @inline(__always) get { unsafe state.pointee.isTunnel }
+    @inline(__always) nonmutating set { unsafe state.pointee.isTunnel = newValue }
+  }
+  /// Whether END_STREAM was sent.
+  var isEndSent: Bool {
+    @inline(__always) get { unsafe state.pointee.isEndSent }
+    @inline(__always) nonmutating set { unsafe state.pointee.isEndSent = newValue }
   }
   /// Whether RST_STREAM is on its way.
   var isReset: Bool {
@@ -173,6 +185,8 @@ public import Primitives
     isDrainTold = true
     held = 0
     isRequestWhole = false
+    isTunnel = false
+    isEndSent = false
     isReset = false
     isClosed = false
     stalledSince = nil

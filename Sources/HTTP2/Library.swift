@@ -112,7 +112,9 @@ extension HTTP2Session {
       switch fields.conclude(endsStream: isLast) {
       case .whole(let range):
         events.append(
-          HTTP2Event(isRequest ? .head : .end, slot: slot, start: Int(range.start), count: range.count, isLast: isLast))
+          HTTP2Event(
+            isRequest ? .head : .end, slot: slot, start: Int(range.start), count: range.count, isLast: isLast,
+            isExtendedConnect: fields.isExtendedConnect))
       case .refused(let fault, let range):
         guard isRequest else {
           stream.reset(.protocolError)
@@ -150,6 +152,7 @@ extension HTTP2Session {
     stream.isClosed = true
     openStreams -= 1
     if block?.slot == stream.slot { block = nil }
+    if stream.isTunnel { scanner.closed(id) }
     stream.isWanted()
     stream.dropPending()
     // What nobody will use any more is no longer held.

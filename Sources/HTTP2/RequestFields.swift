@@ -52,6 +52,9 @@ public struct RequestFields: ~Copyable {
   private var seen: UInt8 = 0
   /// Whether the method that the block has named is HEAD.
   public private(set) var isHead = false
+  /// Whether the block is a CONNECT with `:protocol` (RFC 8441), and its text the GET of HTTP/1.1 that asks for the same.
+  public private(set) var isExtendedConnect = false
+  private var isForWebSocket = false
   /// The values of Cookie, joined.
   private var cookies = ByteBuffer()
 
@@ -74,6 +77,8 @@ public struct RequestFields: ~Copyable {
     hostCount = 0
     seen = 0
     isHead = false
+    isExtendedConnect = false
+    isForWebSocket = false
     method = ByteRange()
     lineEnd = start
     if !pseudo.isEmpty { pseudo.removeAll() }
@@ -150,6 +155,8 @@ public struct RequestFields: ~Copyable {
         return
       }
     case .contentLength where block == .request:
+      // RFC 9110 section 9.3.6: a CONNECT has no content.
+      if isExtendedConnect { return fail(.invalidContentLength) }
       if contentLength != nil { return fail(.duplicateContentLength) }
       guard let length = ASCII.decimal(value), length <= UInt64(Int64.max) else { return fail(.invalidContentLength) }
       contentLength = length
@@ -160,6 +167,9 @@ public struct RequestFields: ~Copyable {
       guard cookieCount <= limits.fieldCount else { return fail(.tooManyFields) }
       if cookieCount > 1 { cookies.append("; ") }
       cookies.append(value)
+      return
+    case .other where isExtendedConnect && ASCII.equals(name, "sec-websocket-key"):
+      // RFC 8441 section 5: of no use here. The one that the service proves is ours.
       return
     default:
       break
@@ -206,8 +216,10 @@ public struct RequestFields: ~Copyable {
       bit = 4
     } else if ASCII.equals(name, ":authority") {
       bit = 8
+    } else if ASCII.equals(name, ":protocol") {
+      bit = 16
     } else {
-      // Among them :protocol (RFC 8441), which we do not offer, and :status.
+      // Among them :status.
       return fail(.unknownPseudoField)
     }
     if seen & bit != 0 { return fail(.duplicatePseudoField) }
@@ -229,6 +241,9 @@ public struct RequestFields: ~Copyable {
       guard isHTTPS || ASCII.equals(value, ignoringCaseOf: "http") else { return fail(.invalidScheme) }
       guard scheme == .either || isHTTPS == (scheme == .https) else { return fail(.schemeDisagrees) }
       schemeRange = range
+    case 16:
+      guard value.count > 0, ASCII.endOfToken(in: value, from: 0, to: value.count) == value.count else { return fail(.invalidProtocol) }
+      isForWebSocket = ASCII.equals(value, ignoringCaseOf: "websocket")
     default:
       // What an authority may be is HeadParser's to say, who finds it in Host; here it must be one line, and something.
       guard value.count > 0, Self.isTarget(value) else { return fail(.invalidValue) }
@@ -249,6 +264,7 @@ public struct RequestFields: ~Copyable {
     if block == .trailers { return true }
     if seen & 8 == 0 { authority = ByteRange() }
     guard seen & 1 != 0 else { return missing() }
+    if seen & 16 != 0 { return beginConnect() }
     Self.append(pseudo, method, to: &text)
     text.append(0x20)
     if Self.equals(pseudo, method, "CONNECT") {
@@ -266,6 +282,11 @@ public struct RequestFields: ~Copyable {
       }
       Self.append(pseudo, path, to: &text)
     }
+    endLine()
+    return true
+  }
+
+  private mutating func endLine() {
     text.append(" HTTP/1.1\r\n")
     lineEnd = text.count
     if seen & 8 != 0 {
@@ -273,7 +294,26 @@ public struct RequestFields: ~Copyable {
       Self.append(pseudo, authority, to: &text)
       text.append("\r\n")
     }
-    return true
+  }
+
+  /// RFC 8441 section 4: CONNECT, and all the others beside `:protocol`. It is written as the GET by which HTTP/1.1 asks for it (section 5), so that it is
+  /// judged as that, and forwarded so.
+  private mutating func beginConnect() -> Bool {
+    guard Self.equals(pseudo, method, "CONNECT") else {
+      fail(.protocolWithoutConnect)
+      return false
+    }
+    guard seen == 31 else { return missing() }
+    guard pseudo[Int(path.start)] == 0x2F else {
+      fail(.invalidPath)
+      return false
+    }
+    isExtendedConnect = true
+    text.append("GET ")
+    Self.append(pseudo, path, to: &text)
+    endLine()
+    if !isForWebSocket { fail(.unknownProtocol) }
+    return isForWebSocket
   }
 
   private mutating func missing() -> Bool {
@@ -319,8 +359,15 @@ public struct RequestFields: ~Copyable {
       Self.append(cookies, ByteRange(0, cookies.count), to: &text)
       text.append("\r\n")
     }
-    // A body without a length: HTTP/1.1 has chunks for it, which is what is made of it if it goes on.
-    if block == .request && !endsStream && contentLength == nil { text.append("transfer-encoding: chunked\r\n") }
+    if isExtendedConnect {
+      // No framing: what follows on the stream is no body.
+      text.append("connection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-key: ")
+      text.append(WebSocketKey.make().span)
+      text.append("\r\n")
+    } else if block == .request && !endsStream && contentLength == nil {
+      // A body without a length: HTTP/1.1 has chunks for it, which is what is made of it if it goes on.
+      text.append("transfer-encoding: chunked\r\n")
+    }
     text.append("\r\n")
     let range = ByteRange(start, text.count)
     start = text.count

@@ -54,6 +54,18 @@ extension HTTP2Stream {
     goOn()
   }
 
+  /// The same with bytes that stay where they are, since their memory is for the next. When they are gone is told to whoever asks for it.
+  public func give(_ bytes: Span<UInt8>) {
+    guard bytes.count > 0, !isGone, ending == .open else { return }
+    session.waiting += bytes.count
+    if pending.isEmpty { stall() }
+    pending.append(bytes)
+    goOn()
+  }
+
+  /// Asks for `drained`. Not with less waiting than `HTTP2Limits.drainedBelow`: there might be nothing left to be told of.
+  public func tellWhenDrained() { isDrainTold = false }
+
   /// The body is whole, and `trailers`, lines of fields, follow it.
   public func finish(trailers: borrowing ByteBuffer) {
     guard ending == .open, !isGone else { return }
@@ -80,6 +92,29 @@ extension HTTP2Stream {
     dropPending()
     isWanted()
     unsafe nghttp2_submit_rst_stream(session.session, UInt8(NGHTTP2_FLAG_NONE.rawValue), id, code.rawValue)
+  }
+
+  // MARK: Tunnels
+
+  /// What follows on it are bytes of another protocol, both ways. To be said before it is answered.
+  public func becomeTunnel() {
+    guard !isGone, !isTunnel else { return }
+    isTunnel = true
+    session.scanner.opened(id)
+  }
+
+  /// Nobody waits any more for what the client may still say.
+  public func leaveTunnel() {
+    if isTunnel && isEndSent { dropRest() }
+  }
+
+  /// The answer is whole, and what is left of the request is not wanted. The client is not told at once: some drop an answer when they hear of it in
+  /// mid-upload.
+  fileprivate func dropRest() {
+    guard !isRequestWhole, !isGone, unwantedSince == nil else { return }
+    let session = session
+    unwantedSince = session.now
+    session.unwanted += 1
   }
 
   // MARK: Credit
@@ -180,6 +215,7 @@ extension HTTP2Stream {
       session.waiting -= count
       session.scanner.sent(count)
       sentSince += count
+      if isTunnel && pending.isEmpty && pending.capacity > HTTP2Limits.keptBuffer { pending.release() }
       if pending.isEmpty && ending == .open {
         unstall()
       } else if pending.isEmpty || sentSince >= HTTP2Limits.progress {
@@ -231,13 +267,12 @@ extension HTTP2Session {
     switch type {
     case NGHTTP2_DATA.rawValue, NGHTTP2_HEADERS.rawValue:
       guard flags & NGHTTP2_FLAG_END_STREAM.rawValue != 0, let stream = stream(of: id) else { return 0 }
-      // What is left of the request is not wanted. The client is not told at once: some drop an answer when they hear of it in mid-upload.
-      scanner.answered(isServed: stream.isServed)
       stream.unstall()
-      if !stream.isRequestWhole && !stream.isReset {
-        stream.unwantedSince = now
-        unwanted += 1
-      }
+      stream.isEndSent = true
+      // The client's half of a tunnel goes on, and it counts when it is closed.
+      if stream.isTunnel && stream.owner != nil { return 0 }
+      if !stream.isTunnel { scanner.answered(isServed: stream.isServed) }
+      stream.dropRest()
     case NGHTTP2_RST_STREAM.rawValue:
       switch HTTP2ErrorCode(rawValue: unsafe frame.rst_stream.error_code) {
       case .protocolError, .flowControlError, .streamClosed, .frameSizeError:

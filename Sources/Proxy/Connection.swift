@@ -95,6 +95,8 @@ struct Connection: ~Copyable {
   /// The way to the service once HTTP was left.
   var tunnel: Tunnel?
   var tunnelEnds: TunnelEnds = []
+  /// What came for the service by a stream behind what stands in the input, while that may not move.
+  var later = ByteBuffer()
   /// The request of another server that is asked about, or was before. Made where `forward_auth` is used.
   var inquiry: Inquiry?
 

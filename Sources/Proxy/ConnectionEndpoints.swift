@@ -23,6 +23,8 @@ extension Connection {
   /// Answers what is the same for everybody. False when it did.
   mutating func checkEndpoint() -> Bool {
     switch endpoint {
+    case .forwardAuth where head.method == .extendedConnect:
+      return answer(.notAllowed("GET"))
     case nil, .forwardAuth:
       return true
     case .users:

@@ -375,10 +375,15 @@ extension Connection {
       return
     }
     let route = snapshot.traits[index]
-    if head.method == .trace && !route.allowsTrace {
+    switch head.method {
+    case .trace where !route.allowsTrace:
       record.reason = "TRACE is not allowed"
       perform(exchange.refused(status: 405))
       return
+    case .extendedConnect:
+      guard mayConnect(route) else { return }
+    default:
+      break
     }
     if let care = route.care {
       if settles(care, grant.user, grant.credential) { return }

@@ -15,6 +15,11 @@ struct StreamCarrier: BitwiseCopyable {
   var uncredited = 0
   /// Whether there is to be no body, which is known when the stream has ended: then the exchange begins.
   var awaitsEnd = false
+  // Of a CONNECT.
+  /// Whether the client sends no more.
+  var hasEnded = false
+  /// Whether as much waits for the client as may.
+  var isFull = false
 
   init(_ session: HTTP2Session, _ stream: HTTP2Stream) {
     self.session = session
@@ -51,7 +56,8 @@ extension Connection {
     let length = text.count
     text.removeAll()
     worker.lendHeadText(&text)
-    head.cameByHTTP2(isHead: event.isHead)
+    head.cameByHTTP2(isHead: event.isHead, isExtendedConnect: event.isExtendedConnect)
+    carrier?.hasEnded = event.isLast
     if let fault = event.fault {
       beginRecord()
       record.reason = "\(fault.reason)"
@@ -85,6 +91,7 @@ extension Connection {
   mutating func takeData(_ bytes: Span<UInt8>) {
     if isClosed { return }
     lastRead = worker.now
+    if isExtendedConnect { return takeTunnelData(bytes) }
     carrier?.uncredited += bytes.count
     guard body.came(bytes.count) else { return breakRequest("more content than its Content-Length") }
     if exchange.isRequestComplete { return giveCredit(bytes.count) }
@@ -96,6 +103,7 @@ extension Connection {
   mutating func takeEnd(_ trailers: Span<UInt8>) {
     if isClosed { return }
     lastRead = worker.now
+    if isExtendedConnect { return takeTunnelEnd(trailers) }
     if let failure = body.end(trailers) {
       return breakRequest(failure == .invalidContentLength ? "less content than its Content-Length" : "\(failure.reason)")
     }
@@ -116,7 +124,7 @@ extension Connection {
   }
 
   /// RFC 9113 section 8.1.1: a request that is not what it said is malformed. Nobody is told that it was whole.
-  private mutating func breakRequest(_ reason: String) {
+  mutating func breakRequest(_ reason: String) {
     guard let carrier else { return }
     record.reason = reason
     record.status = 400
@@ -145,9 +153,10 @@ extension Connection {
     if let carrier { carrier.session.heldRefusals -= 1 }
   }
 
-  /// The client has reset the stream, or its connection is gone.
-  mutating func streamClosed() {
+  /// The client has reset the stream, or its connection is gone. `isWhole`: both halves were ended in order.
+  mutating func streamClosed(isWhole: Bool = false) {
     if isClosed { return }
+    if tunnel != nil { return tunnelClosed(isWhole: isWhole) }
     perform(exchange.clientClosed())
     close()
   }
@@ -162,8 +171,9 @@ extension Connection {
 
   /// What was taken from the input is credited to the client.
   mutating func giveCredit() {
-    guard let held = carrier?.uncredited, held > input.count else { return }
-    giveCredit(held - input.count)
+    let waiting = input.count + later.count
+    guard let held = carrier?.uncredited, held > waiting else { return }
+    giveCredit(held - waiting)
   }
 
   private mutating func giveCredit(_ n: Int) {
@@ -205,6 +215,7 @@ extension Connection {
 
   /// Hands the output to the session, and takes more of the response as far as that may be.
   mutating func flushToStream() {
+    if tunnel != nil { return flushTunnel() }
     while true {
       handOver(isLast: false)
       if stay != nil && pumpFile() { continue }
@@ -217,12 +228,12 @@ extension Connection {
   }
 
   /// Gives what the output holds to the session: heads, then bytes of the body. `isLast`: there will be no more.
-  private mutating func handOver(isLast: Bool) {
+  mutating func handOver(isLast: Bool) {
     guard let carrier, !output.isEmpty else { return }
     let stream = carrier.stream
     if transfer != nil { stream.isServed = true }
     while !output.isEmpty && !stream.hasAnswered {
-      guard let end = Self.answer(stream, output, isLast: isLast) else {
+      guard !isExtendedConnect || mayAnswerConnect(), let end = Self.answer(stream, output, isLast: isLast) else {
         output.removeAll()
         stream.reset(.internalError)
         break
@@ -279,11 +290,14 @@ extension Connection {
       spare.removeAll()
       worker.client.giveBuffer(spare)
     }
+    later.removeAll()
+    later.release()
     if heldRefusal != nil { carrier.session.heldRefusals -= 1 }
     // Nobody is left who could end it otherwise.
     if carrier.awaitsEnd { carrier.stream.reset(.cancel) }
     // The stream lives on until everything was sent.
     carrier.stream.owner = nil
+    carrier.stream.leaveTunnel()
     worker.markDirtyHTTP2(carrier.session)
     // What is not used any more keeps no connection.
     self.carrier = nil

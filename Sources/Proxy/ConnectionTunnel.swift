@@ -31,15 +31,20 @@ extension Connection {
   mutating func openTunnel() {
     guard let transfer, let opened = transfer.openedTunnel else { return }
     tunnel = opened
-    tunnelEnds = []
+    // A stream has no socket.
+    tunnelEnds = carrier == nil ? [] : .unwatched
     worker.tunnels += 1
     record.status = transfer.status
     var scratch = FieldSet()
     worker.lendFieldScratch(&scratch)
-    transfer.relayHead(.none, scratch: &scratch, to: &output)
+    if carrier != nil {
+      appendConnectAnswer(transfer, &scratch)
+    } else {
+      transfer.relayHead(.none, scratch: &scratch, to: &output)
+      ResponseWriter.field("Connection", "Upgrade", to: &output)
+      transfer.appendUpgrade(to: &output)
+    }
     worker.lendFieldScratch(&scratch)
-    ResponseWriter.field("Connection", "Upgrade", to: &output)
-    transfer.appendUpgrade(to: &output)
     ResponseWriter.end(to: &output)
     var first = ByteBuffer()
     transfer.lendBody(&first)
@@ -80,17 +85,18 @@ extension Connection {
     if !input.isEmpty {
       guard writeUpstream(tunnel) else { return breakTunnel(by: .upstream) }
       // What the poller does not tell of any more.
-      if input.isEmpty && !tunnelEnds.contains(.client) && (tunnelEnds.contains(.unwatched) || stream.hasBufferedInput) {
+      if carrier == nil && input.isEmpty && !tunnelEnds.contains(.client) && (tunnelEnds.contains(.unwatched) || stream.hasBufferedInput) {
         takeFromClient(tunnel)
       }
     }
-    if !isClosed && self.tunnel != nil && output.isEmpty && !tunnelEnds.contains(.upstream) { takeFromUpstream(tunnel) }
+    if !isClosed && self.tunnel != nil && takesMore && !tunnelEnds.contains(.upstream) { takeFromUpstream(tunnel) }
     settleTunnel()
   }
 
   /// What waits is written: the 101 and what came with it, or what a side did not take before.
   mutating func flushTunnel() {
     guard let tunnel else { return }
+    if carrier != nil { streamDrained(tunnel) }
     if !output.isEmpty && !writeToClient() { return breakTunnel(by: .client) }
     if !input.isEmpty && !writeUpstream(tunnel) { return breakTunnel(by: .upstream) }
     settleTunnel()
@@ -134,8 +140,9 @@ extension Connection {
     worker.lendReadBuffer(&own)
     swap(&own, &output)
     var isBroken: TunnelEnds = []
+    let most = carrier == nil ? Limits.readChunk : tunnelChunk()
     reading: for turn in 1...Self.reads {
-      switch tunnel.read(into: &output, atMost: Limits.readChunk) {
+      switch tunnel.read(into: &output, atMost: most) {
       case .bytes(let n):
         lastUpstream = worker.now
         record.bytesOut += UInt64(n)
@@ -143,7 +150,7 @@ extension Connection {
           isBroken = .client
           break reading
         }
-        if !output.isEmpty || (n < Limits.readChunk && !tunnel.isEncrypted) { break reading }
+        if !takesMore || (n < most && !tunnel.isEncrypted) { break reading }
         if turn == Self.reads && tunnel.isEncrypted { tunnel.readLater() }
       case .wouldBlock:
         break reading
@@ -165,11 +172,18 @@ extension Connection {
     if !isBroken.isEmpty { breakTunnel(by: isBroken) }
   }
 
+  /// Whether what the service sends next may be read.
+  private var takesMore: Bool {
+    @inline(__always) mutating get { output.isEmpty && carrier?.isFull != true }
+  }
+
   /// False when nobody takes it any more.
-  private mutating func writeUpstream(_ tunnel: Tunnel) -> Bool {
+  mutating func writeUpstream(_ tunnel: Tunnel) -> Bool {
     while !input.isEmpty {
       switch tunnel.write(input) {
-      case .bytes(let n): input.consume(n)
+      case .bytes(let n):
+        input.consume(n)
+        if input.isEmpty && !later.isEmpty { swap(&input, &later) }
       case .wouldBlock: return true
       case .closed, .failed: return false
       }
@@ -178,6 +192,7 @@ extension Connection {
   }
 
   private mutating func writeToClient() -> Bool {
+    if let carrier { return writeToStream(carrier) }
     while !output.isEmpty {
       switch stream.write(output) {
       case .bytes(let n):
@@ -198,8 +213,10 @@ extension Connection {
   /// Passes ends on, and asks the poller for what is wanted now. For a message that went through this is a few comparisons.
   private mutating func settleTunnel() {
     guard !isClosed, let tunnel else { return }
+    if carrier != nil { giveCredit() }
     if input.isEmpty {
-      if input.capacity > 0 { input.release() }
+      // A stream's is its own, and the next message needs it again.
+      if input.capacity > (carrier == nil ? 0 : Limits.keptBuffer) { input.release() }
       if tunnelEnds.contains(.client) && !tunnelEnds.contains(.toldUpstream) {
         tunnelEnds.insert(.toldUpstream)
         tunnel.endSending()
@@ -209,11 +226,11 @@ extension Connection {
       if output.capacity > 0 { output.release() }
       if tunnelEnds.contains(.upstream) && !tunnelEnds.contains(.toldClient) {
         tunnelEnds.insert(.toldClient)
-        stream.shutdownWrite()
+        endSendingToClient()
       }
     }
     if tunnelEnds.isSuperset(of: [.toldUpstream, .toldClient]) { return endTunnel() }
-    tunnel.watch(reading: output.isEmpty && !tunnelEnds.contains(.upstream), writing: !input.isEmpty)
+    tunnel.watch(reading: takesMore && !tunnelEnds.contains(.upstream), writing: !input.isEmpty)
     if !tunnelEnds.contains(.unwatched) {
       var wanted: Interest = input.isEmpty && !tunnelEnds.contains(.client) ? [.read, .peerClosed] : []
       if !output.isEmpty { wanted.insert(.write) }
@@ -236,7 +253,7 @@ extension Connection {
   /// Ends what is in order: both sides have said all, or are told that nothing more comes.
   mutating func endTunnel(_ reason: String? = nil) {
     if let reason { record.reason = reason }
-    if !tunnelEnds.contains(.toldClient) { stream.shutdownWrite() }
+    if !tunnelEnds.contains(.toldClient) { endSendingToClient() }
     if let tunnel, !tunnelEnds.contains(.toldUpstream) { tunnel.endSending() }
     endTransfer()
     perform(exchange.tunnelEnded())
@@ -244,10 +261,10 @@ extension Connection {
   }
 
   /// One side is gone: the other gets to see that it was not an end.
-  private mutating func breakTunnel(by side: TunnelEnds) {
+  mutating func breakTunnel(by side: TunnelEnds) {
     if isClosed { return }
     record.reason = side == .client ? "the client's connection broke" : "the upstream's connection broke"
-    if side == .upstream { stream.resetOnClose() }
+    if carrier != nil { breakStream(by: side) } else if side == .upstream { stream.resetOnClose() }
     perform(exchange.clientClosed())
     close()
   }

@@ -166,7 +166,7 @@ final class HTTP2Connection {
       case .drained:
         box(event.slot)?.connection.markDirty()
       case .closed:
-        if let box = box(event.slot) { box.connection.streamClosed() }
+        if let box = box(event.slot) { box.connection.streamClosed(isWhole: event.code == 0) }
         session.release(event.slot)
         lastActive = worker.now
       }
@@ -391,6 +391,15 @@ final class HTTP2Connection {
       guard let token = session.streamIfUsed(Int32(slot))?.owner else { continue }
       worker.connections[token]?.connection.streamClosed()
     }
+  }
+
+  /// The server ends now.
+  func abandon() {
+    if !isClosed && session.openStreams > 0 {
+      flush()
+      if !isClosed && session.out.isEmpty { stream.sayGoodbye() }
+    }
+    close()
   }
 
   func close() {

@@ -143,7 +143,8 @@ final class Worker {
   func run() {
     while turn() {}
     for box in connections.all() { box.connection.abandon() }
-    for connection in http2.all() { connection.close() }
+    // Not before what its streams were ended with is said.
+    for connection in http2.all() { connection.abandon() }
     for greeting in greetings.all() { dismiss(greeting) }
     settle()
   }

@@ -72,6 +72,8 @@ extension HTTP1Transfer {
       complete(connection, hasExcess: !input.isEmpty)
     case .notAsked(let reason):
       fail(connection, UpstreamFailure(.malformed, "\(reason)"))
+    case .noTunnel:
+      fail(connection, UpstreamFailure(.noTunnel, "\(head.status) to a CONNECT, which its client would take for a tunnel"))
     case .failed(let reason):
       fail(connection, UpstreamFailure(isHeadComplete ? .truncated : .malformed, "\(reason)"))
     }
@@ -83,6 +85,7 @@ extension HTTP1Transfer {
     case failed(StaticString)
     /// Its 101 leads nowhere that the request asked for.
     case notAsked(StaticString)
+    case noTunnel
   }
 
   private func take(_ input: inout ByteBuffer, _ connection: HTTP1Connection, _ reader: inout ResponseBodyReader) -> Stop {
@@ -93,7 +96,8 @@ extension HTTP1Transfer {
         partial.append(input.span)
         return .more
       }
-      if head.status == 101 { return openTunnel(&input, connection).map { .notAsked($0) } ?? .more }
+      // Elsewhere no 101 can come.
+      if head.expectsSwitch, let stop = judgeSwitch(&input, connection) { return stop }
       reading = .body
       // RFC 9112 section 9.5: who is told of a refusal in the middle of sending stops sending.
       // A body that was held has another request to go with, perhaps.
@@ -124,6 +128,13 @@ extension HTTP1Transfer {
         return .failed(failure.reason)
       }
     }
+  }
+
+  /// What came of a request to switch; nil where the answer is one like others.
+  private func judgeSwitch(_ input: inout ByteBuffer, _ connection: HTTP1Connection) -> Stop? {
+    if head.status == 101 { return openTunnel(&input, connection).map { .notAsked($0) } ?? .more }
+    // RFC 8441 section 5, RFC 9110 section 9.3.6: to a CONNECT every 2xx says that there is a tunnel.
+    return head.status < 300 && storage?.upgrade?.isConnect == true ? .noTunnel : nil
   }
 
   /// Takes the head as far as it is there.

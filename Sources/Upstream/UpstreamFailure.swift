@@ -21,9 +21,16 @@ public struct UpstreamFailure: Error, Equatable, Sendable {
     case truncated
     /// The response, whose head has come, did not go on: we break it off.
     case quiet
+    /// The response is one like others, and whoever asked for a tunnel would take it for one.
+    case noTunnel
 
     /// Whether it says nothing of how the server fares.
-    public var isOurs: Bool { self == .exhausted || self == .quiet || self == .refusedLogin || self == .noToken }
+    public var isOurs: Bool {
+      switch self {
+      case .exhausted, .quiet, .refusedLogin, .noToken, .noTunnel: true
+      case .unreachable, .malformed, .timeout, .truncated: false
+      }
+    }
   }
 
   public var kind: Kind
@@ -38,7 +45,7 @@ public struct UpstreamFailure: Error, Equatable, Sendable {
   /// What the client gets when no byte of a response has been sent to it: RFC 9110 sections 15.6.3 to 15.6.5.
   public var status: Int {
     switch kind {
-    case .unreachable, .malformed, .refusedLogin, .truncated, .quiet: 502
+    case .unreachable, .malformed, .refusedLogin, .truncated, .quiet, .noTunnel: 502
     case .timeout: 504
     case .exhausted, .noToken: 503
     }

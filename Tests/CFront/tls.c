@@ -1,8 +1,11 @@
 #include <errno.h>
 #include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/sha.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -98,4 +101,12 @@ ssize_t front_tls_write(front_tls *tls, const void *bytes, size_t count) {
 void front_tls_end(front_tls *tls) {
   if (SSL_is_init_finished(tls->ssl)) SSL_shutdown(tls->ssl);
   ERR_clear_error();
+}
+
+void front_websocket_accept(const char *key, char *accept) {
+  unsigned char text[128], digest[SHA_DIGEST_LENGTH];
+  int length = snprintf((char *)text, sizeof text, "%s258EAFA5-E914-47DA-95CA-C5AB0DC85B11", key);
+  if (length < 0 || (size_t)length >= sizeof text) length = 0;
+  SHA1(text, (size_t)length, digest);
+  EVP_EncodeBlock((unsigned char *)accept, digest, sizeof digest);
 }

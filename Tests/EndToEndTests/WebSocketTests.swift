@@ -6,8 +6,9 @@ import Testing
 
 extension EndToEnd {
   @Suite(.byEachRawFront) struct WebSockets {
-    /// Echoes every message, and answers the user's name to `who`.
-    private final class Service {
+    /// Echoes every message, and answers the user's name to `who`; and `plain` to a request for that. After `pause` it reads nothing for a
+    /// while.
+    final class Service {
       let scratch: Scratch
       let port: UInt16
       private let child: Child
@@ -16,9 +17,14 @@ extension EndToEnd {
         scratch = try Scratch()
         try Certificates.write(to: scratch)
         let program = """
-          import asyncio, ssl, websockets
+          import asyncio, http, ssl, time, websockets
+          async def plain(path, fields):
+              return (http.HTTPStatus.OK, [], b"plain") if path == "/plain" else None
           async def echo(socket, path=None):
               async for message in socket:
+                  if message == "pause":
+                      time.sleep(0.3)
+                      continue
                   await socket.send(socket.request_headers.get("X-Forwarded-User", "-") if message == "who" else message)
           async def main():
               context = None
@@ -26,7 +32,8 @@ extension EndToEnd {
                   context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
                   context.load_cert_chain("server.pem", "server.key")
               # No pings: an idle tunnel is to be idle.
-              async with websockets.serve(echo, "127.0.0.1", 0, ssl=context, max_size=None, ping_interval=None, compression=None, backlog=4096) as server:
+              async with websockets.serve(echo, "127.0.0.1", 0, ssl=context, max_size=None, ping_interval=None, compression=None, backlog=4096,
+                                            process_request=plain, subprotocols=["chat"]) as server:
                   print("port", server.sockets[0].getsockname()[1], flush=True)
                   await asyncio.Future()
           asyncio.run(main())

@@ -38,6 +38,28 @@ import Testing
     #expect(Self.flood(of: frame, 15, at: begin) == nil)
   }
 
+  /// Messages are small; what costs nothing to send is none.
+  @Test func tunnelsMayHaveTinyDataAndEndByResets() {
+    var scanner = FrameScanner(blockLimit: 40_000, resets: 10)
+    _ = scanner.scan(Self.preface.span, at: begin)
+    for id in 1...50 { scanner.opened(Int32(2 * id - 1)) }
+    let messages = Self.frame(0, 0, stream: 99, [1]) + Self.frame(0, 0, stream: 1, [1]) + Self.frame(0, 8, stream: 7, [3, 1, 0, 0, 0])
+    let many = Array(repeatElement(messages, count: 2000).joined())
+    #expect(scanner.scan(many.span, at: begin) == nil)
+    // All at once, as when a page is left.
+    for id in 1...50 { #expect(scanner.scan(Self.frame(3, 0, stream: UInt32(2 * id - 1), [0, 0, 0, 8]).span, at: begin) == nil) }
+    for id in 1...50 { scanner.closed(Int32(2 * id - 1)) }
+    for _ in 0..<10 { #expect(scanner.scan(Self.frame(3, 0, stream: 101, [0, 0, 0, 8]).span, at: begin) == nil) }
+    var flooded = scanner
+    #expect(flooded.scan(Self.frame(3, 0, stream: 101, [0, 0, 0, 8]).span, at: begin) == .reset)
+    // Empty ones say nothing, and other streams are no tunnels; nor are those that were.
+    scanner.opened(201)
+    for frame in [Self.frame(0, 0, stream: 201), Self.frame(0, 0, stream: 203, [1]), Self.frame(0, 0, stream: 1, [1])] {
+      var copy = scanner
+      #expect(copy.scan(Array(repeatElement(frame, count: 5000).joined()).span, at: begin) != nil)
+    }
+  }
+
   @Test func dataAndEndsOfStreamsAreNone() {
     #expect(Self.flood(of: Self.frame(0, 1, stream: 1), 100_000, at: begin) == nil)
     #expect(Self.flood(of: Self.frame(0, 0, stream: 1, Array(repeating: 1, count: 100)), 100_000, at: begin) == nil)

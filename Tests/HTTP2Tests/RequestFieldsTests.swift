@@ -74,9 +74,63 @@ import Testing
       Self.text([(":method", "CONNECT"), (":authority", "a.test:443")])
         == .success("CONNECT a.test:443 HTTP/1.1\r\nhost: a.test:443\r\n\r\n"))
     #expect(Self.text([(":method", "CONNECT"), (":authority", "a.test:443"), (":path", "/")]) == .failure(.missingPseudoField))
+  }
+
+  private static let connect = [
+    (":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "http"), (":path", "/a?b=c"), (":authority", "example.test"),
+  ]
+
+  /// RFC 8441 section 5. The key is another each time, and none that a client may choose.
+  @Test func connectForAWebSocketIsTheGETThatItStandsFor() throws {
+    let sent = Self.connect + [("sec-websocket-version", "13"), ("sec-websocket-key", "mine"), ("origin", "http://b.test")]
+    var keys: Set<Substring> = []
+    for ends in [false, true, false] {
+      let text = try Self.text(sent, endsStream: ends).get()
+      let head = "GET /a?b=c HTTP/1.1\r\nhost: example.test\r\nsec-websocket-version: 13\r\norigin: http://b.test\r\n"
+      let asks = "connection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-key: "
+      #expect(text.hasPrefix(head + asks) && text.hasSuffix("==\r\n\r\n") && text.utf8.count == head.utf8.count + asks.utf8.count + 28)
+      keys.insert(text.dropLast(4).suffix(24))
+    }
+    #expect(keys.count == 3)
+    #expect(try Self.text(Self.connect.map { $0.0 == ":protocol" ? ($0.0, "WebSocket") : $0 }).get().hasPrefix("GET /a?b=c "))
+  }
+
+  private static func connect(_ name: String, _ value: String) -> [(String, String)] { connect.map { $0.0 == name ? (name, value) : $0 } }
+
+  private static let noConnects: [([(String, String)], FieldFault)] = [
+    (connect(":method", "GET"), FieldFault.protocolWithoutConnect), (connect(":method", "connect"), .protocolWithoutConnect),
+    (connect(":protocol", ""), .invalidProtocol), (connect(":protocol", "web socket"), .invalidProtocol),
+    (connect(":protocol", "websocket\r\nx: y"), .invalidProtocol), (connect(":protocol", "connect-udp"), .unknownProtocol),
+    (connect(":protocol", "websocket2"), .unknownProtocol), (connect(":path", "*"), .invalidPath), (connect(":path", "a"), .invalidPath),
+    (connect(":path", "/ HTTP/1.1\r\nhost: evil"), .invalidPath), (connect(":scheme", "wss"), .invalidScheme),
+    (connect(":scheme", "https"), .schemeDisagrees), (connect + [(":protocol", "websocket")], .duplicatePseudoField),
+    (connect + [("upgrade", "websocket")], .connectionSpecific), (connect + [("connection", "upgrade")], .connectionSpecific),
+    (connect + [("transfer-encoding", "chunked")], .connectionSpecific), (connect + [("content-length", "0")], .invalidContentLength),
+    (connect + [("content-length", "5")], .invalidContentLength), (connect + [("host", "other.test")], .hostDisagrees),
+    (connect + [("origin", "a"), (":protocol", "websocket")], .latePseudoField),
+  ]
+
+  @Test(arguments: noConnects)
+  func whatRFC8441ForbidsIsNoConnect(_ fields: [(String, String)], _ fault: FieldFault) {
+    #expect(Self.text(fields, endsStream: false) == .failure(fault))
+  }
+
+  @Test(arguments: [":method", ":scheme", ":path", ":authority"]) func connectForAWebSocketNamesEverything(_ name: String) {
+    let fields = Self.connect.filter { $0.0 != name }
+    #expect(Self.text(fields) == .failure(.missingPseudoField))
+    #expect(Self.text(fields + [("host", "example.test")]) == .failure(.missingPseudoField))
+  }
+
+  /// What was one is not said of the next.
+  @Test func afterAConnectComesAnOrdinaryRequest() {
+    var reader = RequestFields(limits: HeadLimits(), scheme: .http)
+    _ = Self.take(Self.connect, &reader, endsStream: false, block: .request)
+    let was = reader.isExtendedConnect
     #expect(
-      Self.text([(":method", "CONNECT"), (":authority", "a.test:443"), (":path", "/"), (":scheme", "http"), (":protocol", "websocket")])
-        == .failure(.unknownPseudoField))
+      Self.take(Self.with(("sec-websocket-key", "kept")), &reader, endsStream: false, block: .request)
+        == .success("GET /a?b=c HTTP/1.1\r\nhost: example.test\r\nsec-websocket-key: kept\r\ntransfer-encoding: chunked\r\n\r\n"))
+    let isStill = reader.isExtendedConnect
+    #expect(was && !isStill)
   }
 
   @Test(arguments: [
@@ -178,9 +232,9 @@ import Testing
   @Test func whatIsMadeIsOneHeadOrRefusedByTheParser() {
     var random = SystemRandomNumberGenerator()
     let words = [
-      ":method", ":path", ":scheme", ":authority", "host", "content-length", "cookie", "te", "x", "X", "a b", "", "transfer-encoding",
+      ":method", ":path", ":scheme", ":authority", ":protocol", "host", "content-length", "cookie", "te", "x", "X", "a b", "", "transfer-encoding",
     ]
-    let values = ["GET", "/", "http", "a.test", "5", "0", "a\r\nb", " x", "", "*", "OPTIONS", "/a b", "trailers", "\u{0}", "a:b", "é"]
+    let values = ["GET", "CONNECT", "websocket", "/", "http", "a.test", "5", "0", "a\r\nb", " x", "", "*", "OPTIONS", "/a b", "trailers", "\u{0}", "a:b", "é"]
     for _ in 0..<20_000 {
       let picked = (0..<Int.random(in: 0...4, using: &random)).map { _ in (words.randomElement()!, values.randomElement()!) }
       let fields = Bool.random() ? Self.plain + picked : picked

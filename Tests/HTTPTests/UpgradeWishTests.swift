@@ -41,6 +41,20 @@ import Testing
     #expect(try self.wish(Self.handshake, "GET / HTTP/1.1", .any) == wish)
   }
 
+  /// RFC 8441: the text of a CONNECT, which HTTP/2's own fields alone become.
+  @Test func aConnectIsAWishAndNoOtherRequestOfHTTP2() throws {
+    let text = Array((["GET / HTTP/1.1", "Host: a"] + Self.handshake).joined(separator: "\r\n").utf8) + Array("\r\n\r\n".utf8)
+    for isConnect in [true, false] {
+      var head = RequestHead()
+      var parser = HeadParser(limits: HeadLimits())
+      _ = parser.parse(text.span, into: &head)
+      head.cameByHTTP2(isExtendedConnect: isConnect)
+      #expect(UpgradeWish.of(head, .websocket)?.isConnect == (isConnect ? true : nil))
+      #expect(UpgradeWish.of(head, .off) == nil)
+    }
+    #expect(try wish(Self.handshake)?.isConnect == false)
+  }
+
   @Test(arguments: [
     Array(handshake.dropFirst()), Array(handshake.dropLast()), handshake.filter { !$0.hasPrefix("Upgrade") }, handshake.filter { $0 != key },
     handshake + [key], handshake + ["Sec-WebSocket-Version: 8"], handshake + ["Content-Length: 0"], handshake + ["Content-Length: 5"],

@@ -48,7 +48,7 @@ import Testing
       "RequestFraming", "Path", "Rewriting", "WebDAV", "Identity", "Credentials", "UpstreamFaults", "UserFileKill", "Registration", "RegistrationDurability",
       "TokenEndpoint", "APIKey", "SignedTokens", "TokenFileKill", "ForeignTokens", "Lockout", "ForwardAuth", "FrontServer", "Rules",
       "Browser", "Tunnel",
-      "Ticket", "HTTP2Attack", "HTTP2Flood", "HTTP2Bodies", "HTTP2Readers", "HTTP2Waiting",
+      "Ticket", "HTTP2Tunnel", "HTTP2TunnelLives", "HTTP2Attack", "HTTP2Flood", "HTTP2Bodies", "HTTP2Readers", "HTTP2Waiting",
       "ProxyProtocol", "TrustedProxies", "ClientCertificate", "NamedClients", "CertificateRulesOfNow", "CertificateOwners", "HTTPSBehindProxies",
       "FileServer", "ReloadsMeanwhile", "TrustByReload", "RouteAnswers", "ServedFiles", "Bounds", "UploadBounds", "SlowNames", "CertificatesAskedLater",
       "LoggingIn", "DigestUpstream", "NTLMUpstream", "SigV4Upstream", "AssertJWT",

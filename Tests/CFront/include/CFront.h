@@ -27,6 +27,9 @@ ssize_t front_tls_write(front_tls *tls, const void *bytes, size_t count);
 /// Says that we have ended, if that can be said now.
 void front_tls_end(front_tls *tls);
 
+/// What a service proves with that it has read `key` (RFC 6455 section 4.2.2): 28 characters and a NUL.
+void front_websocket_accept(const char *key, char *_Nonnull accept);
+
 // MARK: HTTP/2, bytes in and bytes out
 
 typedef struct front_h2 front_h2;

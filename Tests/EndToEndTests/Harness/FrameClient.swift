@@ -56,6 +56,8 @@ final class FrameClient {
     var bodyCount = 0
     var hasEnded = false
     var reset: UInt32?
+    /// Bytes that the server gave credit for, beyond what a stream begins with.
+    var credit = 0
     var status: Int? { statuses.last }
     var isOver: Bool { hasEnded || reset != nil }
   }
@@ -66,6 +68,8 @@ final class FrameClient {
   private(set) var isClosed = false
   /// Whether the server's SETTINGS came, and were acknowledged.
   private(set) var isGreeted = false
+  /// Frames that came.
+  private(set) var frames = 0
   /// Whether credit is given for what comes.
   var givesCredit = true
   /// Whether bodies are kept.
@@ -149,6 +153,7 @@ final class FrameClient {
     let id = Int32(bitPattern: number(at: start + 5) & 0x7FFF_FFFF)
     let begin = start + 9
     start = begin + length
+    frames += 1
     switch type {
     case Frame.data:
       streams[id, default: Stream()].bodyCount += length
@@ -163,6 +168,8 @@ final class FrameClient {
       if flags & Frame.endStream != 0 { streams[id, default: Stream()].hasEnded = true }
     case Frame.reset:
       streams[id, default: Stream()].reset = number(at: begin)
+    case Frame.windowUpdate where id != 0:
+      streams[id, default: Stream()].credit += Int(number(at: begin))
     case Frame.settings where flags & 1 == 0:
       isGreeted = true
       try? send(Frame.make(Frame.settings, 1))
