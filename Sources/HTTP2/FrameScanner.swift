@@ -21,6 +21,8 @@ public struct FrameScanner: Sendable {
   private var isBlockOpen = false
   private var counts: FloodCounts
   private let blockLimit: Int
+  /// Whether many small pieces of a body are too many.
+  private let countsTinyData: Bool
 
   /// Since when a field block is on its way that is not complete; nil when none is.
   public private(set) var blockBegan: Instant?
@@ -39,6 +41,15 @@ public struct FrameScanner: Sendable {
   ///   - resets: how many streams may be reset in one go.
   public init(blockLimit: Int, resets: Int) {
     self.blockLimit = blockLimit
+    countsTinyData = true
+    counts = FloodCounts(resets: UInt64(max(1, resets)))
+  }
+
+  /// For what a service sends us. It sends no preface; and how small the messages are in which it answers is its own affair.
+  init(ofServerWith blockLimit: Int, resets: Int) {
+    self.blockLimit = blockLimit
+    countsTinyData = false
+    prefaceLeft = 0
     counts = FloodCounts(resets: UInt64(max(1, resets)))
   }
 
@@ -110,7 +121,7 @@ public struct FrameScanner: Sendable {
 
   private mutating func tookData(_ count: Int, _ now: Instant) -> Flood? {
     // The end of a stream is worth a frame, and there is one for a request.
-    if flags & 0x1 != 0 || count >= Self.tiny { return nil }
+    if flags & 0x1 != 0 || count >= Self.tiny || count > 0 && !countsTinyData { return nil }
     return note(count > 0 ? .tinyData : .emptyData, now)
   }
 
