@@ -54,7 +54,7 @@ public struct Row: Sendable {
 public enum Table {
   public static let rows: [Row] =
     listenRows + socketRows + tlsRows + clientCertificateRows + http2Rows + generalRows + originRows + accessRows + lockoutRows + tokenRows
-      + issuerRows + limitRows + serverRows + upstreamRows + fileServerRows + upstreamTrustRows + detourRows + loginRows + assertionRows
+      + issuerRows + limitRows + serverRows + upstreamRows + fileServerRows + upstreamTrustRows + upstreamProtocolRows + detourRows + loginRows + assertionRows
     + routeRows + rewriteRows + routeAnswerRows + boundRows + requireRows + registerRows
 
   static func row(_ name: String, in place: Place) -> Row? {

@@ -118,6 +118,7 @@ struct UpstreamDraft {
   var verifyOffWord: Word?
   var connectToWord: Word?
   var announcesWord: Word?
+  var protocolWord: Word?
   /// Of `via` and `source`.
   var detourWords: [Word] = []
   var files = FileServerDraft()
@@ -167,6 +168,7 @@ extension Reading {
     if let login = draft.login { draft.accounts = finishLogin(login, host: draft.host) }
     checkTrust(draft)
     checkDetour(draft)
+    checkProtocol(draft)
     upstreams.append(draft)
   }
 }
