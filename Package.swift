@@ -40,7 +40,7 @@ let package = Package(
     .target(name: "Auth", dependencies: ["Primitives", "HTTP", "Crypto"], swiftSettings: strict),
     .target(name: "Net", dependencies: ["Primitives", "CLinux", "COpenSSL"], swiftSettings: strict),
     .target(name: "Login", dependencies: ["Primitives", "HTTP", "Crypto"], swiftSettings: strict),
-    .target(name: "Upstream", dependencies: ["Primitives", "HTTP", "Net", "CCurl", "Auth", "Login"], swiftSettings: strict),
+    .target(name: "Upstream", dependencies: ["Primitives", "HTTP", "HTTP2", "Net", "CCurl", "Auth", "Login"], swiftSettings: strict),
     .target(name: "Proxy", dependencies: ["Primitives", "HTTP", "HTTP2", "Auth", "Net", "Login", "Upstream"], swiftSettings: strict),
     .target(name: "Config", dependencies: ["Primitives", "HTTP", "HTTP2", "Proxy", "Auth", "Net", "Login", "Upstream"], swiftSettings: strict),
     .executableTarget(

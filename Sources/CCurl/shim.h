@@ -157,4 +157,32 @@ static inline uint64_t gh_bytes_received(int fd) {
 // The outcome of a finished transfer: CURLMsg holds it in a union.
 static inline CURLcode gh_message_result(const CURLMsg *m) { return m->data.result; }
 
+// Has this handle's connections offer HTTP/2 and nothing else (ALPN, RFC 7301). libcurl's own offer has it speak HTTP/2 as well, also on connections that it
+// only makes (7.88.1).
+int SSL_CTX_set_alpn_protos(void *, const unsigned char *, unsigned);
+static CURLcode gh_offer_h2(CURL *e, void *context, void *nothing) {
+  (void)e, (void)nothing;
+  return SSL_CTX_set_alpn_protos(context, (const unsigned char *)"\x02h2", 3) == 0 ? CURLE_OK : CURLE_OUT_OF_MEMORY;
+}
+static CURLcode gh_offer_h2_to_unsafe_peers(CURL *e, void *context, void *nothing) {
+  gh_allow_unsafe_peers(e, context, nothing);
+  return gh_offer_h2(e, context, nothing);
+}
+static inline CURLcode gh_easy_offer_h2(CURL *e, int allows_unsafe_peers) {
+  return curl_easy_setopt(e, CURLOPT_SSL_CTX_FUNCTION, allows_unsafe_peers ? gh_offer_h2_to_unsafe_peers : gh_offer_h2);
+}
+
+// Whether the server has chosen HTTP/2.
+void SSL_get0_alpn_selected(const struct ssl_st *, const unsigned char **, unsigned *);
+static inline int gh_tls_speaks_h2(CURL *e) {
+  struct curl_tlssessioninfo *info = NULL;
+  const unsigned char *name = NULL;
+  unsigned count = 0;
+  if (curl_easy_getinfo(e, CURLINFO_TLS_SSL_PTR, &info) != CURLE_OK || info == NULL || info->internals == NULL ||
+      info->backend != CURLSSLBACKEND_OPENSSL)
+    return 0;
+  SSL_get0_alpn_selected((const struct ssl_st *)info->internals, &name, &count);
+  return count == 2 && name[0] == 'h' && name[1] == '2';
+}
+
 #endif

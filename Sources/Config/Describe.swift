@@ -180,6 +180,7 @@ struct Description {
     notes.append("connect \(Value.text(connect)), response \(Value.text(response)), idle \(Value.text(idle))")
     notes.append("kept \(Value.text(options.reuseWithin)), \(options.maxConnections) connections a worker")
     if let files = options.files { notes.append(files.notes) }
+    if options.speaksHTTP2 { notes.append("HTTP/2") }
     if options.engine == .libcurl { notes.append("spoken to by libcurl") }
     if group.members.contains(where: { $0.options.scheme == .https || $0.options.files?.isByTLS ?? false }) {
       var tls = options.tls.verify ? "TLS verified" : "TLS NOT VERIFIED"

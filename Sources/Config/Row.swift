@@ -54,7 +54,7 @@ public struct Row: Sendable {
 public enum Table {
   public static let rows: [Row] =
     listenRows + socketRows + tlsRows + clientCertificateRows + http2Rows + generalRows + originRows + accessRows + lockoutRows + tokenRows
-      + issuerRows + limitRows + serverRows + upstreamRows + fileServerRows + lookupRows + upstreamTrustRows + detourRows + loginRows
+      + issuerRows + limitRows + serverRows + upstreamRows + fileServerRows + lookupRows + upstreamTrustRows + upstreamProtocolRows + detourRows + loginRows
       + clientCredentialsRows + kerberosRows + assertionRows
     + routeRows + rewriteRows + routeAnswerRows + boundRows + requireRows + registerRows
 

@@ -118,6 +118,7 @@ struct UpstreamDraft {
   var verifyOffWord: Word?
   var connectToWord: Word?
   var announcesWord: Word?
+  var protocolWord: Word?
   /// Of `via` and `source`.
   var detourWords: [Word] = []
   var files = FileServerDraft()
@@ -170,6 +171,7 @@ extension Reading {
     }
     checkTrust(draft)
     checkDetour(draft)
+    checkProtocol(draft)
     upstreams.append(draft)
   }
 }

@@ -4,6 +4,18 @@
 public import Primitives
 
 public enum HopByHop {
+  /// Fields of the connection that are not only left out.
+  public struct Found: OptionSet, Sendable {
+    public let rawValue: UInt8
+    // Inlined where they are used, which is another room's hot path.
+    @inlinable public init(rawValue: UInt8) { self.rawValue = rawValue }
+    /// There is an Upgrade.
+    @inlinable public static var upgrade: Found { Found(rawValue: 1) }
+    /// TE says `trailers`: the client takes them (RFC 9110 section 10.1.4).
+    @inlinable public static var trailers: Found { Found(rawValue: 2) }
+    @inlinable public var isNothing: Bool { rawValue == 0 }
+  }
+
   /// Makes `dropped` the set of indices in `fields` that must not be forwarded: the connection's own fields, and those that Connection
   /// names.
   ///
@@ -12,26 +24,37 @@ public enum HopByHop {
   /// `X-Forwarded-…`, `X-Request-Id`) and Authorization stay: they are meant for all recipients (RFC 9110 section 7.6.1 forbids to name
   /// such), and taking them away is an attack, not a wish.
   ///
-  /// - Returns: whether there is an Upgrade.
+  /// - Returns: what was among them that whoever forwards has to know.
   @discardableResult
-  public static func mark(_ fields: borrowing FieldList, _ bytes: borrowing ByteStore, into dropped: inout FieldSet) -> Bool {
+  public static func mark(_ fields: borrowing FieldList, _ bytes: borrowing ByteStore, into dropped: inout FieldSet) -> Found {
     dropped.reset(count: fields.count)
-    var hasUpgrade = false
+    var found = Found(rawValue: 0)
     for i in fields.indices {
       switch fields[i].known {
       case .connection:
         dropped.insert(i)
         markNamed(by: fields[i].value, fields, bytes, &dropped)
       case .upgrade:
-        hasUpgrade = true
+        found.insert(.upgrade)
         dropped.insert(i)
-      case .keepAlive, .proxyConnection, .te, .transferEncoding, .proxyAuthenticate, .proxyAuthorization:
+      case .te:
+        if saysTrailers(bytes[fields[i].value]) { found.insert(.trailers) }
+        dropped.insert(i)
+      case .keepAlive, .proxyConnection, .transferEncoding, .proxyAuthenticate, .proxyAuthorization:
         dropped.insert(i)
       default:
         break
       }
     }
-    return hasUpgrade
+    return found
+  }
+
+  private static func saysTrailers(_ value: Span<UInt8>) -> Bool {
+    var members = ListMembers()
+    while let member = members.next(in: value) {
+      if ASCII.equals(value.extracting(member), ignoringCaseOf: "trailers") { return true }
+    }
+    return false
   }
 
   /// Adds the fields by which a server asks for a login or answers to one (RFC 9110 section 11.6, RFC 7615, RFC 8053).

@@ -1,4 +1,4 @@
-// What is wrong with the fields of an HTTP/2 request, each case one reason.
+// What is wrong with the fields of an HTTP/2 message, each case one reason.
 
 /// Why a field block is not made into a request. Some are answered, since the client may have meant well; the others make the request malformed
 /// (RFC 9113 section 8.1.1), which is a stream error.
@@ -18,6 +18,8 @@ public enum FieldFault: UInt8, Error, BitwiseCopyable, Sendable {
   case invalidContentLength, duplicateContentLength, lengthWithoutBody
   // RFC 9113 section 8.1.
   case unfinishedTrailers
+  // Of responses (RFC 9113 sections 8.1 and 8.3.2).
+  case invalidStatus, unfinishedResponse
 
   // Answered.
 
@@ -60,6 +62,8 @@ public enum FieldFault: UInt8, Error, BitwiseCopyable, Sendable {
     case .duplicateContentLength: "more than one Content-Length"
     case .lengthWithoutBody: "Content-Length without content"
     case .unfinishedTrailers: "trailers that do not end the stream"
+    case .invalidStatus: "invalid :status"
+    case .unfinishedResponse: "an interim response that ends the stream"
     case .schemeDisagrees: ":scheme is not the connection's"
     case .hostDisagrees: "Host and :authority disagree"
     case .duplicateHost: "more than one Host"

@@ -25,6 +25,8 @@ public struct FrameScanner: Sendable {
   private var tunnels: [Int32] = []
   /// The one that was looked for last.
   private var lastTunnel: Int32 = 0
+  /// Whether many small pieces of a body are too many.
+  private let countsTinyData: Bool
 
   /// Since when a field block is on its way that is not complete; nil when none is.
   public private(set) var blockBegan: Instant?
@@ -43,6 +45,15 @@ public struct FrameScanner: Sendable {
   ///   - resets: how many streams may be reset in one go.
   public init(blockLimit: Int, resets: Int) {
     self.blockLimit = blockLimit
+    countsTinyData = true
+    counts = FloodCounts(resets: UInt64(max(1, resets)))
+  }
+
+  /// For what a service sends us. It sends no preface; and how small the messages are in which it answers is its own affair.
+  init(ofServerWith blockLimit: Int, resets: Int) {
+    self.blockLimit = blockLimit
+    countsTinyData = false
+    prefaceLeft = 0
     counts = FloodCounts(resets: UInt64(max(1, resets)))
   }
 
@@ -114,7 +125,7 @@ public struct FrameScanner: Sendable {
 
   private mutating func tookData(_ count: Int, _ now: Instant) -> Flood? {
     // The end of a stream is worth a frame, and there is one for a request.
-    if flags & 0x1 != 0 || count >= Self.tiny { return nil }
+    if flags & 0x1 != 0 || count >= Self.tiny || count > 0 && !countsTinyData { return nil }
     // Messages are as short as people write them. What comes together goes on in one piece, and more comes when the service has taken it: such a
     // frame is no dearer than its bytes.
     if count > 0 && !tunnels.isEmpty && isTunnels() { return nil }

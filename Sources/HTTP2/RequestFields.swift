@@ -142,9 +142,8 @@ public struct RequestFields: ~Copyable {
     case .connection, .keepAlive, .proxyConnection, .transferEncoding, .upgrade:
       return fail(.connectionSpecific)
     case .te:
-      // RFC 9113 section 8.2.2. That the client takes trailers is said of its connection with us: it goes no further.
-      if !ASCII.equals(value, ignoringCaseOf: "trailers") { fail(.teOtherThanTrailers) }
-      return
+      // RFC 9113 section 8.2.2. That the client takes trailers is said of its connection with us; whoever forwards says it of ours, where it can be.
+      guard ASCII.equals(value, ignoringCaseOf: "trailers") else { return fail(.teOtherThanTrailers) }
     case .host where block == .request:
       hostCount += 1
       if hostCount > 1 { return fail(.duplicateHost) }
@@ -183,7 +182,7 @@ public struct RequestFields: ~Copyable {
   }
 
   /// RFC 9113 section 8.2.1: lower-case, and nothing but what a token is made of.
-  private static func fault(ofName name: Span<UInt8>) -> FieldFault? {
+  static func fault(ofName name: Span<UInt8>) -> FieldFault? {
     for i in name.indices {
       let byte = name[i]
       if byte &- 0x41 < 26 { return .upperCaseName }
@@ -194,7 +193,7 @@ public struct RequestFields: ~Copyable {
 
   /// RFC 9113 section 8.2.1: no NUL, CR or LF, of which each could begin another line in HTTP/1.1; no white space at either end. The other
   /// controls are not allowed by RFC 9110 section 5.5.
-  private static func fault(ofValue value: Span<UInt8>) -> FieldFault? {
+  static func fault(ofValue value: Span<UInt8>) -> FieldFault? {
     let count = value.count
     if count == 0 { return nil }
     if ASCII.endOfFieldValue(in: value, from: 0, to: count) != count { return .invalidValue }

@@ -118,7 +118,7 @@ enum Forwarding {
       grant, storage: storage, method: head.bytes[head.methodRange], target: target.span, framing: head.framing,
       isHead: head.method == .head,
       isIdempotent: head.method.isIdempotent)
-    let hasUpgrade = HopByHop.mark(head.fields, head.bytes, into: &dropped)
+    let found = HopByHop.mark(head.fields, head.bytes, into: &dropped)
     if let rewritten {
       rewritten.mark(head, into: &dropped)
       rewritten.addHost(head, to: &request)
@@ -163,7 +163,10 @@ enum Forwarding {
       }
     }
     request.add(lines: head.bytes[run])
-    if hasUpgrade, let wish = UpgradeWish.of(head, upgrade) { request.ask(for: wish) }
+    if !found.isNothing {
+      if found.contains(.upgrade), let wish = UpgradeWish.of(head, upgrade) { request.ask(for: wish) }
+      if found.contains(.trailers) { request.sawTrailers() }
+    }
     // Content-Length 0 is said by us; any other length by the engine that sends the body.
     if case .length(0) = head.framing { request.add(line: "Content-Length: 0") }
     if let login {

@@ -54,6 +54,8 @@ import Primitives
     var checked = unsafe Checked(easy: easy)
     connecting(&checked, options, error, connectTo, client)
     checked.long(CURLOPT_CONNECT_ONLY, 1)
+    // Its own offer would have libcurl read the connection.
+    if options.speaksHTTP2 && options.scheme == .https { unsafe checked.check(gh_easy_offer_h2(easy, options.tls.allowsLegacy ? 1 : 0)) }
     try checked.done(options)
   }
 
@@ -71,6 +73,10 @@ import Primitives
     if check.method == .head { checked.long(CURLOPT_NOBODY, 1) }
     checked.string(CURLOPT_USERAGENT, "gatehouse")
     checked.long(CURLOPT_TIMEOUT_MS, Int(clamping: check.timeout.wholeMilliseconds))
+    if options.speaksHTTP2 {
+      checked.long(CURLOPT_SSL_ENABLE_ALPN, 1)
+      checked.long(CURLOPT_HTTP_VERSION, options.scheme == .https ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE)
+    }
     checked.long(CURLOPT_FRESH_CONNECT, 1)  // whether it takes connections is what is to be known
     checked.long(CURLOPT_FORBID_REUSE, 1)
     // It comes from us, and that is what libcurl's header (version 1) says; whoever takes version 2 takes this as well.

@@ -20,6 +20,8 @@ import Primitives
   var handshake: NTLMHandshake?
   /// Whose it is since then, and for good.
   var standing: AccountStanding?
+  /// Whose bytes it moves where HTTP/2 is spoken on it; there is no `transfer` then.
+  var multiplexed: MultiplexedConnection?
   let madeAt: Instant
   /// When it was put aside for the next request.
   var idleSince = Instant(nanoseconds: 0)
@@ -132,6 +134,12 @@ import Primitives
     return UpstreamFailure(.unreachable, "the connection ended as soon as it stood" + (errorText.map { " (\($0))" } ?? ""))
   }
 
+  /// With TLS: whether the server has chosen HTTP/2 (RFC 7301).
+  var hasChosenHTTP2: Bool {
+    guard let connector else { return false }
+    return unsafe gh_tls_speaks_h2(connector.easy) == 1
+  }
+
   /// What libcurl says about the last failure, with TLS.
   var errorText: String? {
     guard let text = connector?.errorText.text, !text.isEmpty else { return nil }
@@ -184,6 +192,7 @@ import Primitives
     guard isOpen else { return }
     isOpen = false
     transfer = nil
+    multiplexed = nil
     if let connector {
       // libcurl says goodbye and closes the socket, which we hear of by its callback.
       client.remove(connector)

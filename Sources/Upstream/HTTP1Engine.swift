@@ -10,6 +10,10 @@ extension UpstreamClient {
 
   /// Has libcurl make a connection for `transfer`, whose `finished` is called when it stands or has failed.
   func connect(_ transfer: HTTP1Transfer, to pool: UpstreamPool) throws(UpstreamFailure) {
+    transfer.connector = try connector(for: transfer, to: pool)
+  }
+
+  func connector(for transfer: Transfer, to pool: UpstreamPool) throws(UpstreamFailure) -> Connector {
     let connector: Connector
     if let idle = pool.connectors.popLast() { connector = idle } else { connector = try Connector(pool.options, client: self) }
     connector.errorText.clear()
@@ -18,15 +22,15 @@ extension UpstreamClient {
     guard code == CURLM_OK else {
       throw UpstreamFailure(.exhausted, "libcurl took no connection: \(unsafe String(cString: curl_multi_strerror(code)))")
     }
-    transfer.connector = connector
     transfers.insert { slot in
       transfer.slot = slot
       return transfer
     }
+    return connector
   }
 
   /// Takes the connection over that libcurl has made. In clear text the socket alone, and the handle goes back.
-  func adopt(_ connector: Connector, for transfer: HTTP1Transfer, in pool: UpstreamPool) -> HTTP1Connection? {
+  func adopt(_ connector: Connector, for transfer: Transfer, in pool: UpstreamPool) -> HTTP1Connection? {
     transfers.remove(transfer.slot)
     let socket = connector.socket
     guard socket >= 0 else {
@@ -52,7 +56,7 @@ extension UpstreamClient {
   }
 
   /// Ends an attempt to connect.
-  func abandon(_ connector: Connector, of transfer: HTTP1Transfer, in pool: UpstreamPool?) {
+  func abandon(_ connector: Connector, of transfer: Transfer, in pool: UpstreamPool?) {
     transfers.remove(transfer.slot)
     connector.belongs(to: nil)
     remove(connector)
@@ -110,6 +114,10 @@ extension UpstreamClient {
     pruneAt = pipes.due
     for connection in connections {
       guard let connection, connection.transfer == nil, connection.handshake == nil else { continue }
+      if let multiplexed = connection.multiplexed {
+        multiplexed.prune()
+        continue
+      }
       let due = connection.idleSince.advanced(by: connection.pool.reuseWithin)
       if due <= now { drop(connection) } else { prune(at: due) }
     }
@@ -129,6 +137,7 @@ extension UpstreamClient {
     guard let connection = connections[Int(fd)] else { return }
     guard let transfer = connection.transfer else {
       if let handshake = connection.handshake { return handshake.ready(connection, readiness) }
+      if let multiplexed = connection.multiplexed { return multiplexed.ready(readiness) }
       // Idle: a goodbye, or an answer that nobody asked for. Either way the next request must not meet it.
       if connection.isEncrypted && readiness.isDisjoint(with: [.error, .hangup]) && connection.saysNothing { return }
       return drop(connection)
@@ -152,7 +161,11 @@ extension UpstreamClient {
     swap(&list, &pendingReads)
     for connection in list {
       connection.isReadPending = false
-      if let transfer = connection.transfer, !transfer.isReceivePaused { transfer.readable(connection) }
+      if let transfer = connection.transfer {
+        if !transfer.isReceivePaused { transfer.readable(connection) }
+      } else {
+        connection.multiplexed?.goOn()
+      }
     }
   }
 

@@ -365,12 +365,14 @@ public import Primitives
   /// serves no other request: libcurl's transfers can't send after a 101.
   func takeTransfer(_ pool: UpstreamPool, isUpgrade: Bool) throws(UpstreamFailure) -> Transfer {
     // A server of files speaks no HTTP at all: it answers such a request as any other.
-    if isUpgrade && pool.options.files == nil { return HTTP1Transfer(options: pool.options, client: self) }
+    // Nor does HTTP/2 know Upgrade (RFC 9113 section 8.6).
+    if isUpgrade && pool.options.files == nil && !pool.options.speaksHTTP2 { return HTTP1Transfer(options: pool.options, client: self) }
     return if let idle = pool.take() { idle } else { try makeTransfer(pool.options) }
   }
 
   private func makeTransfer(_ options: UpstreamOptions) throws(UpstreamFailure) -> Transfer {
     if let server = options.files { return FileTransfer(options: options, server: server, client: self) }
+    if options.speaksHTTP2 { return HTTP2Transfer(options: options, client: self) }
     if options.engine != .libcurl { return HTTP1Transfer(options: options, client: self) }
     guard let easy = unsafe curl_easy_init() else { throw UpstreamFailure(.exhausted, "no memory for a transfer") }
     let transfer = unsafe CurlTransfer(easy: easy, options: options, client: self)

@@ -54,6 +54,8 @@ public struct UpstreamOptions: Equatable, Sendable {
   public var address: Address
   public var tls = TLS()
   public var engine = Engine.automatic
+  /// Whether HTTP/2 is spoken with it (RFC 9113): agreed on by ALPN with `https`, else at once (prior knowledge). Not with libcurl's engine.
+  public var speaksHTTP2 = false
   public var via: Via?
   public var elsewhere: Elsewhere?
   public var source: Source?

@@ -33,6 +33,9 @@ public final class UpstreamPool {
   /// Handles that libcurl makes connections with, everything set.
   var connectors: [Connector] = []
 
+  /// Where HTTP/2 is spoken: its connections, and who waits for one.
+  private(set) lazy var multiplex = Multiplex(options)
+
   /// Of accounts whose logins are made of what this server says. Those of a reload before went with their pool.
   private var digests: [ObjectIdentifier: DigestSession] = [:]
   static let digestLimit = 4096
@@ -71,6 +74,7 @@ public final class UpstreamPool {
   }
 
   private func closeIdle() {
+    if options.speaksHTTP2 { multiplex.closeIdle() }
     var list: [HTTP1Connection] = []
     swap(&list, &connections)
     for connection in list { connection.closeIdle() }

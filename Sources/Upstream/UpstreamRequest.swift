@@ -96,7 +96,7 @@ struct RequestShape: Sendable {
   var isReplayable = false
   /// Whether it may be sent twice if the same body can be (RFC 9110 section 9.2.2).
   var isIdempotent = false
-  var hasAccept = false
+  var said: RequestSayings = []
   var isIsolated = false
   /// Whether the Host is the server's own.
   var namesServer = false
@@ -104,6 +104,17 @@ struct RequestShape: Sendable {
   var isUpgrade = false
   /// Whether we log in there ourselves.
   var isLoggedIn = false
+
+  var hasAccept: Bool { said.contains(.accept) }
+  /// Whether the client takes trailers (RFC 9110 section 10.1.4), which we pass on where it can be said of our connection too.
+  var takesTrailers: Bool { said.contains(.trailers) }
+}
+
+/// What the client has said that an engine has to know.
+struct RequestSayings: OptionSet, Sendable {
+  let rawValue: UInt8
+  static var accept: RequestSayings { RequestSayings(rawValue: 1) }
+  static var trailers: RequestSayings { RequestSayings(rawValue: 2) }
 }
 
 /// A request that may be forwarded. It can't exist without a `Grant`, which it consumes.
@@ -116,7 +127,8 @@ public struct UpstreamRequest: ~Copyable {
   public let isReplayable: Bool
   private let isIdempotent: Bool
   let storage: RequestStorage
-  private(set) var hasAccept = false
+  private var said = RequestSayings(rawValue: 0)
+  var hasAccept: Bool { said.contains(.accept) }
   /// Whether the connection must serve this request alone, because the request's credentials may become the connection's.
   private(set) var isIsolated = false
   private(set) var isUpgrade = false
@@ -212,7 +224,10 @@ public struct UpstreamRequest: ~Copyable {
   public mutating func addHostOfServer() { storage.hostLine = ByteRange(texts.count, texts.count) }
 
   /// Says that the client sent an Accept field (so libcurl's own is not to be suppressed).
-  public mutating func sawAccept() { hasAccept = true }
+  public mutating func sawAccept() { said.insert(.accept) }
+
+  /// Says that the client takes trailers, so that a server which is spoken to in HTTP/2 is told so (`te: trailers`).
+  public mutating func sawTrailers() { said.insert(.trailers) }
 
   /// Says that the request carries credentials of a scheme that authenticates the connection, not the request (NTLM, Negotiate): nobody
   /// else's request may go over it before or after.
@@ -244,7 +259,7 @@ public struct UpstreamRequest: ~Copyable {
 
   var shape: RequestShape {
     RequestShape(
-      framing: framing, isHead: isHead, isReplayable: isReplayable && !isUpgrade, isIdempotent: isIdempotent && !isUpgrade, hasAccept: hasAccept,
+      framing: framing, isHead: isHead, isReplayable: isReplayable && !isUpgrade, isIdempotent: isIdempotent && !isUpgrade, said: said,
       isIsolated: isIsolated, namesServer: storage.hostLine != nil, isUpgrade: isUpgrade, isLoggedIn: isLoggedIn)
   }
 

@@ -12,7 +12,7 @@ import Testing
     "Auth": ["Primitives", "HTTP", "Crypto"],
     "Net": ["Primitives", "CLinux", "COpenSSL"],
     "Login": ["Primitives", "HTTP", "Crypto"],
-    "Upstream": ["Primitives", "HTTP", "Net", "CCurl", "Auth", "Login"],
+    "Upstream": ["Primitives", "HTTP", "HTTP2", "Net", "CCurl", "Auth", "Login"],
     "Proxy": ["Primitives", "HTTP", "HTTP2", "Auth", "Net", "Login", "Upstream"],
     "Config": ["Primitives", "HTTP", "HTTP2", "Proxy", "Auth", "Net", "Login", "Upstream"],
     "gatehouse": ["Primitives", "HTTP", "Config", "Proxy", "Net", "Auth", "Crypto", "Upstream", "ArgumentParser"],
