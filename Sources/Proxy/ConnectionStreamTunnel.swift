@@ -22,7 +22,7 @@ extension Connection {
   /// A route that answers by itself, or lets no WebSocket through, must not be asked: any answer of 2xx would say that there is a tunnel
   /// (RFC 8441 section 5).
   mutating func mayConnect(_ route: RouteTraits) -> Bool {
-    guard route.upgrade != .off, route.care?.terms.answer == nil, snapshot.settings.upstreams[route.upstream].members[0].options.files == nil else {
+    guard route.upgrade != .off, route.care?.terms.answer == nil, snapshot.settings.upstreams[route.upstream].members[0].options.opensTunnels else {
       record.reason = "no WebSocket is let through here"
       perform(exchange.refused(status: 501))
       return false
@@ -49,7 +49,7 @@ extension Connection {
       // What TLS has begun with must not move. Written at the end of the turn, however many frames there are by then: small ones cost one write together.
       if let tunnel, tunnel.isEncrypted && tunnel.blockedSince != nil { later.append(bytes) } else { input.append(bytes) }
       markDirty()
-    case .collecting, .answering, .relaying, .draining, .finished:
+    case .collecting, .gathering, .answering, .relaying, .draining, .finished:
       // It was for a tunnel that there is not.
       carrier?.stream.discard(bytes.count)
     }

@@ -194,7 +194,7 @@ final class HTTP2Transfer: Transfer {
     guard isHeadComplete else { return breakOff(.malformed, "the stream ended before the response's head") }
     if let expected, received != expected { return breakOff(.malformed, "less content than the response's Content-Length") }
     let (connection, stream) = (connection, stream)
-    letGo()
+    leaveConnection()
     // RFC 9113 section 8.1: an answer is whole though the request isn't. What is left of that is of no use.
     if let stream, !stream.isSpent { stream.reset(.cancel) }
     stream?.discard()
@@ -208,7 +208,7 @@ final class HTTP2Transfer: Transfer {
   /// The server does on this stream what it must not: the others go on.
   func breakOff(_ kind: UpstreamFailure.Kind, _ reason: String) {
     let (connection, stream) = (connection, stream)
-    letGo()
+    leaveConnection()
     stream?.reset(.protocolError)
     connection?.flushLater()
     end(.failed(UpstreamFailure(isHeadComplete ? .truncated : kind, reason)))
@@ -218,7 +218,7 @@ final class HTTP2Transfer: Transfer {
   func closed(by code: UInt32) {
     guard let stream else { return }
     let isFarewell = connection?.isGoingAway ?? false
-    letGo()
+    leaveConnection()
     // RFC 9113 section 8.7: nothing was done about it. So it is also where the head never went out.
     let isRefused = code == HTTP2ErrorCode.refusedStream.rawValue || !stream.isSent
     if isRefused && beginAgain(stream, atMost: isFarewell ? Self.mostFarewells : Self.mostRefusals) { return }
@@ -229,11 +229,11 @@ final class HTTP2Transfer: Transfer {
   /// The connection is gone.
   func lost(_ failure: UpstreamFailure) {
     guard let stream else {
-      letGo()
+      leaveConnection()
       return end(.failed(failure))
     }
     let wasReused = isReusedConnection
-    letGo()
+    leaveConnection()
     if isHeadComplete { return end(.failed(UpstreamFailure(.truncated, failure.reason))) }
     if !stream.isSent && beginAgain(stream) { return }
     // As with HTTP/1.1 (RFC 9112 section 9.3.1): the connection may have been ending before the request reached it. What can be repeated is.
@@ -261,7 +261,7 @@ final class HTTP2Transfer: Transfer {
     return true
   }
 
-  private func letGo() {
+  private func leaveConnection() {
     stream?.owner = nil
     stream = nil
     let old = connection
@@ -296,7 +296,7 @@ final class HTTP2Transfer: Transfer {
       if wasMaker { do { try client.makeConnection(for: pool.multiplex, in: pool) } catch { client.failWaiting(pool.multiplex, error) } }
     }
     let (connection, stream) = (connection, stream)
-    letGo()
+    leaveConnection()
     stream?.reset(.cancel)
     connection?.flushLater()
   }

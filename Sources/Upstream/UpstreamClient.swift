@@ -366,7 +366,7 @@ public import Primitives
   func takeTransfer(_ pool: UpstreamPool, isUpgrade: Bool) throws(UpstreamFailure) -> Transfer {
     // A server of files speaks no HTTP at all: it answers such a request as any other.
     // Nor does HTTP/2 know Upgrade (RFC 9113 section 8.6).
-    if isUpgrade && pool.options.files == nil && !pool.options.speaksHTTP2 { return HTTP1Transfer(options: pool.options, client: self) }
+    if isUpgrade && pool.options.opensTunnels { return HTTP1Transfer(options: pool.options, client: self) }
     return if let idle = pool.take() { idle } else { try makeTransfer(pool.options) }
   }
 

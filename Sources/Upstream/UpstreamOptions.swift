@@ -63,6 +63,8 @@ public struct UpstreamOptions: Equatable, Sendable {
   public var announces: ProxyHeader.Version?
   /// Where it is no HTTP server, what it is. `scheme` and `engine` mean nothing then, and of a folder of this machine `address` doesn't either.
   public var files: FileServer?
+  /// Whether it can be asked for another protocol than HTTP: our own engine's HTTP/1.1 alone can.
+  public var opensTunnels: Bool { files == nil && !speaksHTTP2 }
   /// Differs where the files of authorities and certificates that are named here held something else when they were read; 0 where none is named. What was
   /// made by others (a connection, a session) is not used.
   public var trustContents = 0

@@ -28,7 +28,8 @@ import Upstream
       "a connection that many clients share can't be announced as one client's ('send_proxy_protocol')"
     ),
     ("server https://a; protocol http2; via https://p:1", "through a proxy that is itself spoken to by TLS, HTTP/2 can't be agreed on with an https:// server"),
-    ("server http://a; protocol http2; authenticate digest { username u; password_file /etc/hostname }", "'authenticate digest' is not for HTTP/2 upstreams yet"),
+    ("server http://a; protocol http2; authenticate digest { username u; password_file /etc/hostname }", "('authenticate digest', 'ntlm', 'negotiate', 'bearer' with"),
+    ("server http://a; protocol http2; authenticate ntlm { username u; password_file /etc/hostname }", "are not for HTTP/2 upstreams yet"),
   ]) func whatDoesNotGoIsSaid(_ upstream: String, _ message: String) {
     let configuration = load(upstream)
     #expect(configuration.settings == nil && configuration.diagnostics.all.contains { $0.message == message }, "\(configuration.diagnostics.rendered)")
