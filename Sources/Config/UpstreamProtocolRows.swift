@@ -32,7 +32,7 @@ extension Reading {
     switch draft.login?.scheme {
     case .digest, .ntlm, .negotiate, .clientCredentials:
       diagnostics.error(
-        word.place, "logins that a service may ask for once more ('authenticate digest', 'ntlm', 'negotiate', 'bearer' with 'token_url') are not for HTTP/2 upstreams yet",
+        word.place, "a login that the service may ask for once more is not for HTTP/2 upstreams yet: by digest, ntlm, negotiate or token_url",
         hint: "leave out 'protocol': they are spoken over HTTP/1.1")
     case .basic, .bearer, .header, .awsSigV4, nil: break
     }

@@ -48,9 +48,9 @@ import Testing
           /words/                         valid-user                 to words      without /words
           /netrc/                         valid-user                 to netrc
           /store/                         valid-user                 to store      host of the server
-          /corp/                          valid-user                 to corp
           /hole/                          valid-user                 to hole       without /hole
           /boot/                          valid-user                 to boot       without /boot
+          /corp/                          valid-user                 to corp
           /old/                           PUBLIC                     redirected    308 to https://{host}/new{path}{query}
           /app/                           valid-user                 to several
           /key/                           valid-user                 to key
@@ -99,10 +99,10 @@ import Testing
         directory searched by uid mail, gives cn mail telephoneNumber of (objectClass=inetOrgPerson), one level, 20 entries at most, anonymous; \
         TLS verified by the system's authorities
           words    dict://10.0.0.13:2628                      connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; dictionary, database wn
-          hole     gopher://10.0.0.14:70/pub                  connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
-        gopher, 65536 KiB at most, which calls itself gopher.example.com
-          boot     tftp://10.0.0.15:69/images                 connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; \
-        tftp, read only, 16384 KiB at most, blocks of 512 bytes
+          hole     gopher://10.0.0.14:70/pub                  connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; gopher, \
+        65536 KiB at most, which calls itself gopher.example.com
+          boot     tftp://10.0.0.15:69/images                 connect 5s, response 1m, idle 1m; kept 4s, 1024 connections a worker; tftp, read only, \
+        16384 KiB at most, blocks of 512 bytes
 
         Users
           /etc/gatehouse/users

@@ -19,6 +19,8 @@ import Upstream
     #expect(speaks("server https://a; protocol http2; via http://p:1") == [true] && speaks("server http://a; protocol http2; via https://p:1") == [true])
   }
 
+  private static let again = "a login that the service may ask for once more is not for HTTP/2 upstreams yet: by digest, ntlm, negotiate or token_url"
+
   @Test(arguments: [
     ("server http://a; protocol h2", "'h2' is none of 'http1', 'http2'"),
     ("server http://a; protocol http2; engine libcurl", "HTTP/2 is spoken by an engine of its own"),
@@ -28,8 +30,8 @@ import Upstream
       "a connection that many clients share can't be announced as one client's ('send_proxy_protocol')"
     ),
     ("server https://a; protocol http2; via https://p:1", "through a proxy that is itself spoken to by TLS, HTTP/2 can't be agreed on with an https:// server"),
-    ("server http://a; protocol http2; authenticate digest { username u; password_file /etc/hostname }", "('authenticate digest', 'ntlm', 'negotiate', 'bearer' with"),
-    ("server http://a; protocol http2; authenticate ntlm { username u; password_file /etc/hostname }", "are not for HTTP/2 upstreams yet"),
+    ("server http://a; protocol http2; authenticate digest { username u; password_file /etc/hostname }", Self.again),
+    ("server http://a; protocol http2; authenticate ntlm { username u; password_file /etc/hostname }", Self.again),
   ]) func whatDoesNotGoIsSaid(_ upstream: String, _ message: String) {
     let configuration = load(upstream)
     #expect(configuration.settings == nil && configuration.diagnostics.all.contains { $0.message == message }, "\(configuration.diagnostics.rendered)")
