@@ -163,7 +163,7 @@ extension EndToEnd {
         #expect(entries.count == 1 && entries[0]["database"] as? String == "gate" && entries[0]["word"] as? String == "gateway")
         #expect(try get(house, "ice%20cream").text.contains("Cold."))
         #expect(try get(house, "t%C3%BCr").text.contains("door"))
-        for path in ["none", "", "gateway/", "gateway:*", "gateway%22", "gateway%0d%0aSHOW%20DB", "a/b", "gateway%00", "%FF", String(repeating: "x", count: 129)] {
+        for path in ["none", "", "gateway/", "gateway:*", "gateway%22", "gateway%0d%0aSHOW%20DB", "a/b", "gateway%00", "%FF", String(repeating: "w", count: 129)] {
           try isRefused(house, path)
         }
         try isReadOnly(house, "gateway", "GET, HEAD, OPTIONS")

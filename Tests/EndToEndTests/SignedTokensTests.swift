@@ -31,7 +31,7 @@ extension EndToEnd {
     private func bearer(_ token: String) -> String { "Authorization: Bearer \(Secrets.keep(token))" }
 
     /// As the Basic user name.
-    private func named(_ token: String, _ password: String = "unused") -> String {
+    private func named(_ token: String, _ password: String = "no-password-of-anybody") -> String {
       "Authorization: Basic " + Secrets.keep(Data("\(token):\(password)".utf8).base64EncodedString())
     }
 
