@@ -151,7 +151,8 @@ extension HTTP2ClientSession {
     if count > 0 {
       stream.movePending(count, to: &out)
       scanner.sent(count)
-      if stream.pending.isEmpty && !stream.isEnded { events.append(Event(.drained, stream)) }
+      // Also now and then on the way: whoever waits for the answer knows then that the server takes the body.
+      if stream.pending.isEmpty || stream.sentCount >> 16 != (stream.sentCount - count) >> 16 { events.append(Event(.drained, stream)) }
     }
     return 0
   }

@@ -179,6 +179,9 @@ public struct FrameScanner: Sendable {
     answered(isServed: true)
   }
 
-  /// A DATA frame of `count` bytes went out.
-  mutating func sent(_ count: Int) { counts.refund(.windowUpdate, 2 + UInt64(count) / 2048) }
+  /// A DATA frame of `count` bytes went out. Some measure the line by a PING with each that they get (gRPC).
+  mutating func sent(_ count: Int) {
+    counts.refund(.windowUpdate, 2 + UInt64(count) / 2048)
+    counts.refund(.ping, 1)
+  }
 }

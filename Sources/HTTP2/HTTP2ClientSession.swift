@@ -223,7 +223,9 @@ public import Primitives
   /// The connection is gone, and all streams with it: each as if it were closed by `code`.
   public func closeAll() -> [HTTP2ClientStream] {
     isDeaf = true
-    let left = Array(streams.values)
+    var left = Array(streams.values)
+    // Those that were closed in this very turn have not been told yet.
+    for event in events { if case .closed = event.kind { left.append(event.stream) } }
     streams.removeAll()
     events.removeAll()
     for stream in left { stream.close() }

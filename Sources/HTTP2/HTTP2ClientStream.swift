@@ -104,6 +104,8 @@ public import Primitives
     out.append(pending.span.extracting(0..<count))
     pending.consume(count)
     sentCount += count
+    // What an upload grew is not kept for as long as its answer lasts; what a piece needs is.
+    if pending.isEmpty && pending.capacity > HTTP2Limits.outHigh { pending.release() }
   }
 
   private func submitTrailers() -> Bool {

@@ -126,8 +126,9 @@ final class HTTP2Transfer: Transfer {
     connection?.flushLater()
   }
 
-  /// What was handed over went out.
+  /// What was handed over went out, or some of it.
   func drained() {
+    if burden != nil && upload.isEmpty && (stream?.waiting ?? 0) == 0 { letGo() }
     giveUpload()
     client.markReady(self)
   }
@@ -285,6 +286,7 @@ final class HTTP2Transfer: Transfer {
   override var canBeReused: Bool { !shape.isUpgrade }
 
   override func cancel() {
+    if firstByteAt == nil, let sentAt { connection?.gaveUp(sentAt) }
     if let pool {
       let wasMaker = pool.multiplex.maker === self
       pool.multiplex.leave(self)

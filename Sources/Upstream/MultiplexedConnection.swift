@@ -31,6 +31,9 @@ import Primitives
   private var isReadDue = false
   /// The server takes nothing more.
   private var isMute = false
+  /// When something came last, and whether that is too long ago: requests were given up, and not a byte had come since they were sent.
+  private var heardAt = Instant(nanoseconds: 0)
+  private var isSilent = false
 
   init(_ wire: HTTP1Connection, _ multiplex: Multiplex, for only: HTTP2Transfer?, client: UpstreamClient) {
     self.wire = wire
@@ -44,7 +47,7 @@ import Primitives
   // MARK: Requests
 
   /// Whether it may take a request now.
-  var mayTake: Bool { isOpen && !isExclusive && !isTooOld && session.room > 0 }
+  var mayTake: Bool { isOpen && hasGreeted && !isMute && !isSilent && !isExclusive && !isTooOld && session.room > 0 }
 
   /// Whether the server has said that it takes no more requests here.
   var isGoingAway: Bool { session.isGoingAway }
@@ -56,7 +59,7 @@ import Primitives
 
   /// False when the request can't be sent here.
   func take(_ transfer: HTTP2Transfer) -> Bool {
-    guard isOpen, let storage = transfer.storage else { return false }
+    guard isOpen, session.room > 0, let storage = transfer.storage else { return false }
     session.now = client.now
     let scheme: RequestFields.Scheme = multiplex.options.scheme == .https ? .https : .http
     guard
@@ -68,6 +71,12 @@ import Primitives
     transfer.attached(to: self, stream)
     flushLater()
     return true
+  }
+
+  /// A request that went out at `sent` got no answer for as long as somebody waited. Where nothing else came either, for as long as a connection may take
+  /// to be made, nobody may be there any more: others go onto a new one.
+  func gaveUp(_ sent: Instant) {
+    if max(heardAt, sent).advanced(by: multiplex.options.connectTimeout) <= client.now { isSilent = true }
   }
 
   /// A transfer has its whole answer.
@@ -133,7 +142,11 @@ import Primitives
       swap(&input, &client.readBuffer.value)
       let result = wire.read(into: &input, atMost: UpstreamClient.readSize)
       let isDrained = input.count < UpstreamClient.readSize
-      if !input.isEmpty { took(input) }
+      if !input.isEmpty {
+        heardAt = client.now
+        isSilent = false
+        took(input)
+      }
       input.removeAll()
       swap(&input, &client.readBuffer.value)
       guard isOpen else { return }
@@ -199,9 +212,10 @@ import Primitives
       swap(&waiting, &only)
       if let waiting, !take(waiting) { waiting.lost(UpstreamFailure(.unreachable, "the server takes no request (HTTP/2 SETTINGS)")) }
     }
-    if hasGreeted && !isExclusive && !multiplex.waiting.isEmpty { client.serveWaiting(multiplex, with: self) }
+    if hasGreeted && !isExclusive && (multiplex.greeting === self || !multiplex.waiting.isEmpty) { client.serveWaiting(multiplex, with: self) }
     guard hasGreeted, isOpen, session.openStreams == 0 else { return }
-    if isExclusive || session.isGoingAway || isTooOld || multiplex.isRetired {
+    // One that takes no stream at all is of no use to anybody.
+    if isExclusive || session.isGoingAway || isTooOld || isSilent || multiplex.isRetired || session.room == 0 {
       say(.noError)
       return close()
     }
@@ -243,7 +257,8 @@ import Primitives
 
   /// Tells the server why, as far as there is room for it.
   private func say(_ code: HTTP2ErrorCode) {
-    guard !isMute else { return }
+    // Of what is closed, the descriptor may be another connection's.
+    guard isOpen, !isMute else { return }
     session.end(code)
     guard sending.isEmpty, session.produce() else { return }
     swap(&sending, &session.out)
@@ -255,7 +270,10 @@ import Primitives
   /// Nothing more is to be read.
   private func endSession() {
     // So it is after the server's GOAWAY when nothing is under way.
-    if session.flood == nil && session.isGoingAway && session.openStreams == 0 { close() } else { breakOff() }
+    guard isOpen else { return }
+    guard session.flood == nil, session.isGoingAway, session.openStreams == 0 else { return breakOff() }
+    // Where it goes away with its first words, there are those who wait for it.
+    if hasGreeted { close() } else { lost(UpstreamFailure(.unreachable, "the server goes away before it takes a request")) }
   }
 
   /// The server does what nobody may.
