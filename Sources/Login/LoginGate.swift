@@ -21,8 +21,10 @@ public final class LoginGate: Sendable {
   public enum Verdict: Sendable {
     case taken
     case refused
-    /// The service has not said.
+    /// The service was not asked.
     case none
+    /// The password was tried, and nobody waited for what the service says.
+    case unheard
   }
 
   private struct Doubt {
@@ -39,11 +41,16 @@ public final class LoginGate: Sendable {
     var doubt: Doubt?
     var closures = 0
     var closedUntil = Instant(nanoseconds: 0)
+    /// Of an account that nobody has proved: how often nobody waited for the answer. Else whoever hangs up in time has a wrong password tried without end.
+    var unheard = 0
   }
   private let state = Mutex(State())
 
   /// Logins under way at once: of an account that nobody has proved yet, one.
   public static let mostUnderWay = 4
+
+  /// Logins whose answer nobody has waited for, of an account that is not proved, before it is left alone for a while.
+  static let mostUnheard = 3
 
   /// How long a login keeps its place while the service has not said anything: a refusal comes at once, and what takes longer is mostly the answer that was
   /// asked for, which may take minutes.
@@ -84,8 +91,15 @@ public final class LoginGate: Sendable {
       if holdsPlace { state.underWay -= 1 }
       switch verdict {
       case .none: break
+      case .unheard:
+        if state.isProved || state.closedUntil > now { return }
+        state.unheard += 1
+        if state.unheard < Self.mostUnheard { return }
+        state.unheard = 0
+        state.closedUntil = now.advanced(by: Self.pause(1))
       case .taken:
         state.isProved = true
+        state.unheard = 0
         state.doubt = nil
         state.closures = 0
       case .refused:

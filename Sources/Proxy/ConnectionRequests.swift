@@ -174,7 +174,7 @@ extension Connection {
   // What follows only looks: where nothing of a connection can change meanwhile, no reference of it has to be counted, and no head copied.
   // Always inlined, since to a function that is called the whole of a connection would be lent as a copy.
 
-  @inline(__always) private func decision(_ target: borrowing ByteBuffer, _ scratch: inout Secret?) -> Decision {
+  @inline(__always) func decision(_ target: borrowing ByteBuffer, _ scratch: inout Secret?) -> Decision {
     worker.gatekeeper.decide(
       head, target: target, pathLength: pathLength, requirement, requestContext, scratch: &scratch!)
   }

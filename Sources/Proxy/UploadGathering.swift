@@ -67,14 +67,17 @@ final class GatheredShare {
 final class UploadGathering {
   /// Bytes beyond which the request goes on.
   let enough: Int
+  /// Who gave the grant.
+  let judgedBy: Gatekeeper?
   private let share: GatheredShare
   private var grant: Grant?
   private var bytes = ByteBuffer()
   /// What came of the memory for it: nothing is gathered any more when that is not `taken`.
   private(set) var verdict = GatheredMemory.Verdict.taken
 
-  init(_ grant: consuming Grant, enough: Int, share: GatheredShare) {
+  init(_ grant: consuming Grant, by gatekeeper: Gatekeeper? = nil, enough: Int, share: GatheredShare) {
     self.grant = consume grant
+    judgedBy = gatekeeper
     self.enough = enough
     self.share = share
   }

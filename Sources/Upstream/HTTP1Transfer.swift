@@ -425,6 +425,14 @@ final class HTTP1Transfer: Transfer {
     wasFull = false
     reading = .head
     heldUntil = nil
+    // The next request may be one that logs in as nobody.
+    if standing != nil { (standing, handshake, loginDue) = (nil, nil, nil) }
+  }
+
+  override func letGo() {
+    super.letGo()
+    // Where the bytes were when they were sent.
+    giveBack(&sending)
   }
 
   override func resetUpload() {

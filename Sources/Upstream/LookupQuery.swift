@@ -28,7 +28,9 @@ enum LookupQuery: Equatable {
       guard first.count == 1, GopherMenu.mayBeAsked(first[0]), path.names.count > 1 else { return nil }
       self = .item(type: first[0], Array(path.names.dropFirst()), isFolder: path.isFolder)
     case .tftp:
-      guard !path.names.isEmpty, !path.isFolder else { return nil }
+      // A request is one block of 512 bytes (RFC 1350): a name that is longer is no server's fault.
+      let length = server.root.reduce(0) { $0 + $1.utf8.count + 1 } + path.names.reduce(0) { $0 + $1.count + 1 }
+      guard !path.names.isEmpty, !path.isFolder, length <= 480 else { return nil }
       self = .file(path.names)
     case .ftp, .ftps, .sftp, .file: return nil
     }

@@ -105,6 +105,8 @@ enum LookupService {
       // TFTP says how much comes (RFC 2349), where it speaks of it at all.
       size = isGopher ? nil : store.observed().size
       var fields = ["Content-Type: \(type)", "X-Content-Type-Options: nosniff"]
+      // The type is what the client's path says, not the server: a text of anybody's may be asked for as a page, and is to run nothing here.
+      if isGopher { fields.append("Content-Security-Policy: sandbox; default-src 'none'; img-src 'self'; style-src 'unsafe-inline'") }
       if let size { fields.append("Content-Length: \(size)") }
       isTooLong = size ?? 0 > most
       if !isTooLong { errand.answer(FileService.head(200, fields)) }

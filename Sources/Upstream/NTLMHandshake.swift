@@ -16,6 +16,8 @@ final class NTLMHandshake {
   private unowned let client: UpstreamClient
   private(set) var connection: HTTP1Connection?
   private var isOver = false
+  /// Whether what proves the account has gone out.
+  private var hasProved = false
   /// Whether it counts among those under way.
   private var holdsPlace = true
 
@@ -63,7 +65,10 @@ final class NTLMHandshake {
   }
 
   /// The request has ended, and what came of the login shows.
-  func settle() { end(!transfer.isHeadComplete ? .none : transfer.head.status == 401 ? .refused : .taken) }
+  func settle() { end(!transfer.isHeadComplete ? unsaid : transfer.head.status == 401 ? .refused : .taken) }
+
+  /// The verdict where the service has not given one.
+  private var unsaid: LoginGate.Verdict { hasProved ? .unheard : .none }
 
   /// Ends it before the request has gone out.
   func cancel() {
@@ -71,7 +76,7 @@ final class NTLMHandshake {
       leave(connection)
       connection.close()
     }
-    end(.none)
+    end(transfer.isHeadComplete ? .none : unsaid)
   }
 
   func fail(_ failure: UpstreamFailure) {
@@ -214,6 +219,7 @@ final class NTLMHandshake {
       leave(connection)
       // From here on it is nobody else's.
       connection.standing = standing
+      hasProved = true
       transfer.goOn(connection, with: line)
     }
   }

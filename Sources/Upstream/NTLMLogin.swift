@@ -84,12 +84,15 @@ extension HTTP1Transfer {
   /// The same for one that waits. True when it does no longer.
   func triesLoginAgain() -> Bool {
     guard let standing, let pool else { return true }
+    // Where it is on its way what is looked at is the login; and where that comes to nothing at once, it waits anew by itself.
+    let due = loginDue
+    loginDue = nil
     do {
-      guard try triesLogin(standing, in: pool) else { return false }
-      // Else it is on its way, and what is looked at is the login.
-      loginDue = nil
+      guard try triesLogin(standing, in: pool) else {
+        loginDue = due
+        return false
+      }
     } catch {
-      loginDue = nil
       end(.failed(error))
     }
     return true

@@ -196,7 +196,8 @@ extension UpstreamClient {
 
   /// Those who wait with `old`, which a reload has put `balancer` in the place of, wait with that: for its servers.
   public func handOver(waitingWith old: Balancer, to balancer: Balancer) {
-    guard let from = old.queue, let to = balancer.queue, !from.isEmpty else { return }
+    // What was composed for one account is for the servers of then: they are served by those.
+    guard old.group.login == balancer.group.login, let from = old.queue, let to = balancer.queue, !from.isEmpty else { return }
     to.takeOver(from, for: balancer)
     if !queues.contains(where: { $0 === balancer }) { queues.append(balancer) }
     areQueuesDue = true

@@ -116,6 +116,8 @@ public final class TicketState: Sendable {
     let (prospect, needsMore) = state.withLock { state -> (TokenProspect, Bool) in
       if state.isOver { return (.none("the configuration it was for is gone"), false) }
       if let last = state.tokens.last, state.number > number, last.usableUntil > now, last.number == state.number { return (.there, false) }
+      // No others are on their way: what is made now is of the tickets that were refused.
+      if state.pauses.isFailing && number > 0 && state.number <= number { return (.none("\(source): \(state.reason)"), false) }
       if state.pauses.isFailing && !state.isUnderWay && now < state.pauses.notBefore { return (.none("\(source): \(state.reason)"), false) }
       state.waiting[waiter] = wake
       if state.isWanted { return (.coming, false) }
@@ -148,10 +150,16 @@ public final class TicketState: Sendable {
       return !state.hasThread
     }) else { return }
     // Nobody waits for its end for long: it may be waiting for a KDC.
-    _ = try Threads.spawn(name: "tickets") { [self] in
-      run(listener)
-      // The library is left for good: what had the tickets is gone.
-      left.signal()
+    do {
+      _ = try Threads.spawn(name: "tickets") { [self] in
+        run(listener)
+        // The library is left for good: what had the tickets is gone.
+        left.signal()
+      }
+    } catch {
+      // The next reload tries again.
+      state.withLock { $0.hasThread = false }
+      throw error
     }
   }
 

@@ -161,7 +161,7 @@ public import Primitives
   }
 
   /// All that was given is sent: neither its memory nor what it counts for is held for the answer.
-  final func letGo() {
+  func letGo() {
     burden = nil
     giveBack(&upload)
   }

@@ -141,12 +141,9 @@ extension Transfer {
   /// The server has answered something else than 401.
   public final func noteLogin() {
     if keepsForLogin { forgetForLogin() }
-    guard let storage, let account = storage.account, let pool else { return }
-    if account.gate != nil {
-      (self as? HTTP1Transfer)?.handshake?.end(.taken)
-      return
-    }
-    guard account.scheme == .digest else { return }
+    // A tunnel has its storage no more.
+    (self as? HTTP1Transfer)?.handshake?.end(.taken)
+    guard let storage, let account = storage.account, let pool, account.scheme == .digest else { return }
     var information: [UInt8]?
     for i in head.fields.indices where ASCII.equals(head.bytes[head.fields[i].name], ignoringCaseOf: "authentication-info") {
       information = ASCII.array(head.bytes[head.fields[i].value])

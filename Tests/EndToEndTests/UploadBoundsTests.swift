@@ -67,6 +67,23 @@ extension EndToEnd {
       }
     }
 
+    @Test func whoIsNoUserAnyMoreIsNotForwarded() throws {
+      try House.with(Setup(route: "buffer_upload 64k"), Self.counting) { house throws in
+        let slow = try asked(house, "/slow", "Content-Length: 9")
+        let other = try house.client()
+        try other.send(request("PUT", "/other", [People.carol.authorization, "Content-Length: 9"], body: "some"))
+        try slow.send("some")
+        let users = try house.scratch.text("users")
+        try house.scratch.replace("users", with: users.split(separator: "\n").filter { !$0.hasPrefix("alice:") }.joined(separator: "\n") + "\n")
+        try eventually("alice is gone") { try house.ask("GET", "/", [auth]).status == 401 }
+        try slow.send(" more")
+        #expect(try slow.response(to: "PUT")?.status == 401)
+        try other.send(" more")
+        #expect(try other.response(to: "PUT")?.text == Self.told("/other", "length 9", "some more"))
+        #expect(!house.upstream.requests.contains { $0.target == "/slow" })
+      }
+    }
+
     @Test(.byEachFrontOfHTTP2) func theUpstreamHearsOfAStreamWhenItIsWhole() throws {
       try HTTP2.house(Setup(route: "buffer_upload 64k; max_inflight 1"), Self.counting) { house, port throws in
         let client = try FrameClient(to: port)

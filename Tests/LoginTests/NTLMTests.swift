@@ -312,6 +312,22 @@ private func answer(_ identity: NTLMIdentity, _ challenge: NTLMChallenge, _ nonc
     #expect(tries.count < 10 && Array(tries.prefix(10)) == (users == 1 ? [0, 60, 360, 1260, 3060] : [0, 0, 60, 360, 1260, 3060]))
   }
 
+  /// Whoever hangs up before the refusal comes has no wrong password tried without end, and where the account is proved it is no matter.
+  @Test func whoHangsUpTriesNoMoreOften() {
+    let gate = LoginGate()
+    for _ in 0..<LoginGate.mostUnheard {
+      #expect(gate.admit(alice, at: at(0)) == .go)
+      gate.ended(alice, .unheard, at: at(0))
+    }
+    #expect(gate.admit(alice, at: at(59)) == .closed(until: at(60)) && gate.admit(bob, at: at(60)) == .go)
+    gate.ended(bob, .taken, at: at(60))
+    for _ in 0..<10 {
+      #expect(gate.admit(alice, at: at(61)) == .go)
+      gate.ended(alice, .unheard, at: at(61))
+    }
+    #expect(gate.admit(bob, at: at(61)) == .go)
+  }
+
   /// What the account may not see is answered with 401 as well: that takes it from him who asks, and from nobody else.
   @Test func oneUserClosesItToHimselfAlone() {
     let gate = LoginGate()
