@@ -28,7 +28,9 @@ struct ServeCommand: ParsableCommand {
       arrival = try Handover.take()
       let activated = try SocketActivation.take()
       let code = try makeServer(program, arrival, activated).run()
-      if code != 0 { throw ExitCode(code) }
+      // Without exit(3), whose handlers take down OpenSSL: a thread that nobody waits for, because it may be long in saying goodbye to an SSH server or in
+      // waiting for a KDC, would meet it in pieces. All that we write is written.
+      _exit(code)
     } catch let code as ExitCode {
       throw code
     } catch {

@@ -179,14 +179,15 @@ extension EndToEnd {
 
     @Test func aFileThatShrinksIsVisiblyUnfinished() throws {
       let place = try Scratch()
-      try place.write([UInt8](repeating: 0x78, count: 8 << 20), to: "shrinks.bin", mode: 0o644)
+      // Far more than the kernel takes for a client that does not read.
+      let size = 64 << 20
+      try place.write([UInt8](repeating: 0x78, count: size), to: "shrinks.bin", mode: 0o644)
       try House.with(Setup(path: "/legacy", more: "route / { root \(place.path); require nobody }")) { house throws in
         let client = try house.client()
-        client.socket.shrinkReceiveBuffer(to: 4096)
         try client.send(request("GET", "/shrinks.bin"))
-        #expect(try client.head()?["Content-Length"] == "\(8 << 20)")
+        #expect(try client.head()?["Content-Length"] == "\(size)")
         try place.write("short", to: "shrinks.bin", mode: 0o644)
-        #expect(try client.rest().count < 8 << 20)
+        #expect(try client.rest().count < size)
         #expect(try house.ask("GET", "/shrinks.bin").text == "short")
       }
     }

@@ -159,6 +159,46 @@ import Testing
     #expect(server.connections.count == 2 && server.connections[1].contains("once"))
   }
 
+  /// A server that drains has said goodbye before it took anything: nobody waits for it.
+  @Test func aServerThatGoesAwayWithItsFirstWordsIsUnreachable() throws {
+    let (server, bench) = try bench { talk in
+      _ = talk.bytes(24)
+      talk.send(Frame.settings() + Frame.goaway(0))
+      talk.end()
+    }
+    let transfers = try (0..<3).map { _ in try bench.start(.get("/")) }
+    for transfer in transfers { #expect(bench.finish(transfer).failure == .unreachable) }
+    withExtendedLifetime(server) {}
+  }
+
+  /// One that takes no stream is of no use, and not kept.
+  @Test func aServerThatTakesNoStreamIsUnreachable() throws {
+    let (server, bench) = try bench { talk in
+      talk.greet(Frame.settings((3, 0)))
+      talk.end()
+    }
+    for _ in 0..<2 { #expect(try bench.ask(.get("/")).failure == .unreachable) }
+    #expect(server.connections.count == 2)
+  }
+
+  /// gRPC's servers measure the line with each DATA frame that they get.
+  @Test func aPingForEachPieceOfABodyIsNoFlood() throws {
+    let (server, bench) = try bench { talk in
+      talk.greet(Frame.settings((4, 1 << 30)) + Frame.make(8, 0, stream: 0, Frame.number(1 << 30)))
+      while let frame = talk.frame() {
+        if frame.type == 0 { talk.send(Frame.make(6, 0, [UInt8](repeating: 7, count: 8))) }
+        if frame.endsStream {
+          talk.send(Frame.hello(frame.stream))
+          return talk.end()
+        }
+      }
+    }
+    let body = [UInt8](repeating: 65, count: 12 << 20)
+    let answer = bench.exchange(try bench.open(Ask(method: "POST", framing: .length(UInt64(body.count)))), body)
+    #expect(answer.text == "hello" && answer.failure == nil, "\(answer)")
+    withExtendedLifetime(server) {}
+  }
+
   @Test func whatMayHaveBeenWorkedOnIsNotAskedAgain() throws {
     let (server, bench) = try bench { talk in
       talk.greet()
