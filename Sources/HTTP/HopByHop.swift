@@ -69,6 +69,18 @@ public enum HopByHop {
       || ASCII.equals(name, ignoringCaseOf: "persistent-auth")
   }
 
+  /// Whether a Connection among `fields` names `name`, which goes no further then: behind the body no more than in the head.
+  public static func isNamed(_ name: Span<UInt8>, by fields: borrowing FieldList, _ bytes: borrowing ByteStore) -> Bool {
+    for i in fields.indices where fields[i].known == .connection {
+      let value = bytes[fields[i].value]
+      var members = ListMembers()
+      while let member = members.next(in: value) {
+        if ASCII.equals(name, ignoringCaseOf: value.extracting(member)) { return true }
+      }
+    }
+    return false
+  }
+
   /// The number of options is bounded where the head is read (`connectionOptionLimit`).
   private static func markNamed(by value: ByteRange, _ fields: borrowing FieldList, _ bytes: borrowing ByteStore, _ dropped: inout FieldSet)
   {

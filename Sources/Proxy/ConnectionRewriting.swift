@@ -107,9 +107,10 @@ extension Connection {
 
   // MARK: Responses
 
-  /// What the operator sets or removes, and what the service says of our login, does not come in behind the body either.
+  /// What the operator sets or removes, what the service says of our login, and what it said to us alone, does not come in behind the body either.
   mutating func dropTrailers() {
     guard let transfer, transfer.hasTrailers, let route = record.route else { return }
+    transfer.dropTrailersOfConnection()
     if transfer.isLoggedIn { transfer.dropTrailers { HopByHop.isOfLogin($0) } }
     if let answers = snapshot.traits[route].answers { transfer.dropTrailers { answers.drops($0) } }
   }

@@ -62,9 +62,10 @@ extension Connection {
     if carrier != nil { giveCredit() }
   }
 
-  /// Whether a client may say this behind a body: nothing that he may not say in the head, where some services put it.
+  /// Whether a client may say this behind a body: nothing that he may not say in the head, where some services put it, and nothing that he said to us alone.
   private mutating func mayTrail(_ name: Span<UInt8>) -> Bool {
     if snapshot.rules.isOurs(name) || logsIn(by: name) || MethodOverride.isName(name) { return false }
+    if HopByHop.isNamed(name, by: head.fields, head.bytes) { return false }
     guard let route = record.route else { return true }
     let traits = snapshot.traits[route]
     if traits.login != nil && SigV4.isBeyond(name) { return false }
@@ -189,11 +190,19 @@ extension Connection {
       transfer.relayHead(framing, scratch: &scratch, to: &output)
     }
     worker.lendFieldScratch(&scratch)
+    if record.status == 426 { relayUpgrade(transfer) }
     // What the service says of itself stands: of two fields browsers take the first (RFC 6797 section 8.1).
     let security = transportSecurity
     if !security.isEmpty && !transfer.hasAnswered(with: "strict-transport-security") { output.append(security) }
     ResponseWriter.connection(persistent: !closes, client: head.version, to: &output)
     ResponseWriter.end(to: &output)
+  }
+
+  /// What a service asks for that does not go on in HTTP/1.1 (RFC 9110 section 15.5.22): no other answer is without sense where that is left out. Whether
+  /// the client's next request may ask for it is the route's to say.
+  private mutating func relayUpgrade(_ transfer: Transfer) {
+    guard head.version == .http11, transfer.appendUpgrade(to: &output) else { return }
+    ResponseWriter.field("Connection", "upgrade", to: &output)
   }
 
   /// Moves the response's body on, as far as the client keeps up, and notices the response's end.

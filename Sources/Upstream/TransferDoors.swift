@@ -148,11 +148,27 @@ extension Transfer {
 
   /// Where a 101 that was asked for has led, when it has answered. The tunnel's first bytes, if some came with the head, are those of the body.
   public final var openedTunnel: Tunnel? { tunnel }
+  /// Leaves out those that the head's Connection names (RFC 9110 section 7.6.1). To be called before they are appended anywhere.
+  public final func dropTrailersOfConnection() {
+    Self.drop(namedBy: head.fields, head.bytes, &trailers)
+  }
 
-  /// The Upgrade field of the final response, with its line's end.
-  public final func appendUpgrade(to out: inout ByteBuffer) {
-    guard let i = head.firstIndex(of: .upgrade) else { return }
-    ResponseWriter.field("Upgrade", head.bytes[head.fields[i].value], to: &out)
+  private static func drop(namedBy fields: borrowing FieldList, _ bytes: borrowing ByteStore, _ trailers: inout Trailers) {
+    let (fields, bytes) = (copy fields, copy bytes)
+    trailers.drop { HopByHop.isNamed($0, by: fields, bytes) }
+  }
+
+
+  /// The Upgrade fields of the final response that name something, each with its line's end. False where there is none.
+  @discardableResult public final func appendUpgrade(to out: inout ByteBuffer) -> Bool {
+    var isThere = false
+    for i in head.fields.indices where head.fields[i].known == .upgrade {
+      let value = head.bytes[head.fields[i].value]
+      if value.isEmpty { continue }
+      ResponseWriter.field("Upgrade", value, to: &out)
+      isThere = true
+    }
+    return isThere
   }
 
   /// How it ended; nil while it runs.

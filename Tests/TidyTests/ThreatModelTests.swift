@@ -45,6 +45,7 @@ import Testing
   @Test func everyAttackThatIsTestedStandsOnThePage() throws {
     let named = try Self.namesOnThePage()
     let suites = [
+      "HopFields", "EjectedByClients",
       "RequestFraming", "Path", "Rewriting", "WebDAV", "Identity", "Credentials", "UpstreamFaults", "UserFileKill", "Registration", "RegistrationDurability",
       "TokenEndpoint", "APIKey", "SignedTokens", "TokenFileKill", "ForeignTokens", "Lockout", "ForwardAuth", "FrontServer", "Rules",
       "Browser", "Tunnel",
