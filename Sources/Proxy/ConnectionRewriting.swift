@@ -115,15 +115,19 @@ extension Connection {
     if let answers = snapshot.traits[route].answers { transfer.dropTrailers { answers.drops($0) } }
   }
 
-  /// Nor before it, in interim responses, which stand in the output from `start` on.
-  mutating func dropInterimFields(from start: Int) {
-    guard let route = record.route, let answers = snapshot.traits[route].answers, answers.edits.contains(where: { $0.drops }) else { return }
+  /// Nor before it, in interim responses, which stand in the output from `start` on; and what they name, as the Link of a 103 does, clients ask us for.
+  mutating func rewriteInterim(from start: Int) {
+    guard let route = record.route, let answers = snapshot.traits[route].answers else { return }
     let heads = ASCII.array(output.span.extracting(start..<output.count))
     output.truncate(to: start)
+    let view = answers.view(head, peer, by: snapshot.originField)
     for line in heads.split(separator: 0x0A) {
-      // A status line begins with what is no name.
-      let name = Array(line.prefix { $0 != 0x3A })
-      if answers.drops(name.span) { continue }
+      // A status line begins with what is no name, and the empty line has none.
+      if let colon = line.firstIndex(of: 0x3A) {
+        let name = Array(line[..<colon])
+        let value = Array(line[(colon + 1)...].drop { $0 == 0x20 }.dropLast())
+        if case .done = answers.change(name.span, value.span, FieldName(name.span), view, &output) { continue }
+      }
       output.append(Array(line).span)
       output.append(0x0A)
     }

@@ -176,7 +176,7 @@ extension Connection {
     let start = output.count
     guard transfer.takeInterim(to: &output, isWanted: isWanted) else { return }
     record.hasInterim = true
-    dropInterimFields(from: start)
+    rewriteInterim(from: start)
   }
 
   mutating func relayHead(_ framing: ResponseFraming, closes: Bool) {

@@ -75,10 +75,16 @@ final class ResponseRewriting: Sendable {
 
   /// For `ResponseWriter.relay`.
   func change(_ field: Field, _ bytes: borrowing ByteStore, _ view: ServicePlace.View, _ out: inout ByteBuffer) -> ResponseWriter.Relayed {
-    if drops(bytes[field.name]) { return .done }
-    let value = bytes[field.value]
+    change(bytes[field.name], bytes[field.value], field.known, view, &out)
+  }
+
+  /// The same of a line that was taken apart by others.
+  func change(
+    _ name: Span<UInt8>, _ value: Span<UInt8>, _ known: FieldName, _ view: ServicePlace.View, _ out: inout ByteBuffer
+  ) -> ResponseWriter.Relayed {
+    if drops(name) { return .done }
     let start = out.count
-    switch field.known {
+    switch known {
     case .location, .contentLocation, .refresh, .link:
       guard mapsReferences else { return .kept }
     case .setCookie:
@@ -86,10 +92,10 @@ final class ResponseRewriting: Sendable {
     default:
       return .kept
     }
-    out.append(bytes[field.name])
+    out.append(name)
     out.append(": ")
     let isChanged: Bool
-    switch field.known {
+    switch known {
     case .refresh: isChanged = place.append(refresh: value, view, to: &out)
     case .link: isChanged = place.append(link: value, view, to: &out)
     case .setCookie:

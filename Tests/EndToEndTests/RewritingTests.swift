@@ -204,6 +204,24 @@ extension EndToEnd {
       }
     }
 
+    /// What a 103 names, clients ask us for.
+    @Test func earlyHintsAreMappedAsAnswersAre() throws {
+      let links = "Link: </a.css>; rel=preload, <http://legacy.test/b.js>; rel=preload\r\nlink:<x.css>\r\n"
+      let hints = "HTTP/1.1 103 Early: </no>\r\n\(links)Set-Cookie: a=b; Path=/\r\n\r\n"
+      let more = "route /off/ { upstream legacy; require valid-user; strip_prefix on; rewrite_location off }"
+      let setup = Setup(path: "/legacy/", route: "strip_prefix on\ncookie secure on", more: more)
+      try House.with(setup, Answer.always(hints + hints + "HTTP/1.1 200 OK\r\n\(links)Content-Length: 2\r\n\r\nok")) { house throws in
+        let message = try house.client().exchange(request("GET", "/legacy/", [alice]))
+        let expected = ["</legacy/a.css>; rel=preload, <\(house.front.scheme)://legacy.test/legacy/b.js>; rel=preload", "<x.css>"]
+        #expect(message.text == "ok" && message.values("link") == expected && message.interim.count == 2)
+        for head in message.interim {
+          #expect(head.values("link") == expected && head.values("set-cookie") == ["a=b; Path=/legacy; Secure"] && head.reason == "Early: </no>", "\(head.headText)")
+        }
+        let off = try house.client().exchange(request("GET", "/off/", [alice]))
+        #expect(off.interim.first?.values("link").first == "</a.css>; rel=preload, <http://legacy.test/b.js>; rel=preload")
+      }
+    }
+
     /// What the service says behind a body is not what the route has taken out of its head.
     @Test func whatTheRouteSaysOfAnswersStandsInNoTrailer() throws {
       let answer =
