@@ -52,7 +52,8 @@ final class RateGate: Sendable {
         state.due[key] = max(due, now) &+ step
         return nil
       }
-      if state.due.count >= perShard && now &- state.sweptAt >= Self.sweepPause {
+      // Workers read the clock once a turn: one's now may lie before another's.
+      if state.due.count >= perShard && now >= state.sweptAt && now - state.sweptAt >= Self.sweepPause {
         state.sweptAt = now
         state.due = state.due.filter { $0.value > now }
       }

@@ -47,6 +47,19 @@ import Testing
     #expect(gate.take(spent &+ 1, now: at(3_700_000)) == nil)
   }
 
+  /// Of two workers one has read the clock a moment before the other: a full shard is looked through no sooner for that.
+  @Test func whoseClockIsBehindLooksForNobodyWhoHasPaid() {
+    let gate = gate(10, 1, burst: 1, capacity: 64)
+    let (one, other): (UInt64, UInt64) = (1, 2)
+    #expect(gate.take(one, now: at(0)) == nil)
+    // There is no room, and nobody has paid: this is the look, and the others' count takes it.
+    #expect(gate.take(other, now: at(50)) == nil)
+    #expect(gate.take(other, now: at(40)) == 1)
+    #expect(gate.take(other, now: at(141)) == 1)
+    // A pause after that look the first has paid, and his place is free.
+    #expect(gate.take(other, now: at(150)) == nil && gate.take(one, now: at(151)) == nil)
+  }
+
   @Test func farAwayNumbersDoNotOverflow() {
     let gate = gate(1, 86_400, burst: 1_000_000)
     let end = Instant(nanoseconds: UInt64.max / 2)
