@@ -207,6 +207,22 @@ extension EndToEnd {
       }
     }
 
+    /// Each line is a count of its own, and goes on where a reload leaves it.
+    @Test func routesOfEqualRatesHaveCountsOfTheirOwn() throws {
+      let more = "route /a { respond 200 a; require nobody; rate 1r/h burst 2 }\nroute GET /b { respond 200 b; require nobody; rate 1r/h burst 2 }"
+      try House.with(Setup(more: more)) { house throws in
+        func statuses(_ path: String, _ count: Int) throws -> [Int] { try (0..<count).map { _ in try house.ask("GET", path).status } }
+        #expect(try statuses("/a", 3) == [200, 200, 429] && statuses("/b", 1) == [200])
+        try house.reload("route /a { respond 200 a", becomes: "route /c { respond 200 c; require nobody; rate 1r/h burst 2 }\nroute /a { respond 200 new")
+        try eventually("the new configuration") { try house.ask("POST", "/c").status == 200 }
+        #expect(try statuses("/a", 1) == [429] && statuses("/b", 2) == [200, 429] && statuses("/c", 2) == [200, 429])
+        // Another line is another count.
+        try house.reload("new; require nobody; rate 1r/h burst 2", becomes: "new; require nobody; rate 1r/h burst 3")
+        try eventually("the new configuration") { try house.ask("GET", "/a").status == 200 }
+        #expect(try statuses("/b", 1) == [429])
+      }
+    }
+
     // MARK: Times and pace
 
     @Test(.byEachEngine) func aRoutesTimesAreItsOwn() throws {
