@@ -21,7 +21,9 @@ extension Connection {
       record.reason = "the content is larger than the route's body_limit"
       return perform(action)
     }
-    let share = GatheredShare(worker.gathered, of: RouteCare.key(of: grant.user, client))
+    let owner = GatheringOwner(
+      key: RouteCare.key(of: grant.user, client), isStranger: grant.user == nil, wanted: enough + Limits.gatheredPiece)
+    let share = GatheredShare(worker.gathered, of: owner)
     stay.gathering = UploadGathering(grant, by: worker.gatekeeper, enough: enough, share: share)
     perform(action)
     widenStream()
@@ -36,9 +38,12 @@ extension Connection {
       if gathering.count > gathering.enough && !body.isComplete { perform(exchange.gathered()) }
       return exchange.phase == .gathering || transfer != nil
     case .tooMuchOfOne:
+      // What others may have is not held for an answer, nor for the little that may be left to read.
+      stay?.gathering = nil
       refuseForNow("more uploads at once than one user's part of the memory", retryAfter: 1)
       return false
     case .full:
+      stay?.gathering = nil
       record.reason = "no memory is left for uploads"
       perform(exchange.refused(status: 503))
       return false

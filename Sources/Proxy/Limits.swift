@@ -98,6 +98,11 @@ public struct Limits: Equatable, Sendable {
   /// Their buffers grow by doubling, so that the memory may be twice that.
   static let gatheredBytes = 64 << 20
   static let gatheredShare = 4
+  /// The same of all together for whom nobody has logged in, and of one address of theirs, of which there may be any number: a half and a sixteenth.
+  static let gatheredStrangersShare = 2
+  static let gatheredStrangerShare = 16
+  /// What comes of a body at once may go beyond what is gathered of it by so much.
+  static let gatheredPiece = 256 << 10
   /// What a route may ask for at most: one body has room in one user's part.
   public static let gatheredBody = gatheredBytes / gatheredShare
   /// Bytes of interim responses waiting for a client.

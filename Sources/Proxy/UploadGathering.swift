@@ -4,17 +4,28 @@
 import Auth
 import Primitives
 
+/// Whose a body is, and what he may have of the memory.
+struct GatheringOwner {
+  /// By a hash of who it is.
+  var key: UInt64
+  /// Whether nobody was asked who he is: he is one of as many as there are addresses.
+  var isStranger = false
+  /// Bytes of a body that are wanted at a time: he may have that much, whatever his part is.
+  var wanted = 0
+}
+
 /// How much a worker has of them in all, and of whom.
 final class GatheredMemory {
   private let most: Int
-  private let mostOfOne: Int
   private(set) var held = 0
-  /// By a hash of who it is. Nobody who has nothing stands there.
+  /// Of it what is held for strangers.
+  private(set) var heldForStrangers = 0
+  /// Nobody who has nothing stands there.
   private(set) var byUser: [UInt64: Int] = [:]
 
   enum Verdict: Equatable {
     case taken
-    /// The worker has no more.
+    /// The worker has no more, or none for strangers.
     case full
     /// He has his part.
     case tooMuchOfOne
@@ -22,42 +33,47 @@ final class GatheredMemory {
 
   init(atMost most: Int) {
     self.most = most
-    mostOfOne = most / Limits.gatheredShare
   }
 
-  func take(_ count: Int, of user: UInt64) -> Verdict {
-    let his = byUser[user] ?? 0
-    if his + count > mostOfOne { return .tooMuchOfOne }
+  func take(_ count: Int, of owner: GatheringOwner) -> Verdict {
+    let his = byUser[owner.key] ?? 0
+    let part = most / (owner.isStranger ? Limits.gatheredStrangerShare : Limits.gatheredShare)
+    if his + count > max(part, owner.wanted) { return .tooMuchOfOne }
     if held + count > most { return .full }
+    if owner.isStranger {
+      if heldForStrangers + count > most / Limits.gatheredStrangersShare { return .full }
+      heldForStrangers += count
+    }
     held += count
-    byUser[user] = his + count
+    byUser[owner.key] = his + count
     return .taken
   }
 
-  fileprivate func giveBack(_ count: Int, of user: UInt64) {
+  fileprivate func giveBack(_ count: Int, of owner: GatheringOwner) {
     held -= count
-    let left = (byUser[user] ?? count) - count
-    byUser[user] = left > 0 ? left : nil
+    if owner.isStranger { heldForStrangers -= count }
+    let left = (byUser[owner.key] ?? count) - count
+    byUser[owner.key] = left > 0 ? left : nil
   }
 }
 
 /// What one body takes of it. Given back when the last who holds it lets it go: the connection that gathers, then the transfer that sends.
 final class GatheredShare {
   private let memory: GatheredMemory
-  private let user: UInt64
+  private let owner: GatheringOwner
   private(set) var count = 0
 
-  init(_ memory: GatheredMemory, of user: UInt64) {
+  init(_ memory: GatheredMemory, of owner: GatheringOwner) {
     self.memory = memory
-    self.user = user
+    self.owner = owner
   }
 
   deinit {
-    if count > 0 { memory.giveBack(count, of: user) }
+    if count > 0 { memory.giveBack(count, of: owner) }
   }
 
   func grow(by more: Int) -> GatheredMemory.Verdict {
-    let verdict = memory.take(more, of: user)
+    let verdict = memory.take(more, of: owner)
     if verdict == .taken { count += more }
     return verdict
   }

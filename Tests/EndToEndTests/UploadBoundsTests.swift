@@ -170,10 +170,11 @@ extension EndToEnd {
 
     // MARK: Memory
 
-    /// Clients that begin uploads and never end them: one of them has a part, all together the whole.
+    /// Clients that begin uploads and never end them: one of them has a part, all who have not logged in a half, all together the whole.
     @Test func slowUploadsHoldNoMoreThanTheirMemory() throws {
       let most = 16 << 20
-      let setup = Setup(top: "trusted_proxies 127.0.0.1", route: "buffer_upload 16m", requirement: "nobody")
+      let more = "route /public { upstream legacy; require nobody; buffer_upload 16m }\nroute /small { upstream legacy; require nobody; buffer_upload 1m }"
+      let setup = Setup(top: "trusted_proxies 127.0.0.1", route: "buffer_upload 16m", more: more)
       let script: Script = { conversation in
         do {
           while var message = try conversation.head() {
@@ -185,33 +186,50 @@ extension EndToEnd {
         } catch is Socket.Trouble {} catch is Truncated {}
       }
       try House.with(setup, script) { house throws in
-        #expect(try house.ask("GET").status == 200)
+        #expect(try house.ask("GET", "/public").status == 200)
         let before = try house.gate.child.peakMemory()
         let part = [UInt8](repeating: 0x78, count: most - (1 << 20))
-        func begin(_ network: Int) throws -> Client {
+        func begin(_ target: String, _ whose: String, _ length: Int) throws -> Client {
           let client = try house.client()
-          try client.send(request("PUT", "/", ["X-Forwarded-For: 192.0.2.\(network)", "Content-Length: \(most)"]))
+          try client.send(request("PUT", target, [whose, "Content-Length: \(length)"]))
+          return client
+        }
+        func begin(_ network: Int) throws -> Client {
+          let client = try begin("/public", "X-Forwarded-For: 192.0.2.\(network)", most)
           try client.send(part)
           return client
         }
-        func end(_ client: Client) throws -> Int? {
-          try client.send([UInt8](repeating: 0x78, count: 1 << 20))
+        func begin(_ person: People.Person) throws -> Client {
+          let client = try begin("/", person.authorization, most)
+          try client.send(part)
+          return client
+        }
+        func end(_ client: Client, _ last: Int = 1 << 20) throws -> Int? {
+          try client.send([UInt8](repeating: 0x78, count: last))
           return try client.response(to: "PUT")?.status
         }
-        // Two of the same user: one is refused.
+        // Two of the same network: one is refused.
         let own = try (0..<2).map { _ in try begin(1) }
         let statuses = try own.map { try end($0) }
         #expect(statuses.contains(200) && Set(statuses).isSubset(of: [200, 429]))
-        // Five users: the memory is that of four.
-        let clients = try (2...6).map(begin)
-        let refused = try house.accessLines(4).filter { ($0["status"] as? Int) == 503 || ($0["status"] as? Int) == 429 }
-        #expect(refused.contains { ($0["reason"] as? String)?.contains("memory is left") == true } && refused.contains { ($0["status"] as? Int) == 429 })
+        // Three networks: there is memory for two. Three users beside them: for two as well.
+        let strangers = try (2...4).map { try begin($0) }
+        let users = try [People.alice, People.bob, People.carol].map { try begin($0) }
+        let refused = try house.accessLines(5).filter { ($0["status"] as? Int) == 503 || ($0["status"] as? Int) == 429 }
+        #expect(refused.count { ($0["reason"] as? String)?.contains("memory is left") == true } == 2 && refused.contains { ($0["status"] as? Int) == 429 })
         // Requests without a body go on.
-        #expect(try house.ask("GET").status == 200)
-        let ends = try clients.map { try end($0) }
-        #expect(ends.count { $0 == 200 } == 4 && ends.count { $0 == 503 } == 1, "\(ends)")
-        // All of it is there again.
+        #expect(try house.ask("GET", "/public").status == 200)
+        for ends in [try strangers.map { try end($0) }, try users.map { try end($0) }] {
+          #expect(ends.count { $0 == 200 } == 2 && ends.count { $0 == 503 } == 1, "\(ends)")
+        }
+        // All of it is there again, and a body that is larger than what is gathered of it goes on.
         #expect(try end(begin(7)) == 200)
+        #expect(try end(begin("/", People.alice.authorization, most + 1), most + 1) == 200)
+        // Where little is gathered at a time one network has less: as much as five bodies.
+        let small = try (0..<5).map { _ in try begin("/small", "X-Forwarded-For: 192.0.2.8", 1 << 20) }
+        for client in small { try client.send([UInt8](repeating: 0x78, count: 1_000_000)) }
+        #expect(try house.accessLines(13).last?["status"] as? Int == 429)
+        #expect(try small.count { try end($0, (1 << 20) - 1_000_000) == 200 } == 4)
         // Twice the sum, since buffers grow by doubling, and what goes out.
         #expect(try house.gate.child.peakMemory() - before < 192 << 10)
       }

@@ -61,14 +61,15 @@ import Testing
 
   @Test func oneUserHasHisPartAndAllHaveTheWhole() {
     let memory = GatheredMemory(atMost: 400)
-    var shares = (0..<3).map { GatheredShare(memory, of: UInt64($0)) }
+    func share(_ key: UInt64) -> GatheredShare { GatheredShare(memory, of: GatheringOwner(key: key)) }
+    var shares = (0..<3).map { share(UInt64($0)) }
     for share in shares { #expect(share.grow(by: 60) == .taken) }
     // A second body of the same user's counts with his first.
-    let second = GatheredShare(memory, of: 0)
+    let second = share(0)
     #expect(second.grow(by: 41) == .tooMuchOfOne && second.grow(by: 40) == .taken)
     #expect(shares[0].grow(by: 1) == .tooMuchOfOne)
     #expect(shares[1].grow(by: 40) == .taken && shares[2].grow(by: 40) == .taken)
-    let last = (3..<5).map { GatheredShare(memory, of: UInt64($0)) }
+    let last = (3..<5).map { share(UInt64($0)) }
     #expect(last[0].grow(by: 100) == .taken && last[1].grow(by: 1) == .full)
     #expect(memory.held == 400 && memory.byUser.count == 4)
     shares.removeAll()
@@ -77,18 +78,42 @@ import Testing
     withExtendedLifetime(second) {}
   }
 
+  @Test func strangersHaveAHalfAndOneOfThemASixteenth() {
+    let memory = GatheredMemory(atMost: 640)
+    func share(_ key: UInt64, wanted: Int = 0) -> GatheredShare { GatheredShare(memory, of: GatheringOwner(key: key, isStranger: true, wanted: wanted)) }
+    var shares = (0..<8).map { share($0) }
+    for share in shares { #expect(share.grow(by: 40) == .taken && share.grow(by: 1) == .tooMuchOfOne) }
+    let late = share(8)
+    #expect(late.grow(by: 1) == .full && memory.heldForStrangers == 320)
+    // Whoever has logged in has the rest, and his own part of it.
+    let user = GatheredShare(memory, of: GatheringOwner(key: 9))
+    #expect(user.grow(by: 160) == .taken && user.grow(by: 1) == .tooMuchOfOne)
+    shares.removeLast(4)
+    #expect(memory.heldForStrangers == 160 && memory.held == 320)
+    // One body that a route wants has room, however small the part.
+    let large = share(10, wanted: 100)
+    #expect(large.grow(by: 100) == .taken && large.grow(by: 1) == .tooMuchOfOne)
+    shares.removeAll()
+    #expect(memory.heldForStrangers == 100 && late.grow(by: 40) == .taken)
+    withExtendedLifetime((large, user)) {}
+  }
+
   @Test func whatIsLetGoIsGivenBack() {
     let memory = GatheredMemory(atMost: 400)
-    do {
-      let share = GatheredShare(memory, of: 7)
+    for isStranger in [false, true] {
+      let share = GatheredShare(memory, of: GatheringOwner(key: 7, isStranger: isStranger, wanted: 100))
       #expect(share.grow(by: 50) == .taken && share.grow(by: 50) == .taken && share.grow(by: 1) == .tooMuchOfOne)
-      #expect(memory.held == 100)
+      #expect(memory.held == 100 && memory.heldForStrangers == (isStranger ? 100 : 0))
     }
-    #expect(memory.held == 0 && memory.byUser.isEmpty)
+    #expect(memory.held == 0 && memory.heldForStrangers == 0 && memory.byUser.isEmpty)
   }
 
   @Test func everyBodyThatARouteMayAskForHasRoom() {
     #expect(Limits.gatheredBody * Limits.gatheredShare == Limits.gatheredBytes)
-    #expect(GatheredMemory(atMost: Limits.gatheredBytes).take(Limits.gatheredBody, of: 1) == .taken)
+    for isStranger in [false, true] {
+      let owner = GatheringOwner(key: 1, isStranger: isStranger, wanted: Limits.gatheredBody + Limits.gatheredPiece)
+      // With the piece by which it turns out to be more than is gathered.
+      #expect(GatheredMemory(atMost: Limits.gatheredBytes).take(Limits.gatheredBody + Limits.gatheredPiece, of: owner) == .taken)
+    }
   }
 }
