@@ -50,12 +50,12 @@ enum DestinationRouting {
     return .found(target: target.array(), pathLength: length)
   }
 
-  /// Whether the service may obey it. Of methods that we don't know, and of one that a field may change, we believe it.
+  /// Whether the service may obey it. Of methods that we don't know, and of one that a field or the query may change, we believe it.
   private static func mayMean(_ head: borrowing RequestHead) -> Bool {
     switch head.method {
     case .get, .head, .options, .trace, .propfind, .post, .put, .delete, .patch:
       for field in head.fields where MethodOverride.isName(head.bytes[field.name]) { return true }
-      return false
+      return MethodOverride.isAsked(inQuery: head.bytes[head.target.query])
     default:
       return true
     }

@@ -338,6 +338,9 @@ extension EndToEnd {
           #expect(try move(sent, as: "COPY").0 == 403, "\(sent)")
           // By a word that means the same to many frameworks.
           #expect(try move(sent, as: "POST", ["X-HTTP-Method-Override: MOVE", "Content-Length: 0"]).0 == 403, "\(sent)")
+          for query in ["_method=MOVE", "a=1&%5FMethod=move", "a;_method=COPY", "X-HTTP-Method-Override=MOVE"] {
+            #expect(try move(sent, from: "/dav/a?\(query)", as: "POST", ["Content-Length: 0"]).0 == 403, "\(sent)")
+          }
         }
         for sent in ["\(scheme)://evil.com/dav/b", "http://127.0.0.1:\(house.upstream.port)/dav/b", "\(scheme)://legacy.test:1/dav/b"] {
           #expect(try move(sent).0 == 502, "\(sent)")
@@ -350,6 +353,7 @@ extension EndToEnd {
         #expect(house.upstream.requests.allSatisfy { $0.values("destination").count == 1 })
         // To other methods it is a field like others.
         #expect(try move("queue", as: "GET").1 == "queue")
+        #expect(try move("queue", from: "/dav/a?method=MOVE&x_method=MOVE", as: "GET").1 == "queue")
       }
     }
 
