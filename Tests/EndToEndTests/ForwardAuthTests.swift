@@ -174,6 +174,20 @@ extension EndToEnd {
       }
     }
 
+    /// What a route asks beside who may pass is the other server's to ask: of questions nothing is counted, and none is closed.
+    @Test func boundsAreTheOtherServers() throws {
+      var setup = Self.setup()
+      setup.top += "\nrate 1r/h burst 2"
+      setup.route = "rate 1r/h burst 1 by user\nmaintenance closed"
+      setup.files = ["closed": ""]
+      try House.with(setup) { house throws in
+        let alice = People.alice.authorization
+        for _ in 0..<4 { #expect(try house.ask("GET", "/auth", forwarded("/x") + [alice]).status == 200) }
+        #expect(try (0..<3).map { _ in try house.ask("GET", "/x", [alice]).status } == [503, 503, 429])
+        #expect(try house.ask("GET", "/auth", forwarded("/x") + [alice]).status == 200)
+      }
+    }
+
     @Test func severalAuthorizationsOfAQuestionAreRefused() throws {
       try House.with(Self.setup()) { house throws in
         let twice = [People.bob.authorization, People.alice.authorization]
