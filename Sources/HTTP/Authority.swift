@@ -4,11 +4,14 @@ import Primitives
 
 /// Rules for the text of an authority without user information.
 public enum Authority {
+  static let longestName = 255
+
   /// Whether `text` is a host name, an IPv4 address or a bracketed IPv6 address, with or without a port of 0–65535.
   ///
   /// Narrower than RFC 3986 on purpose: no percent-escapes and no sub-delims in a name (`,` `;` `'` and the like). No host that is
   /// looked up has them, and they break out of the lists and quotes that a forwarded host is put into. An underscore is let through.
-  /// An empty host is refused (RFC 9110 section 4.2.1); an empty port is not (`host:`).
+  /// An empty host is refused (RFC 9110 section 4.2.1); an empty port is not (`host:`). A name of more than 255 bytes is none that is looked up either
+  /// (RFC 1035 section 2.3.4), and it would be written once for each reference that is mapped to it.
   public static func isValid(_ text: Span<UInt8>) -> Bool {
     guard text.count > 0 else { return false }
     var i = 0
@@ -29,7 +32,7 @@ public enum Authority {
       i += 1
     } else {
       i = ASCII.endOfUnreserved(in: text, from: 0)
-      guard i > 0 else { return false }
+      guard i > 0, i <= longestName else { return false }
     }
     if i == text.count { return true }
     guard text[i] == 0x3A else { return false }

@@ -25,6 +25,12 @@ import Testing
     #expect(head.target.authority.isEmpty)
   }
 
+  @Test func aNameThatNobodyLooksUpIsNoHost() {
+    let longest = String(repeating: "a.b", count: 85)
+    #expect(target("/", host: longest).0 != nil && target("/", host: longest + ":65535").0 != nil)
+    #expect(target("/", host: longest + "c").0 == nil && target("http://\(longest)c/", host: longest + "c").0 == nil)
+  }
+
   @Test func highBytesInTheTargetAreTaken() {
     #expect(target("/é").0?.form == .origin)
   }
