@@ -255,7 +255,7 @@ extension Connection {
     let place = transfer.flatMap { $0.member == nil ? nil : $0.options.place + ": " } ?? ""
     worker.complain(about: upstreamName, "\(place)\(failure.reason) (request \(requestID.text))")
     // What we have no room for is not the server's fault, nor is it a failure to have nothing to say for a while, or not to know our account.
-    if let transfer, !failure.kind.isOurs, let pause = transfer.noteFailure(failure.reason) {
+    if let transfer, let pause = transfer.noteFailure(failure) {
       worker.ejected(transfer.options.place, of: upstreamName, for: pause, failure.reason)
     }
     if exchange.phase == .waiting, let transfer, let cause = Self.cause(of: failure, transfer), goesElsewhere(cause) { return }

@@ -233,7 +233,7 @@ import Primitives
   /// A piece of the body; `PAUSE` when the client is behind.
   func received(body bytes: UnsafePointer<CChar>, count: Int) -> Int {
     if body.count >= mostBody {
-      isReceivePaused = true
+      pauseReceiving()
       return Int(CURL_WRITEFUNC_PAUSE)
     }
     unsafe body.append(unsafeBytes: bytes, count: count)

@@ -169,7 +169,7 @@ extension HTTP1Transfer {
     }
     if mark.isRaised { client.look(at: self) }
     // Of bytes beyond the end none was taken: they show themselves here.
-    if isComplete { complete(connection, hasExcess: connection.hasUnread) } else { isReceivePaused = true }
+    if isComplete { complete(connection, hasExcess: connection.hasUnread) } else { pauseReceiving() }
   }
 
   /// When the socket is to be looked at although the poller says nothing; nil for not at all.
@@ -192,7 +192,7 @@ extension HTTP1Transfer {
   }
 
   func pauseIfFull() {
-    if body.count >= mostBody { isReceivePaused = true }
+    if body.count >= mostBody { pauseReceiving() }
   }
 
   /// The upstream has hung up, or the connection broke.

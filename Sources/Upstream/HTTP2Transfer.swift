@@ -171,7 +171,7 @@ final class HTTP2Transfer: Transfer {
     if let expected, received > expected { return breakOff(.malformed, "more content than the response's Content-Length, or where there is none") }
     makeRoom(&body, for: bytes.count)
     body.append(bytes)
-    if body.count >= Self.pausedFrom { isReceivePaused = true }
+    if body.count >= Self.pausedFrom { pauseReceiving() }
     client.markReady(self)
   }
 

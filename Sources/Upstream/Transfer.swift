@@ -119,6 +119,9 @@ public import Primitives
   final var hasTurn = false
   /// Nothing more is read until some of `body` was taken.
   final var isReceivePaused = false
+  /// Since when, and whether that has lasted for a while before: what becomes of the answer may be its client's doing then.
+  final var pausedAt = Instant(nanoseconds: 0)
+  final var wasHeld = false
   /// The upstream takes more of the request's body than there is.
   final var isSendPaused = false
   final var attempts = 0
@@ -254,6 +257,16 @@ public import Primitives
     keptForLogin = ByteBuffer()
   }
 
+  /// The client is behind.
+  @inline(__always) final func pauseReceiving() {
+    if isReceivePaused { return }
+    isReceivePaused = true
+    pausedAt = client.now
+  }
+
+  /// Whether `moment` is so long ago that a server may have lost its patience with a client.
+  final func isAWhileAgo(_ moment: Instant) -> Bool { moment.advanced(by: .seconds(1)) <= client.now }
+
   /// Goes on after the body was taken or request bytes were handed over. True when it had been waiting for the caller to take its body.
   func resume() -> Bool {
     preconditionFailure("each engine has its own")
@@ -296,6 +309,7 @@ public import Primitives
     firstByteAt = nil
     isReusedConnection = false
     isReceivePaused = false
+    wasHeld = false
     isSendPaused = false
     attempts = 0
     memberIndex = nil

@@ -33,13 +33,23 @@ extension Transfer {
   }
 
   /// The server has failed the request. For how long it is out by that; nil when it isn't.
-  public final func noteFailure(_ reason: String) -> Interval? {
-    guard let member = pool?.member, let ejection = member.group.ejection else { return nil }
-    let pause = member.state.failed(begun: begunAt, decides: trial == .alone, at: client.now, ejection, reason) {
+  public final func noteFailure(_ failure: UpstreamFailure) -> Interval? {
+    guard let member = pool?.member, let ejection = member.group.ejection, !failure.kind.isOurs, !isOfClient(failure) else { return nil }
+    let pause = member.state.failed(begun: begunAt, decides: trial == .alone, at: client.now, ejection, failure.reason) {
       member.group.mayEject(member.state)
     }
     decided(member.state)
     return pause
+  }
+
+  /// Whether the client has failed the server instead: it has hung up on a request of whose body it had all that came, and waited for more, or on an answer that
+  /// nobody took, for a while. A few such clients would have every server ejected.
+  private final func isOfClient(_ failure: UpstreamFailure) -> Bool {
+    switch failure.kind {
+    case .unreachable: !isUploadEnded && isUploadTaken && (sentAt.map(isAWhileAgo) ?? false)
+    case .truncated: wasHeld || isReceivePaused && isAWhileAgo(pausedAt)
+    default: false
+    }
   }
 
   /// What comes after its verdict decides nothing: another may be tried while this one's answer goes on for hours.
@@ -138,16 +148,6 @@ extension Transfer {
   /// Leaves out those of whose names `isDropped` says so. To be called before they are appended anywhere.
   public final func dropTrailers(_ isDropped: (Span<UInt8>) -> Bool) { trailers.drop(isDropped) }
 
-  /// The fields after a chunked body: whole when the transfer is.
-  public final func appendLastChunk(to out: inout ByteBuffer) { ChunkedEncoder.appendLast(trailers, to: &out) }
-
-  /// The fields after a chunked body, as lines: whole when the transfer is.
-  public final func appendTrailers(to out: inout ByteBuffer) {
-    for field in trailers.fields { ResponseWriter.field(trailers.bytes[field.name], trailers.bytes[field.value], to: &out) }
-  }
-
-  /// Where a 101 that was asked for has led, when it has answered. The tunnel's first bytes, if some came with the head, are those of the body.
-  public final var openedTunnel: Tunnel? { tunnel }
   /// Leaves out those that the head's Connection names (RFC 9110 section 7.6.1). To be called before they are appended anywhere.
   public final func dropTrailersOfConnection() {
     Self.drop(namedBy: head.fields, head.bytes, &trailers)
@@ -158,6 +158,16 @@ extension Transfer {
     trailers.drop { HopByHop.isNamed($0, by: fields, bytes) }
   }
 
+  /// The fields after a chunked body: whole when the transfer is.
+  public final func appendLastChunk(to out: inout ByteBuffer) { ChunkedEncoder.appendLast(trailers, to: &out) }
+
+  /// The fields after a chunked body, as lines: whole when the transfer is.
+  public final func appendTrailers(to out: inout ByteBuffer) {
+    for field in trailers.fields { ResponseWriter.field(trailers.bytes[field.name], trailers.bytes[field.value], to: &out) }
+  }
+
+  /// Where a 101 that was asked for has led, when it has answered. The tunnel's first bytes, if some came with the head, are those of the body.
+  public final var openedTunnel: Tunnel? { tunnel }
 
   /// The Upgrade fields of the final response that name something, each with its line's end. False where there is none.
   @discardableResult public final func appendUpgrade(to out: inout ByteBuffer) -> Bool {

@@ -273,7 +273,10 @@ public import Primitives
   /// True when it had been waiting for the caller to take its body.
   @discardableResult
   public func resume(_ transfer: Transfer) -> Bool {
-    transfer.isRunning && transfer.resume()
+    let pausedAt = transfer.pausedAt
+    guard transfer.isRunning && transfer.resume() else { return false }
+    if transfer.isAWhileAgo(pausedAt) { transfer.wasHeld = true }
+    return true
   }
 
   /// Ends a transfer for good, finished or not, and takes it back. An unfinished one's connection is closed.
