@@ -82,6 +82,11 @@ extension Connection {
       record.reason = "the field asks for another method than was judged"
       return perform(exchange.refused(status: 403))
     }
+    // Which the server in front sends on as it came too.
+    if inquiry.head.destinationCount > 0, let reason = destinationRefusal(of: inquiry, index, grant.credential) {
+      record.reason = "\(reason)"
+      return perform(exchange.refused(status: 403))
+    }
     let fields: [OwnReply.Field] = [
       .init(snapshot.rules.userField, grant.user?.name ?? []), .init(snapshot.rules.groupsField, grant.user?.joinedGroups ?? []),
       .init("X-Request-Id", requestID.bytes),
@@ -91,6 +96,15 @@ extension Connection {
 }
 
 extension Connection {
+  private func destinationRefusal(of inquiry: Inquiry, _ index: Int, _ credential: Credential) -> StaticString? {
+    // nginx's $host has no port.
+    switch DestinationRouting.judge(inquiry.head, credential, snapshot, route: index, clientHost: inquiry.head.host, anyPort: true) {
+    case .none: nil
+    case .refused(_, let reason): reason
+    case .found: inquiry.destinationHoldsDotSegment ? "dot segment in a Destination that another server forwards" : nil
+    }
+  }
+
   private func isMethodJudged(of inquiry: Inquiry, _ index: Int, _ credential: Credential) -> Bool {
     let router = snapshot.router
     if !router.routes[index].methods.isEmpty || credential.judgesMethod { return true }

@@ -18,8 +18,9 @@ enum DestinationRouting {
   /// - Parameters:
   ///   - route: the request's own, to which the destination has to belong too: who may pass there was decided, and who may elsewhere was not.
   ///   - clientHost: the host that the client asked for, of which a trusted proxy tells.
+  ///   - anyPort: whether the host's port is not known.
   static func judge(
-    _ head: borrowing RequestHead, _ credential: Credential, _ snapshot: Snapshot, route: Int, clientHost: ByteRange
+    _ head: borrowing RequestHead, _ credential: Credential, _ snapshot: Snapshot, route: Int, clientHost: ByteRange, anyPort: Bool = false
   ) -> Verdict {
     guard head.destinationCount > 0, mayMean(head) else { return .none }
     guard head.destinationCount == 1, let i = head.firstIndex(of: .destination) else { return .refused(status: 400, "several Destinations") }
@@ -27,7 +28,7 @@ enum DestinationRouting {
     guard let destination = Destination(head.bytes[value]) else { return .refused(status: 400, "the Destination is no path and no URL") }
     if let authority = destination.authority {
       let place = range(authority, in: value)
-      guard agrees(head, place, head.host, destination) || agrees(head, place, clientHost, destination) else {
+      guard agrees(head, place, head.host, destination, anyPort) || agrees(head, place, clientHost, destination, anyPort) else {
         // RFC 4918 section 9.8.5.
         return .refused(status: 502, "the Destination is on another server")
       }
@@ -61,8 +62,13 @@ enum DestinationRouting {
     }
   }
 
-  private static func agrees(_ head: borrowing RequestHead, _ authority: ByteRange, _ host: ByteRange, _ destination: Destination) -> Bool {
-    !host.isEmpty && Authority.agree(head.bytes[authority], head.bytes[host], secure: destination.isSecure)
+  private static func agrees(
+    _ head: borrowing RequestHead, _ authority: ByteRange, _ host: ByteRange, _ destination: Destination, _ anyPort: Bool
+  ) -> Bool {
+    if host.isEmpty { return false }
+    let (theirs, ours) = (head.bytes[authority], head.bytes[host])
+    if !anyPort { return Authority.agree(theirs, ours, secure: destination.isSecure) }
+    return ASCII.equals(theirs.extracting(0..<Authority.hostCount(theirs)), ignoringCaseOf: ours.extracting(0..<Authority.hostCount(ours)))
   }
 
   private static func range(_ part: Range<Int>, in value: ByteRange) -> ByteRange {

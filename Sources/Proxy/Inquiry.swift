@@ -179,8 +179,22 @@ final class Inquiry {
 
   private static func holdsDotSegment(_ head: borrowing RequestHead) -> Bool {
     if head.target.form == .asterisk { return false }
+    return holdsDotSegment(head.bytes[head.target.path])
+  }
+
+  private static func holdsDotSegment(_ path: Span<UInt8>) -> Bool {
     var reading = ByteBuffer()
-    return !PathPrefix.read(head.bytes[head.target.path], as: &reading)
+    return !PathPrefix.read(path, as: &reading)
+  }
+
+  /// The same of the second path, where there is one.
+  var destinationHoldsDotSegment: Bool { Self.destinationHoldsDotSegment(head) }
+
+  private static func destinationHoldsDotSegment(_ head: borrowing RequestHead) -> Bool {
+    guard let i = head.firstIndex(of: .destination) else { return false }
+    let value = head.bytes[head.fields[i].value]
+    guard let destination = Destination(value) else { return false }
+    return holdsDotSegment(value.extracting(destination.path))
   }
 }
 

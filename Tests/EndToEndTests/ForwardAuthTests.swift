@@ -188,6 +188,26 @@ extension EndToEnd {
       }
     }
 
+    /// The other server forwards it as it came, and the service obeys it.
+    @Test func theSecondPathOfAQuestionIsJudgedToo() throws {
+      try House.with(Self.setup()) { house throws in
+        func status(_ method: String, _ destination: String..., from path: String = "/x", with more: [String] = []) throws -> Set<Int> {
+          let fields = destination.map { "Destination: \($0)" } + more + [People.alice.authorization]
+          return [try house.ask("GET", "/auth", forwarded(path, method) + fields).status, try house.ask("GET", "/auth", original(path, method) + fields).status]
+        }
+        for sent in ["/y", "http://legacy.test/y", "https://legacy.test:8443/y", "/y%20z?q"] { #expect(try status("MOVE", sent) == [200], "\(sent)") }
+        let elsewhere = ["/admin/y", "/public/y", "http://legacy.test/admin/y", "/x/../admin/y", "http://other.test/y"]
+        for sent in elsewhere + ["/x/../y", "/x/%2e%2e/y", "/..%2fadmin", "y", "//legacy.test/y"] {
+          #expect(try status("MOVE", sent) == [403], "\(sent)")
+          #expect(try status("COPY", sent) == [403], "\(sent)")
+          #expect(try status("POST", sent, with: ["X-HTTP-Method-Override: MOVE"]) == [403], "\(sent)")
+          #expect(try status("POST", sent, from: "/x?_method=MOVE") == [403], "\(sent)")
+        }
+        #expect(try status("MOVE", "/y", "/y") == [403])
+        #expect(try status("GET", "queue") == [200])
+      }
+    }
+
     @Test func severalAuthorizationsOfAQuestionAreRefused() throws {
       try House.with(Self.setup()) { house throws in
         let twice = [People.bob.authorization, People.alice.authorization]
