@@ -31,7 +31,7 @@ import Testing
   /// A folder with the files that the pages name; absolute paths lead into it too.
   private static func place() throws -> Scratch {
     let scratch = try Scratch()
-    try scratch.write("users", "alice:{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=:groups=staff admin\n", mode: 0o600)
+    try scratch.write("users", "alice:{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=:groups=staff admin writers\n", mode: 0o600)
     try SampleCertificate.write(to: scratch)
     let (certificate, key) = (SampleCertificate.certificate, SampleCertificate.key)
     for name in ["fullchain.pem", "gate.pem", "erp-ca.pem", "ftp-ca.pem", "ldap-ca.pem"] { try scratch.write(name, certificate, mode: 0o644) }
