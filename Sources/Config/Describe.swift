@@ -57,6 +57,7 @@ struct Description {
     if let registration = settings.registration { lines += section("Registration", rows(registration)) }
     lines += section("Logs", [["access", accessLog], ["errors", "standard error, \(settings.logLevel.name) and above"]])
     lines += section("Identity", identity)
+    if !settings.errorPages.isEmpty { lines += section("Error pages", [[ranges(settings.errorPages.keys.sorted())]]) }
     lines += section("Limits", limits)
     lines += section("Workers", [[settings.workers == 0 ? "one for each processor" : "\(settings.workers)"]])
     lines += section("Admin socket", [[adminPlace]])
@@ -158,12 +159,13 @@ struct Description {
     if let maintenance = terms.maintenance { notes.append("closed while \(maintenance.path) is there") }
     if let most = terms.maxInFlight { notes.append("\(most) requests at once") }
     if let most = terms.maxInFlightOfUser { notes.append("\(most) of one user") }
-    if !terms.rates.isEmpty { notes.append(terms.rates.count == 1 ? "a rate" : "\(terms.rates.count) rates") }
+    notes += terms.rates.map(rate)
     if let bandwidth = terms.bandwidth { notes.append("\(Value.text(size: bandwidth)) a second") }
     if let buffer = terms.buffer { notes.append("\(Value.text(size: buffer)) taken ahead") }
     if let bandwidth = terms.uploadBandwidth { notes.append("uploads at \(Value.text(size: bandwidth)) a second") }
     if let buffer = terms.uploadBuffer { notes.append("\(Value.text(size: buffer)) of uploads in memory first") }
-    if terms.times != RouteTimes() { notes.append("times of its own") }
+    let times = [("connect", terms.times.connect), ("response", terms.times.response), ("idle", terms.times.idle), ("total", terms.times.total)]
+    notes += times.compactMap { name, time in time.map { "\(name) \(Value.text($0))" } }
     return notes
   }
 
@@ -234,9 +236,10 @@ struct Description {
       case .hash(.cookie(let name)): "by the cookie \(String(decoding: name, as: UTF8.self))"
       }
     let ejection = group.ejection.map(words) ?? "never out"
-    let retry = group.retry.map { "sent again up to \(counted($0.times, "time"))" } ?? "never sent again"
+    let retry = group.retry.map { "sent again up to \(counted($0.times, "time"))" + causes($0) } ?? "never sent again"
+    let slowly = group.slowStart.map { ", less to one that is back for \(Value.text($0))" } ?? ""
     let own = traits(group.members[0])
-    return "\(group.members.count) servers, \(balance), \(ejection), \(retry)" + (own.isEmpty ? "" : "; this one: \(own)")
+    return "\(group.members.count) servers, \(balance), \(ejection), \(retry)\(slowly)" + (own.isEmpty ? "" : "; this one: \(own)")
   }
 
   private func words(_ ejection: UpstreamGroup.Ejection) -> String {
@@ -362,7 +365,7 @@ struct Description {
         "\(threads), \(limits.hashQueue) waiting for \(Value.text(limits.hashWait)) at most, "
           + "\(Value.text(limits.hashLimit.time)) and \(Value.text(size: limits.hashLimit.memory)) each",
       ],
-    ]
+    ] + settings.rates.map { ["rate", rate($0)] }
   }
 
   // MARK: Layout

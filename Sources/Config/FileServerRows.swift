@@ -54,9 +54,10 @@ extension Table {
       doc: "Of an `sftp` server: the private key that proves who we are, without a passphrase, instead of a password."
     ) { reading, directive in
       let word = directive.arguments[0]
+      // Said, whatever there is to read.
+      reading.upstreamInHand?.files.keyFilePlace = word.place
       guard let path = reading.readableFile(word) else { return }
       reading.upstreamInHand?.files.keyFile = path
-      reading.upstreamInHand?.files.keyFilePlace = word.place
       reading.warnIfWorldReadable(path, word, "key")
     },
   ]

@@ -31,7 +31,7 @@ import Testing
           /account/                       valid-user                 to account
           /environ/                       valid-user                 to environ
           /export/                        valid-user                 to legacy     closed while /run/gatehouse/export.closed is there, 50 requests at once, \
-        2 of one user, a rate, 4m taken ahead, 1m of uploads in memory first, times of its own
+        2 of one user, 10r/m of a user, 5 at once, 4m taken ahead, 1m of uploads in memory first, connect 2s, response 5m, idle 30s, total 1h
           /people/                        valid-user                 to people     without /people
           /bearer/                        valid-user                 to bearer
           /issued/                        valid-user                 to issued
@@ -140,12 +140,16 @@ import Testing
           browsers  https alone for 365 days
           trusted   127.0.0.1 ::1
 
+        Error pages
+          401 403-404 429 500-599
+
         Limits
           request      line 8k, header 32k in 100 lines
           waiting      header 10s, body 30s, sending 1m
           connections  16384 a worker, 10000 requests each, idle 75s, drained 30s
           http2        128 requests at once, 200 resets, 64k of a body
           hashing      half of the processors, 1024 waiting for 20s at most, 2s and 256m each
+          rate         1000r/s of an address, 2000 at once
 
         Workers
           one for each processor
@@ -155,6 +159,15 @@ import Testing
 
         /etc/gatehouse/proxy.conf: can be used
         """)
+  }
+
+  @Test func whatServersAndRatesDoBeyondTheUsualIsSaid() {
+    let servers = "upstream app { server http://a; server http://b; retry 2 on connect 503; slow_start 10s }"
+    let text = "listen *:80\n\(servers)\nroute / { upstream app; require nobody; rate 2r/h by token; rate 5r/d burst 9 }\n"
+    let summary = Configuration.load(text: text, name: "t.conf", environment: { _ in nil }).summary
+    #expect(summary.contains("sent again up to 2 times (connect 503), less to one that is back for 10s"), "\(summary)")
+    #expect(summary.contains("2r/h of a token, 2 at once, 5r/d of an address, 9 at once"), "\(summary)")
+    #expect(!summary.contains("Error pages"))
   }
 
   @Test func verdictCounts() {

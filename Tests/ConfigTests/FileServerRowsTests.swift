@@ -76,6 +76,11 @@ import Upstream
     #expect(!configuration.diagnostics.rendered.contains("Hidden-1"))
   }
 
+  @Test func aKeyThatCanNotBeReadIsOneError() {
+    let diagnostics = load("server sftp://a; known_hosts @hosts; login { username u; key_file @none }").diagnostics
+    #expect(diagnostics.errorCount == 1 && diagnostics.rendered.contains("there is no such file"), "\(diagnostics.rendered)")
+  }
+
   @Test func aPasswordInClearTextIsWarnedOf() {
     let login = "login { username u; password_file @password }"
     #expect(load("server ftp://a; \(login)").diagnostics.rendered.contains("in clear text"))

@@ -317,5 +317,21 @@ extension EndToEnd {
       try service.stop()
       try stranger.stop()
     }
+
+    /// Its fingerprint instead of a file of known hosts.
+    @Test func aPinnedSSHKeyIsWhatTheServerHasToHave() throws {
+      let service = try FileService(.sftp)
+      let told = try Child.run("/usr/bin/ssh-keygen", ["-lf", service.scratch["host.pub"]], folder: service.scratch.path).text
+      let pin = try #require(told.split(separator: " ").first { $0.hasPrefix("SHA256:") })
+      let other = "SHA256:" + (pin.dropFirst(7).first == "A" ? "B" : "A") + pin.dropFirst(8)
+      let known = "known_hosts \(service.scratch["known_hosts"])"
+      let (right, wrong) = (service.lines.replacing(known, with: "pin \(pin)"), service.lines.replacing(known, with: "pin \(other)"))
+      let more = [("right", right), ("wrong", wrong)].map { "upstream \($0) {\n\($1)\n}\nroute /\($0)/ { upstream \($0); require valid-user; strip_prefix on }\n" }
+      try House.with(Setup(more: more.joined())) { house throws in
+        #expect(try get(house, at: "/right/files/a.txt").text == "hello\n")
+        #expect(try get(house, at: "/wrong/files/a.txt").status == 502)
+      }
+      try service.stop()
+    }
   }
 }

@@ -114,21 +114,5 @@ extension EndToEnd {
       }
       try a.stop()
     }
-
-    /// A name's address may change; connections that were made to the old one don't stay for ever.
-    @Test func namesAreLookedUpAgain() throws {
-      for (host, connections) in [("localhost", 2), ("127.0.0.1", 1)] {
-        let upstream = try RecordingUpstream(Answer.hello)
-        let setup = Setup(upstream: "keepalive_timeout 30s\nresolve 1s", server: "http://\(host):\(upstream.port)")
-        try House.with(setup) { house throws in
-          // libcurl counts whole seconds, and more than one has to have passed.
-          #expect(try ask(house).status == 200)
-          Thread.sleep(forTimeInterval: 2.1)
-          #expect(try ask(house).status == 200)
-          #expect(upstream.connections.count == connections, "\(host)")
-        }
-        try upstream.stop()
-      }
-    }
   }
 }

@@ -194,14 +194,17 @@ extension EndToEnd {
     @Test func theRecipeOfMaintenanceClosesAndOpens() throws {
       let scratch = try Scratch()
       try scratch.write("<p>closed</p>", to: "closed.html")
-      let recipe = try Recipe("maintenance").text(
-        replacing: ["/run/gatehouse/closed": scratch["closed"], "/etc/gatehouse/closed.html": scratch["closed.html"]])
+      let service = try RecordingUpstream(Answer.hello)
+      let recipe = try Recipe("maintenance").text(replacing: [
+        "10.0.0.5:8080": "127.0.0.1:\(service.port)", "/run/gatehouse/closed": scratch["closed"], "/etc/gatehouse/closed.html": scratch["closed.html"],
+      ])
       try House.with(Setup(path: "/legacy", more: recipe)) { house throws in
         #expect(try house.ask("GET", "/", [auth]).status == 200)
         try scratch.write("", to: "closed")
         try eventually("maintenance") { try house.ask("GET", "/", [auth]).text == "<p>closed</p>" }
         #expect(try house.ask("GET", "/status").text == "gatehouse is up")
       }
+      try service.stop()
     }
 
     @Test(.byEachEngine) func maintenanceLetsAnUploadEnd() throws {

@@ -204,7 +204,8 @@ extension EndToEnd {
     }
 
     @Test func theRecipeOfALandingPageServesIt() throws {
-      let recipe = try Recipe("landing-page").text(replacing: ["/srv/landing": Self.folder["site"]])
+      let service = try RecordingUpstream(Answer.hello)
+      let recipe = try Recipe("landing-page").text(replacing: ["/srv/landing": Self.folder["site"], "10.0.0.5:8080": "127.0.0.1:\(service.port)"])
       try House.with(Setup(path: "/legacy", more: recipe)) { house throws in
         #expect(try house.ask("GET", "/").text == "<h1>Welcome</h1>")
         #expect(try house.ask("GET", "/ten.txt").text == "0123456789")
@@ -212,6 +213,7 @@ extension EndToEnd {
         #expect(try house.ask("GET", "/app/", [auth]).text == "hello")
         #expect(try house.ask("GET", "/old/x?y=1")["Location"] == "/app/old/x?y=1")
       }
+      try service.stop()
     }
   }
 }

@@ -86,6 +86,34 @@ extension EndToEnd {
       try apache.stop()
     }
 
+    /// The page docs/recipes/webdav.md, with Apache as the service.
+    @Test func readersReadAndWritersWrite() throws {
+      let apache = try Apache()
+      let recipe = try Recipe("webdav").text(replacing: ["10.0.0.5:8080": "127.0.0.1:\(apache.port)", "group writers": "group admin"])
+      try House.with(Setup(path: "/unused/", more: recipe)) { house throws in
+        func dav(_ method: String, _ path: String, _ fields: String..., as person: People.Person) throws -> Int {
+          let arguments = ["-u", person.pair, "-X", method] + fields.flatMap { ["-H", $0] }
+          return try Curl.run(arguments + (method == "PUT" ? ["-d", "text"] : []) + [house.url + path], in: house.scratch).status
+        }
+        let writer = People.bob
+        #expect(try dav("PUT", "/mine/a", as: writer) == 201 && dav("MKCOL", "/mine/folder/", as: writer) == 201)
+        #expect(try dav("MOVE", "/mine/a", "Destination: \(house.url)/mine/b", as: writer) == 201)
+        let reader = People.alice
+        for (method, path, fields, status) in [
+          ("GET", "/mine/b", "Accept: */*", 200), ("PROPFIND", "/mine/", "Depth: 1", 207), ("OPTIONS", "/mine/", "Accept: */*", 200),
+          ("PUT", "/mine/c", "Accept: */*", 403), ("DELETE", "/mine/b", "Accept: */*", 403), ("MKCOL", "/mine/d/", "Accept: */*", 403),
+          ("MOVE", "/mine/b", "Destination: /mine/e", 403), ("COPY", "/mine/b", "Destination: \(house.url)/mine/e", 403), ("LOCK", "/mine/b", "Depth: 0", 403),
+          ("PROPPATCH", "/mine/b", "Depth: 0", 403), ("POST", "/mine/b", "X-HTTP-Method-Override: DELETE", 403),
+        ] {
+          #expect(try dav(method, path, fields, as: reader) == status, "\(method) \(path)")
+        }
+        // A method that is allowed, and another's name in a field.
+        #expect(try dav("GET", "/mine/b", "X-HTTP-Method-Override: DELETE", as: reader) == 200)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: apache.scratch["files/mine"]).sorted() == ["b", "folder"])
+      }
+      try apache.stop()
+    }
+
     /// nginx holds the host of a destination against its own, and knows nothing of the prefix.
     @Test func aDestinationIsToldWithoutThePrefix() throws {
       let files = try Scratch()
