@@ -380,6 +380,9 @@ import Primitives
     case CURLE_QUOTE_ERROR, CURLE_UPLOAD_FAILED: return server.kind == .sftp ? .conflict : .forbidden
     case CURLE_REMOTE_FILE_EXISTS: return .exists
     case CURLE_REMOTE_DISK_FULL: return .full
+    // FTP's "not now" (RFC 959: 421), to libcurl a timeout: as many are logged in as may be, most of them perhaps by us.
+    case CURLE_OPERATION_TIMEDOUT where server.speaksFTP && lastReply == 421:
+      return .failed(UpstreamFailure(.exhausted, "the server takes nobody more at present (421)"))
     default:
       var failure = UpstreamFailure.from(code, detail: errorText.text, wasSent: true, headComplete: false)
       failure.reason = said(by: code)
@@ -387,6 +390,13 @@ import Primitives
       if code == CURLE_SSH && server.kind == .sftp && answers { failure.kind = .unserved }
       return .failed(failure)
     }
+  }
+
+  /// The code of the last reply that FTP's server gave.
+  private var lastReply: Int {
+    var code = 0
+    unsafe _ = gh_easy_get_long(easy, CURLINFO_RESPONSE_CODE, &code)
+    return code
   }
 
   /// A failure in libcurl's words, which may hold the server's.

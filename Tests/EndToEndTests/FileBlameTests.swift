@@ -108,6 +108,16 @@ extension EndToEnd {
       try service.stop()
     }
 
+    /// Many servers let in no more than a few at a time from one address, and whoever asks much makes us come by more.
+    @Test func aServerThatTakesNobodyMoreIsOnlyBusy() throws {
+      let server = try HostileFTP(.full)
+      try with("server ftp://127.0.0.1:\(server.port)") { house throws in
+        for _ in 0..<3 { #expect(try get(house, "a.txt").status == 503) }
+        #expect(house.gate.child.errors.text.contains("(421)") && !house.gate.child.errors.text.contains("gets no requests"))
+      }
+      try server.stop()
+    }
+
     /// Whoever holds all that could ask the server makes others wait, and the server is not late by that.
     @Test func whoIsNotAskedIsNotLate() throws {
       let server = try HostileFTP(.held)

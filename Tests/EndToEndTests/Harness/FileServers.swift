@@ -206,6 +206,8 @@ final class HostileFTP {
     case silent
     /// It never greets.
     case mute
+    /// It takes nobody more.
+    case full
     /// It greets when it is told to.
     case late
     /// Half a file, and then the end.
@@ -253,6 +255,7 @@ final class HostileFTP {
       while fault == "late" and not os.path.exists("greets"): time.sleep(0.01)
       data = None
       def say(text): control.sendall(text.encode() + b"\r\n")
+      if fault == "full": return say("421 too many users")
       say("220 here")
       for line in control.makefile("rb"):
         line = line.rstrip(b"\r\n").decode("latin1")
