@@ -105,6 +105,8 @@ extension Connection {
       return
     case .judging where blockedSince == nil && heldRefusal != nil:
       giveHeldRefusal()
+    case .waiting where blockedSince == nil && transfer?.isUnasked == true && (exchange.isRequestComplete || transfer?.uploadRoom == 0):
+      failed(UpstreamFailure(.exhausted, "all that ask the server were busy for as long as an answer may take"))
     case .waiting where blockedSince == nil && (exchange.isRequestComplete || transfer?.uploadRoom == 0):
       failed(
         UpstreamFailure(

@@ -164,10 +164,10 @@ extension Connection {
     advance()
   }
 
-  /// A head that was refused in the same turn in which it became complete must not be relayed.
+  /// A head that was refused in the same turn in which it became complete must not be relayed. One that only its body's end belies is.
   func hasFailed(_ transfer: Transfer) -> Bool {
     guard case .failed(let failure)? = transfer.ending else { return false }
-    return failure.kind != .truncated
+    return failure.kind != .truncated && failure.kind != .unserved
   }
 
   /// RFC 9110 section 15.2: interim responses go to a client of HTTP/1.1, and to no other.
@@ -254,6 +254,8 @@ extension Connection {
     if failure.kind == .noToken { record.words = "The service behind this gateway can't be logged in to at present" }
     let place = transfer.flatMap { $0.member == nil ? nil : $0.options.place + ": " } ?? ""
     worker.complain(about: upstreamName, "\(place)\(failure.reason) (request \(requestID.text))")
+    // It has answered, if not with what was asked for.
+    if failure.kind == .unserved, let transfer, transfer.noteAnswer() { worker.isBack(transfer.options.place, of: upstreamName) }
     // What we have no room for is not the server's fault, nor is it a failure to have nothing to say for a while, or not to know our account.
     if let transfer, let pause = transfer.noteFailure(failure) {
       worker.ejected(transfer.options.place, of: upstreamName, for: pause, failure.reason)

@@ -83,7 +83,22 @@ import Primitives
       if let range { unsafe _ = gh_easy_set_string(easy, CURLOPT_RANGE, "\(range.lowerBound)-\(range.upperBound - 1)") }
     }
     if isAnother { throw .changed }
-    guard code == CURLE_OK || isSated && !errand.isCancelled else { throw fault(code) }
+    guard code == CURLE_OK || isSated && !errand.isCancelled else {
+      let fault = fault(code)
+      if code == CURLE_PARTIAL_FILE && !errand.isCancelled && isReplaced(path, facts, errand) { throw .changed }
+      throw fault
+    }
+  }
+
+  /// Whether a file that was shorter than had been told of it may have been another, put in its place between the one and the other. Clients who may write may have
+  /// put the first one back since: of them the server is believed to fare well if it answers.
+  private func isReplaced(_ path: FilePath, _ facts: FileFacts, _ errand: FileErrand) -> Bool {
+    do throws(FileFault) {
+      return try look(path, for: errand) != facts || server.isWritable
+    } catch {
+      if case .failed = error { return false }
+      return true
+    }
   }
 
   /// Whether what is being read is of the size and date of `facts`, as far as the server says them.
@@ -132,10 +147,10 @@ import Primitives
   }
 
   private func entries(_ text: [UInt8]?, isMLSD: Bool) throws(FileFault) -> [FileEntry] {
-    guard let text else { throw .failed(UpstreamFailure(.malformed, "the folder's listing has more than \(FileListing.mostBytes) bytes")) }
+    guard let text else { throw .failed(UpstreamFailure(.unserved, "the folder's listing has more than \(FileListing.mostBytes) bytes")) }
     let entries = FileListing.entries(text, isMLSD: isMLSD, now: .now())
     guard entries.count <= FileListing.mostEntries else {
-      throw .failed(UpstreamFailure(.malformed, "the folder has more than \(FileListing.mostEntries) entries"))
+      throw .failed(UpstreamFailure(.unserved, "the folder has more than \(FileListing.mostEntries) entries"))
     }
     // What FTP could not be asked for is not listed either.
     return server.speaksFTP ? entries.filter { !FilePath.isReadOtherwise($0.name) } : entries
@@ -144,16 +159,22 @@ import Primitives
   /// Of a server that keeps no files: what it answers to `url`, in pieces, for `sink`, which answers false when it wants no more.
   func fetch(_ url: String, for errand: FileErrand, _ sink: @escaping (UnsafeRawBufferPointer) -> Bool) throws(FileFault) {
     var code = unsafe perform(url, errand, sink) { _ in }
-    // What a TFTP server says of a file's size libcurl takes for an error where it is 0: it is asked again, and for nothing but the file.
-    if code == CURLE_TFTP_ILLEGAL && !errand.hasAnswered {
+    // What a TFTP server says of a file's size libcurl takes for an error where it is 0, and an error that it has no word for (8: no options, RFC 2347) for
+    // an end of ours: the server is asked again, and for nothing but the file.
+    if server.kind == .tftp && Self.refusals.contains(code) && !errand.hasAnswered && !errand.isCancelled {
       code = unsafe perform(url, errand, sink) { unsafe _ = gh_easy_set_long($0, CURLOPT_TFTP_NO_OPTIONS, 1) }
     }
     if code == CURLE_OK || isSated && !errand.isCancelled { return }
     switch code {
     case CURLE_TFTP_NOTFOUND: throw .notFound
     case CURLE_TFTP_PERM: throw .forbidden
+    case _ where server.kind == .tftp && Self.refusals.contains(code) && !errand.isCancelled:
+      throw .failed(UpstreamFailure(.unserved, "the server refuses the file: \(code == CURLE_ABORTED_BY_CALLBACK ? "an error without a name" : said(by: code))"))
+    // The search was answered, by a limit of the directory's or a value that it can't compare: whoever asked chose that.
+    case CURLE_LDAP_SEARCH_FAILED where errorText.text.hasPrefix("LDAP remote: ") && !Self.isBusy(errorText.text):
+      throw .failed(UpstreamFailure(.unserved, said(by: code)))
     case CURLE_FILESIZE_EXCEEDED:
-      throw .failed(UpstreamFailure(.malformed, "the directory's answer has more than \(Lookup.mostCollected) bytes"))
+      throw .failed(UpstreamFailure(.unserved, "the directory's answer has more than \(Lookup.mostCollected) bytes"))
     // Not the client: we are refused.
     case CURLE_REMOTE_ACCESS_DENIED: throw fault(CURLE_LOGIN_DENIED)
     default: throw fault(code)
@@ -176,15 +197,34 @@ import Primitives
     hasUploaded = false
     let code = unsafe perform(url(folder + [temporary], isFolder: false), errand) { easy in
       unsafe _ = gh_easy_set_long(easy, CURLOPT_UPLOAD, 1)
+      // A client that drips is no server that stalls. Who of the two it is the worker knows, and has the errand end.
+      unsafe _ = gh_easy_set_long(easy, CURLOPT_LOW_SPEED_LIMIT, 0)
       unsafe _ = gh_easy_set_list(easy, CURLOPT_POSTQUOTE, list.first)
     }
     if code == CURLE_OK { return }
     let fault = errand.isCancelled ? FileFault.cancelled : self.fault(code, isWriting: true)
     // Back into its place, if it was moved and nothing else stands there; where it wasn't this is refused.
-    if server.kind == .sftp && hasUploaded { try? change(path, command("rename", aside, old), nil) }
+    if server.kind == .sftp && hasUploaded { putBack(path, aside, old) }
     // What came of it is nobody's. It may not be there.
-    try? remove(FilePath(names: folder + [temporary], isFolder: false), isFolder: false, for: nil)
+    var isWell = true
+    do throws(FileFault) {
+      try remove(FilePath(names: folder + [temporary], isFolder: false), isFolder: false, for: nil)
+    } catch {
+      if case .failed = error { isWell = false }
+    }
+    // A full disk, a quota, a file system that is only read: few servers say so in a word that is known. One that answers the next command fares well.
+    if isWell, case .failed(let failure) = fault, failure.kind != .timeout { throw .failed(UpstreamFailure(.unserved, failure.reason)) }
     throw fault
+  }
+
+  private func putBack(_ path: FilePath, _ aside: [UInt8], _ old: [UInt8]) {
+    do throws(FileFault) {
+      try change(path, command("rename", aside, old), nil)
+    } catch {
+      // Somebody else's file stands there, who wrote at the same time. Else what was moved aside is the only one, and stays.
+      let isThere = unsafe perform(url(path.names, isFolder: false), nil) { unsafe _ = gh_easy_set_long($0, CURLOPT_NOBODY, 1) } == CURLE_OK
+      if isThere { try? change(path, command("rm", aside), nil) }
+    }
   }
 
   func remove(_ path: FilePath, isFolder: Bool, for errand: FileErrand) throws(FileFault) {
@@ -320,6 +360,14 @@ import Primitives
     code == CURLE_REMOTE_FILE_NOT_FOUND || code == CURLE_REMOTE_ACCESS_DENIED || code == CURLE_FTP_COULDNT_RETR_FILE
   }
 
+  /// An ERROR of TFTP's (RFC 1350 section 5) that has no status of HTTP's.
+  private static let refusals = [
+    CURLE_TFTP_ILLEGAL, CURLE_TFTP_UNKNOWNID, CURLE_TFTP_NOSUCHUSER, CURLE_REMOTE_FILE_EXISTS, CURLE_REMOTE_DISK_FULL, CURLE_ABORTED_BY_CALLBACK,
+  ]
+
+  /// LDAP's busy and unavailable (RFC 4511 section 4.1.9), as libldap says them.
+  private static func isBusy(_ text: String) -> Bool { text.contains("Server is busy") || text.contains("Server is unavailable") }
+
   private static func meansForbidden(_ code: CURLcode) -> Bool { code == CURLE_REMOTE_ACCESS_DENIED }
 
   private func fault(_ code: CURLcode, isWriting: Bool = false) -> FileFault {
@@ -332,11 +380,33 @@ import Primitives
     case CURLE_QUOTE_ERROR, CURLE_UPLOAD_FAILED: return server.kind == .sftp ? .conflict : .forbidden
     case CURLE_REMOTE_FILE_EXISTS: return .exists
     case CURLE_REMOTE_DISK_FULL: return .full
+    // FTP's "not now" (RFC 959: 421), to libcurl a timeout: as many are logged in as may be, most of them perhaps by us.
+    case CURLE_OPERATION_TIMEDOUT where server.speaksFTP && lastReply == 421:
+      return .failed(UpstreamFailure(.exhausted, "the server takes nobody more at present (421)"))
     default:
       var failure = UpstreamFailure.from(code, detail: errorText.text, wasSent: true, headComplete: false)
-      // It may hold what the server said.
-      failure.reason = String(decoding: failure.reason.utf8.prefix(200).map { ASCII.isControl($0) ? 0x20 : $0 }, as: UTF8.self)
+      failure.reason = said(by: code)
+      // What SFTP has no word for (SSH_FX_FAILURE, a path that is too long) libcurl calls by the name of the connection's own failures.
+      if code == CURLE_SSH && server.kind == .sftp && answers { failure.kind = .unserved }
       return .failed(failure)
     }
+  }
+
+  /// The code of the last reply that FTP's server gave.
+  private var lastReply: Int {
+    var code = 0
+    unsafe _ = gh_easy_get_long(easy, CURLINFO_RESPONSE_CODE, &code)
+    return code
+  }
+
+  /// A failure in libcurl's words, which may hold the server's.
+  private func said(by code: CURLcode) -> String {
+    let reason = UpstreamFailure.from(code, detail: errorText.text, wasSent: true, headComplete: false).reason
+    return String(decoding: reason.utf8.prefix(200).map { ASCII.isControl($0) ? 0x20 : $0 }, as: UTF8.self)
+  }
+
+  /// Whether the server has an answer to the simplest of all questions.
+  private var answers: Bool {
+    unsafe perform(url([], isFolder: true), nil) { unsafe _ = gh_easy_set_long($0, CURLOPT_NOBODY, 1) } == CURLE_OK
   }
 }

@@ -5,6 +5,8 @@ import Primitives
 struct Definition: Equatable {
   struct Fault: Error {
     var reason: String
+    /// It says no to what it was asked, and not that anything is the matter with itself (RFC 2229 section 2.4: 5yz).
+    var isRefusal = false
   }
 
   var word: [UInt8]
@@ -17,8 +19,8 @@ struct Definition: Equatable {
   static func definitions(_ conversation: [UInt8]) throws(Fault) -> [Definition] {
     var definitions: [Definition] = []
     var (isText, isKnown) = (false, false)
-    for line in conversation.split(separator: 0x0A, omittingEmptySubsequences: false) {
-      var line = line.last == 0x0D ? line.dropLast() : line
+    for line in TextLines(conversation) {
+      var line = line
       if isText {
         if line.elementsEqual([0x2E]) {
           isText = false
@@ -38,7 +40,7 @@ struct Definition: Equatable {
         guard words.count == 3 else { throw Fault(reason: "a definition without word, database and title") }
         definitions.append(Definition(word: words[0], database: words[1], title: words[2]))
         isText = true
-      case 400...: throw Fault(reason: "the dictionary answers \(code)")
+      case 400...: throw Fault(reason: "the dictionary answers \(code)", isRefusal: code >= 500)
       default: break
       }
     }

@@ -18,7 +18,7 @@ struct DirectoryEntry: Equatable {
   static func entries(_ text: [UInt8], attributes wanted: [String]) -> [DirectoryEntry] {
     let names = Set(wanted.map { $0.lowercased() })
     var entries: [DirectoryEntry] = []
-    for line in text.split(separator: 0x0A) {
+    for line in TextLines(text) {
       if line.starts(with: Array("DN: ".utf8)) {
         entries.append(DirectoryEntry(name: Array(line.dropFirst(4))))
       } else if line.first == 0x09, !entries.isEmpty, let (name, value) = attribute(line.dropFirst()), names.contains(name.lowercased()) {

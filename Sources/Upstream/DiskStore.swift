@@ -110,11 +110,14 @@ final class DiskStore: FileStore {
     switch code {
     // A path that leads out is not there; nor is what a link's other end would say of this machine.
     case ENOENT, ENOTDIR, EXDEV, ELOOP, ENAMETOOLONG, ENXIO, ENODEV: return .notFound
+    // A name that this kind of file system has no way to write.
+    case EINVAL, EILSEQ: return .notFound
     case EACCES, EPERM, EROFS: return .forbidden
     case EEXIST: return .exists
-    case EISDIR, ENOTEMPTY, EBUSY: return .conflict
+    case EISDIR, ENOTEMPTY, EBUSY, ETXTBSY: return .conflict
     case ENOSPC, EDQUOT, EFBIG: return .full
-    case E2BIG: return .failed(UpstreamFailure(.malformed, "the folder has more than \(FileListing.mostEntries) entries, or \(FileListing.mostBytes) bytes of names"))
+    case EMFILE, ENFILE, ENOMEM: return .failed(UpstreamFailure(.exhausted, "\(error)"))
+    case E2BIG: return .failed(UpstreamFailure(.unserved, "the folder has more than \(FileListing.mostEntries) entries, or \(FileListing.mostBytes) bytes of names"))
     default: return .failed(UpstreamFailure(.unreachable, "\(error)"))
     }
   }

@@ -96,7 +96,7 @@ final class FileCouriers: Sendable {
       case .leave: return
       case .wait: continue
       case .run(let errand):
-        if errand.isCancelled { continue }
+        if !errand.begin() { continue }
         do {
           let ready: any FileStore
           if let store { ready = store } else { ready = try makeStore() }

@@ -22,15 +22,48 @@ final class FileErrand: Sendable {
     var head: [UInt8]?
     var body: [UInt8] = []
     var end: Transfer.Outcome?
-    var upload: [UInt8] = []
+    var upload = Stock()
     var isUploadEnded = false
     var wantsBody = false
     var isCancelled = false
     var hasAnswered = false
+    /// No courier has begun with it.
+    var waits = true
     /// The worker has been told and has not looked yet.
     var isTold = false
     /// The courier waits to be woken.
     var sleeps = false
+  }
+
+  /// Bytes that wait to be taken from the front. What was taken goes when it is most of what is held: a body that was gathered whole (16 MiB) is taken by some
+  /// kilobytes, and would be moved up once for each.
+  struct Stock: Sendable {
+    private var bytes: [UInt8] = []
+    private var taken = 0
+    static let leastMoved = 256 << 10
+
+    var count: Int { bytes.count - taken }
+    var isEmpty: Bool { count == 0 }
+    /// Bytes of memory in use, taken or not.
+    var held: Int { bytes.count }
+
+    mutating func append(_ more: [UInt8]) {
+      if bytes.isEmpty { bytes = more } else { bytes += more }
+    }
+
+    mutating func take(_ most: Int) -> [UInt8] {
+      let end = taken + min(most, count)
+      let piece = Array(bytes[taken..<end])
+      taken = end
+      if end == bytes.count {
+        bytes = []
+        taken = 0
+      } else if taken >= Self.leastMoved && taken > bytes.count / 2 {
+        bytes.removeFirst(taken)
+        taken = 0
+      }
+      return piece
+    }
   }
 
   let request: FileRequest
@@ -48,6 +81,14 @@ final class FileErrand: Sendable {
   }
 
   // MARK: The courier's side
+
+  /// A courier has it now. False when nobody waits for it any more.
+  func begin() -> Bool {
+    state.withLock { state in
+      state.waits = false
+      return !state.isCancelled
+    }
+  }
 
   /// Nobody waits for it any more: what is not done yet need not be.
   var isCancelled: Bool { state.withLock { $0.isCancelled } }
@@ -76,10 +117,7 @@ final class FileErrand: Sendable {
     change { $0.wantsBody = true }
     guard wait(until: { !$0.upload.isEmpty || $0.isUploadEnded }) else { return nil }
     var taken: [UInt8] = []
-    change {
-      taken = Array($0.upload.prefix(most))
-      $0.upload.removeFirst(taken.count)
-    }
+    change { taken = $0.upload.take(most) }
     return taken
   }
 
@@ -128,7 +166,10 @@ final class FileErrand: Sendable {
 
   var uploadWaiting: Int { state.withLock { $0.upload.count } }
 
-  func send(_ bytes: [UInt8]) { tell { $0.upload += bytes } }
+  /// Whether no courier has begun with it.
+  var waits: Bool { state.withLock { $0.waits } }
+
+  func send(_ bytes: [UInt8]) { tell { $0.upload.append(bytes) } }
 
   func endUpload() { tell { $0.isUploadEnded = true } }
 

@@ -22,13 +22,9 @@ enum FileListing {
   /// - Parameter now: LIST leaves out the year of what is not old.
   static func entries(_ text: [UInt8], isMLSD: Bool, now: Timestamp) -> [FileEntry] {
     var entries: [FileEntry] = []
-    var start = 0
-    // Line by line: all of them taken apart at once would be many times what was sent.
-    while start < text.count && entries.count <= mostEntries {
-      let end = text[start...].firstIndex(of: 0x0A) ?? text.count
-      let line = Array(text[start..<(end > start && text[end - 1] == 0x0D ? end - 1 : end)])
-      start = end + 1
-      if line.isEmpty { continue }
+    for line in TextLines(text) where !line.isEmpty {
+      if entries.count > mostEntries { break }
+      let line = Array(line)
       guard let entry = isMLSD ? machine(line) : ASCII.isDigit(line[0]) ? windows(line) : unix(line, now), FilePath.fault(of: entry.name) == nil
       else { continue }
       entries.append(entry)

@@ -43,9 +43,11 @@ enum FileService {
 
   static func conclude(_ fault: FileFault, _ errand: FileErrand) {
     if errand.hasAnswered {
-      // What has begun and can't be ended has to look unfinished.
-      if case .failed(let failure) = fault { return errand.end(.failed(UpstreamFailure(.truncated, failure.reason))) }
-      return errand.end(.failed(UpstreamFailure(.truncated, "the file changed, or was gone, while it was read")))
+      // What has begun and can't be ended has to look unfinished. What is no fault of the server's is none by having begun.
+      guard case .failed(let failure) = fault else {
+        return errand.end(.failed(UpstreamFailure(.unserved, "the file changed, or was gone, while it was read")))
+      }
+      return errand.end(.failed(failure.kind.isOurs ? failure : UpstreamFailure(.truncated, failure.reason)))
     }
     let status: Int
     switch fault {
@@ -55,8 +57,8 @@ enum FileService {
     case .conflict: status = 409
     case .exists: status = 405
     case .full: status = 507
-    case .changed: return errand.end(.failed(UpstreamFailure(.unreachable, "the file is replaced whenever it is about to be read")))
-    case .cancelled: return errand.end(.failed(UpstreamFailure(.unreachable, "the client is gone")))
+    case .changed: return errand.end(.failed(UpstreamFailure(.unserved, "the file is replaced whenever it is about to be read")))
+    case .cancelled: return errand.end(.failed(UpstreamFailure(.unserved, "the client is gone")))
     }
     errand.answer(short(status, errand.request))
     errand.end(.complete)
@@ -68,7 +70,7 @@ enum FileService {
     if path.isFolder { return try list(path, errand, store) }
     // Replaced between the look and the reading, it is looked at again.
     for _ in 0..<2 {
-      do { return try file(path, errand, store) } catch .changed {} catch { throw error }
+      do { return try file(path, errand, store) } catch .changed where !errand.hasAnswered {} catch { throw error }
     }
     try file(path, errand, store)
   }
@@ -123,7 +125,7 @@ enum FileService {
       return unsafe errand.give(piece) && piece.count == bytes.count
     }
     if errand.isCancelled { throw .cancelled }
-    if let size, sent < size { throw .failed(UpstreamFailure(.unreachable, "the file had \(sent) of \(size) bytes")) }
+    if let size, sent < size { throw .failed(UpstreamFailure(.unserved, "the file had \(sent) of \(size) bytes")) }
     if sent == 0 { errand.answer(start) }
   }
 

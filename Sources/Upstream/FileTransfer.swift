@@ -85,6 +85,8 @@ final class FileTransfer: Transfer {
 
   override var uploadWaiting: Int { errand?.uploadWaiting ?? 0 }
 
+  override var isUnasked: Bool { errand?.waits ?? false }
+
   override func send(_ bytes: Span<UInt8>) {
     hasUpload = true
     if isUploadKept { forgetUpload() }

@@ -24,11 +24,11 @@ struct GopherMenu {
     title = "/" + path.names.dropFirst().map { String(decoding: $0, as: UTF8.self) + "/" }.joined()
     // From a page `1/a/b` up to where the types stand.
     let up = String(repeating: "../", count: max(0, path.names.count - (path.isFolder ? 0 : 1)))
-    for line in text.split(separator: 0x0A) {
-      let line = line.last == 0x0D ? line.dropLast() : line
-      if line.elementsEqual([0x2E]) { break }
-      guard let type = line.first, items.count < FileListing.mostEntries else { continue }
-      let fields = line.dropFirst().split(separator: 0x09, omittingEmptySubsequences: false).map(Array.init)
+    for line in TextLines(text) {
+      if line.elementsEqual([0x2E]) || items.count == FileListing.mostEntries { break }
+      guard let type = line.first else { continue }
+      // Behind text, selector, host and port other words may stand, which are nobody's.
+      let fields = line.dropFirst().split(separator: 0x09, maxSplits: 4, omittingEmptySubsequences: false).map(Array.init)
       var item = Item(type: type, text: fields.first ?? [])
       if fields.count >= 4, Self.isHere(fields[2], fields[3], server, host), let place = Self.place(type, fields[1], server) {
         item.href = up + place
@@ -79,7 +79,7 @@ struct GopherMenu {
     var line = text[..<(end ?? text.endIndex)]
     if line.last == 0x0D { line = line.dropLast() }
     // Text, selector, host and port, as in any menu; a text that begins with the digit has no such line.
-    let fields = line.split(separator: 0x09, omittingEmptySubsequences: false)
+    let fields = line.split(separator: 0x09, maxSplits: 4, omittingEmptySubsequences: false)
     return fields.count == 4 && ASCII.decimal(Array(fields[3]).span) != nil
   }
 

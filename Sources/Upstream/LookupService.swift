@@ -53,7 +53,7 @@ enum LookupService {
     } catch let fault as FileFault {
       throw fault
     } catch let fault as Definition.Fault {
-      throw .failed(UpstreamFailure(.malformed, fault.reason))
+      throw .failed(UpstreamFailure(fault.isRefusal ? .unserved : .malformed, fault.reason))
     } catch {
       throw .failed(UpstreamFailure(.malformed, "no answer of DICT's"))
     }
@@ -86,7 +86,7 @@ enum LookupService {
       if !isTooLong { unsafe text.append(contentsOf: bytes) }
       return !isTooLong
     }
-    if isTooLong { throw .failed(UpstreamFailure(.malformed, "the answer has more than \(Lookup.mostCollected) bytes")) }
+    if isTooLong { throw .failed(UpstreamFailure(.unserved, "the answer has more than \(Lookup.mostCollected) bytes")) }
     return text
   }
 
@@ -131,7 +131,11 @@ enum LookupService {
       if !isMissing { unsafe held.withUnsafeBytes { unsafe _ = pass($0) } }
     }
     if isMissing { throw .notFound }
-    if isTooLong { throw .failed(UpstreamFailure(.malformed, "the file has more than \(min(most, size ?? most)) bytes")) }
+    if isTooLong {
+      // More than it may have is what was asked for; more than was said of it is the server's lie.
+      let isOurs = sent > most || size ?? 0 > most
+      throw .failed(UpstreamFailure(isOurs ? .unserved : .malformed, "the file has more than \(min(most, size ?? most)) bytes"))
+    }
     if !errand.hasAnswered { begin() }
     if let size, sent < size { throw .failed(UpstreamFailure(.truncated, "the file had \(sent) of \(size) bytes")) }
   }

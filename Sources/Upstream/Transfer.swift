@@ -144,6 +144,9 @@ public import Primitives
   /// Request body bytes that wait to be sent.
   var uploadWaiting: Int { upload.count }
 
+  /// Whether the server knows nothing of the request yet, because all who could ask it are busy: then it is not the server that is late.
+  public var isUnasked: Bool { false }
+
   /// Hands request body bytes over. Call `UpstreamClient.resume` afterwards.
   public func send(_ bytes: Span<UInt8>) {
     preconditionFailure("each engine has its own")

@@ -23,11 +23,14 @@ public struct UpstreamFailure: Error, Equatable, Sendable {
     case quiet
     /// The response is one like others, and whoever asked for a tunnel would take it for one.
     case noTunnel
+    /// What was asked for is not to be had, and the server fares well: it has more than we take, changes whenever it is read, or is refused without a reason that
+    /// HTTP has a status for. Whoever asked chose it.
+    case unserved
 
     /// Whether it says nothing of how the server fares.
     public var isOurs: Bool {
       switch self {
-      case .exhausted, .quiet, .refusedLogin, .noToken, .noTunnel: true
+      case .exhausted, .quiet, .refusedLogin, .noToken, .noTunnel, .unserved: true
       case .unreachable, .malformed, .timeout, .truncated: false
       }
     }
@@ -45,7 +48,7 @@ public struct UpstreamFailure: Error, Equatable, Sendable {
   /// What the client gets when no byte of a response has been sent to it: RFC 9110 sections 15.6.3 to 15.6.5.
   public var status: Int {
     switch kind {
-    case .unreachable, .malformed, .refusedLogin, .truncated, .quiet, .noTunnel: 502
+    case .unreachable, .malformed, .refusedLogin, .truncated, .quiet, .noTunnel, .unserved: 502
     case .timeout: 504
     case .exhausted, .noToken: 503
     }

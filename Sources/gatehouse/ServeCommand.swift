@@ -5,6 +5,7 @@ import Config
 import Glibc
 import Net
 import Proxy
+import Upstream
 
 struct ServeCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -21,6 +22,7 @@ struct ServeCommand: ParsableCommand {
   func run() throws {
     // First of all: with the allocations of OpenSSL's that are made before, it comes too late.
     TLSMemory.keepRecordBuffers()
+    LibrarySettings.ignore()
     let program = OwnProgram()
     // Before anything else is opened, and before there are threads.
     var arrival: Handover?

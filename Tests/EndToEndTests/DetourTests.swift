@@ -63,6 +63,34 @@ extension EndToEnd {
       }
     }
 
+    /// Dante's, which asks nobody who he is (the names that it knows are the system's users), and connects to all ports but one.
+    private static func danted(refusing port: UInt16) throws -> FrontServer {
+      let refused = port
+      return try FrontServer { port, scratch in
+        try scratch.write(
+          """
+          logoutput: stderr \(scratch["danted.log"])
+          internal: 127.0.0.1 port = \(port)
+          external: 127.0.0.1
+          clientmethod: none
+          socksmethod: none
+          client pass {
+              from: 127.0.0.0/8 to: 0.0.0.0/0
+          }
+          socks block {
+              from: 127.0.0.0/8 to: 127.0.0.0/8 port = \(refused)
+          }
+          socks pass {
+              from: 127.0.0.0/8 to: 127.0.0.0/8
+              command: connect
+              log: connect
+          }
+
+          """, to: "danted.conf")
+        return try Child("/usr/sbin/danted", ["-f", scratch["danted.conf"], "-p", scratch["danted.pid"]], folder: scratch.path)
+      }
+    }
+
     /// `upstream NAME` and a route to it, below `/NAME/`.
     private func upstream(_ name: String, _ server: String, _ more: String) -> String {
       """
@@ -108,6 +136,36 @@ extension EndToEnd {
       }
       #expect(try proxy.scratch.text("tiny.log").contains("CONNECT 127.0.0.1:\(plain.port)"))
       for server in [secure, plain, proxy, socks] { try server.stop() }
+    }
+
+    @Test func danteIsAsGoodASOCKSServer() throws {
+      let authority = try Authority()
+      try authority.sign("server", for: "DNS:localhost")
+      let (secure, plain, other) = (
+        try FrontServer.nginx(authority, "server", "location / { return 200 secure; }"), try FrontServer.nginx("location / { return 200 plain; }"),
+        try FrontServer.nginx("location / { return 200 other; }")
+      )
+      let socks = try Self.danted(refusing: other.port)
+      try House.with(
+        Setup(
+          more: upstream("plain", plain.url, "via socks5://127.0.0.1:\(socks.port)")
+            + upstream("named", "http://localhost:\(plain.port)", "via socks5h://127.0.0.1:\(socks.port)")
+            + upstream("secure", "https://localhost:\(secure.port)", "via socks5h://127.0.0.1:\(socks.port); tls { ca \(authority["ca.pem"]) }")
+            + upstream("unknown", "https://localhost:\(secure.port)", "via socks5h://127.0.0.1:\(socks.port)")
+            // A password, where none is asked for.
+            + upstream("known", plain.url, "via socks5://127.0.0.1:\(socks.port) \(Self.credentials)")
+            + upstream("refused", other.url, "via socks5://127.0.0.1:\(socks.port)"), files: Self.files)
+      ) { house throws in
+        for _ in 0..<2 {
+          for (name, text) in [("plain", "plain"), ("named", "plain"), ("secure", "secure"), ("known", "plain")] {
+            let answer = try get(house, "/\(name)/")
+            #expect(answer.status == 200 && answer.text == text, "\(name): \(answer.heads) \(house.gate.child.errors.text)")
+          }
+          for name in ["unknown", "refused"] { #expect(try get(house, "/\(name)/").status == 502, "\(name)") }
+        }
+      }
+      #expect(try socks.scratch.text("danted.log").contains("127.0.0.1.\(plain.port)"))
+      for server in [secure, plain, other, socks] { try server.stop() }
     }
 
     @Test func aProxyHearsNothingOfTheRequest() throws {
@@ -249,13 +307,13 @@ extension EndToEnd {
     }
 
     @Test func theRecipeWorks() throws {
-      let (proxy, socks) = (try Self.tinyproxy(), try Self.microsocks())
+      let (proxy, socks) = (try Self.tinyproxy(), try Self.danted(refusing: 1))
       let server = try FrontServer.nginx("location / { return 200 found; }")
       var recipe = try Recipe("through-a-proxy").text(replacing: [
         "legacy.example.com:8080": "127.0.0.1:\(server.port)", "proxy.example.com:3128": "127.0.0.1:\(proxy.port)",
       ])
       recipe += "\n" + (try Recipe("through-a-proxy").text(1, replacing: [
-        "legacy.example.com:8080": "127.0.0.1:\(server.port)", "127.0.0.1:1080": "127.0.0.1:\(socks.port)", "{ }": Self.credentials,
+        "legacy.example.com:8080": "127.0.0.1:\(server.port)", "127.0.0.1:1080": "127.0.0.1:\(socks.port)",
       ]))
       try House.with(Setup(more: recipe, files: Self.files)) { house throws in
         for path in ["/far/", "/jump/"] { #expect(try get(house, path).text == "found", "\(path)") }

@@ -54,6 +54,17 @@ extension EndToEnd {
       }
     }
 
+    /// Of two who write at once one wins, and nothing of the other's stays, nor of what stood there before.
+    @Test func whoWritesAtTheSameTimeLeavesNothingBehind() throws {
+      let service = try FileService(.sftp, isWritable: true, hasRival: true)
+      try House.with(Setup(more: "upstream nas {\n\(service.lines)\n}\nroute /files/ { upstream nas; require valid-user }")) { house throws in
+        #expect(try put(house, "new", at: "/files/a.txt") == 409)
+        #expect(try service.scratch.text("root/files/a.txt") == "another's")
+        #expect(try FileManager.default.contentsOfDirectory(atPath: service.scratch["root/files"]).allSatisfy { !$0.hasPrefix(".gatehouse") })
+      }
+      try service.stop()
+    }
+
     /// A file is replaced all the time: each answer is all of one and nothing of another.
     @Test func twoFilesAreNeverMixed() throws {
       try with(.file) { house, service throws in

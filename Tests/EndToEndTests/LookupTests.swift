@@ -127,6 +127,68 @@ extension EndToEnd {
       try directory.stop()
     }
 
+    /// Neither by a reference among what is found nor by one instead of it, and with our password least of all.
+    @Test func aDirectoryThatSendsUsElsewhereIsNotFollowed() throws {
+      let (other, port) = try Socket.bind()
+      try other.listen()
+      let directory = try DirectoryServer(other: port)
+      let login = "login { username \"\(DirectoryServer.reader)\"; password_file \(directory.scratch["ldap.password"]) }"
+      var setup = Setup()
+      for (name, base) in [("asked", DirectoryServer.base), ("below", "ou=far,\(DirectoryServer.base)"), ("beyond", "dc=elsewhere")] {
+        setup.more += """
+          upstream \(name) {
+              server ldap://127.0.0.1:\(directory.port)/\(base)
+              directory { attributes mail }
+              \(login)
+          }
+          route /\(name)/ { upstream \(name); require valid-user; strip_prefix on }
+
+          """
+      }
+      try House.with(setup) { house throws in
+        // libcurl ends at the first reference among what is found: behind it there may be more.
+        let found = try house.ask("GET", "/asked/uid=alice", [People.alice.authorization])
+        #expect([200, 404].contains(found.status), "\(found.status)")
+        for name in ["below", "beyond"] {
+          #expect(try house.ask("GET", "/\(name)/uid=alice", [People.alice.authorization]).status == 502, "\(name)")
+          #expect(house.gate.child.errors.text.contains("upstream \(name): ") && house.gate.child.errors.text.contains("Referral"), "\(name)")
+        }
+        // Whoever had gone there would have done so before he answered.
+        #expect(!other.hasCaller)
+      }
+      try directory.stop()
+    }
+
+    /// What libldap reads by itself anybody may have written.
+    @Test func noSettingsButOursCountForDirectories() throws {
+      let secure = try DirectoryServer(isSecure: true)
+      let asked = try HostileDirectory()
+      var setup = Setup(
+        more: """
+          upstream secure {
+              server ldaps://127.0.0.1:\(secure.port)/\(DirectoryServer.base)
+              directory { attributes cn }
+          }
+          upstream asked {
+              server ldap://127.0.0.1:\(asked.port)/dc=x
+              directory { attributes cn }
+          }
+          route /secure/ { upstream secure; require valid-user; strip_prefix on }
+          route /asked/ { upstream asked; require valid-user; strip_prefix on }
+          """)
+      // In the folder in which it is started, and in its environment.
+      setup.files = ["ldaprc": "TLS_REQCERT never\nDEREF always\n"]
+      setup.environment = ["LDAPTLS_REQCERT": "never", "LDAPTLS_CACERT": secure.scratch["ca.pem"]]
+      try House.with(setup) { house throws in
+        let answer = try house.ask("GET", "/secure/uid=alice", [People.alice.authorization])
+        #expect(answer.status == 502 && !answer.text.contains("alice"))
+        #expect(try house.ask("GET", "/asked/uid=a", [People.alice.authorization]).text.contains("Ann"))
+        #expect(asked.searches == ["deref 0"])
+      }
+      try secure.stop()
+      try asked.stop()
+    }
+
     /// One message that says it has two gigabytes, and sends them.
     @Test func aDirectoryWithoutAnEndIsCut() throws {
       let program = #"""

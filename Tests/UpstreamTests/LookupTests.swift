@@ -57,6 +57,17 @@ import Testing
     #expect(DirectoryEntry.entries(Array("\tcn: nobody's\n".utf8), attributes: ["cn"]) == [])
   }
 
+  @Test func aTextIsItsLines() {
+    for (text, lines) in [("", []), ("a", ["a"]), ("a\n", ["a"]), ("\n\r\na\r\n\rb\r\r\n", ["", "", "a", "\rb\r"]), ("\r\n\n.", ["", "", "."])] {
+      #expect(TextLines(Array(text.utf8)).map { String(decoding: $0, as: UTF8.self) } == lines)
+    }
+    // What is no menu at all, and long, is taken apart no further than a menu would be.
+    let path = try? FilePath(target: Array("/".utf8).span)
+    guard let path else { return }
+    let menu = GopherMenu([UInt8](repeating: 0x09, count: 1 << 20), of: FileServer(.gopher, root: []), host: ("h", 70), at: path)
+    #expect(menu.items.count == 1 && menu.items[0].text.isEmpty && menu.items[0].href == nil)
+  }
+
   @Test func definitionsEndWhereTheyEnd() throws {
     let begin = "220 hello\r\n250 ok\r\n150 2 definitions\r\n"
     let two = begin + "151 \"a \\\"b\\\"\" wn \"Word Net\"\r\nfirst\r\n..dot\r\n.\r\n151 c d e\r\n552 inside\r\n.\r\n250 ok\r\n221 bye\r\n"
@@ -67,6 +78,11 @@ import Testing
     #expect(try Definition.definitions(Array("220 hello\r\n552 no match\r\n".utf8)) == [])
     for text in ["", "220 hello\r\n", begin + "151 a b c\r\nhalf", begin + "151 a\r\n", "220 x\r\n550 no such database\r\n", "420 busy\r\n"] {
       #expect(throws: Definition.Fault.self, "\(text)") { try Definition.definitions(Array(text.utf8)) }
+    }
+    // What it doesn't do for whoever asked says nothing of how it fares; that it goes down does.
+    for (text, isRefusal) in [("501 what?", true), ("550 no such database", true), ("530 not you", true), ("420 busy", false), ("421 going down", false)] {
+      let fault = #expect(throws: Definition.Fault.self) { try Definition.definitions(Array("220 hello\r\n\(text)\r\n".utf8)) }
+      #expect(fault?.isRefusal == isRefusal, "\(text)")
     }
   }
 

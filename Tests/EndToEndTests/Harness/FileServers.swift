@@ -26,7 +26,8 @@ final class FileService {
 
   /// - Parameter isWritable: whether the upstream says so; FTP is logged in to then, with `password`.
   /// - Parameter denied: what an SFTP server refuses, by its protocol's name for it.
-  init(_ kind: FileProtocol, isWritable: Bool = false, denied: String? = nil) throws {
+  /// - Parameter hasRival: whether somebody else writes to an SFTP server too, and always puts his file where a new one is about to take its place.
+  init(_ kind: FileProtocol, isWritable: Bool = false, denied: String? = nil, hasRival: Bool = false) throws {
     scratch = try Scratch()
     _ = try scratch.folder("root/files/sub")
     try scratch.write("hello\n", to: "root/files/a.txt", mode: 0o644)
@@ -48,7 +49,7 @@ final class FileService {
       self.child = child
       lines = "server ftp://127.0.0.1:\(port)\n\(writes)" + (isWritable ? "\nlogin { username ftpuser; password_file \(scratch["ftp.password"]) }" : "")
     case .sftp:
-      let (child, port) = try Self.sshd(scratch, denied)
+      let (child, port) = try Self.sshd(scratch, denied, hasRival)
       self.child = child
       lines = """
         server sftp://127.0.0.1:\(port)\(scratch["root"])
@@ -115,7 +116,23 @@ final class FileService {
     throw Failure("no port was free for the file server")
   }
 
-  private static func sshd(_ scratch: Scratch, _ denied: String?) throws -> (Child, UInt16) {
+  /// Stands before OpenSSH's server: what it is told to rename into a place (SSH_FXP_RENAME, 18) finds another's file there.
+  private static let rival = """
+    import struct, subprocess, sys
+    server = subprocess.Popen(["/usr/lib/openssh/sftp-server"], stdin=subprocess.PIPE)
+    while len(head := sys.stdin.buffer.read(4)) == 4:
+      packet = sys.stdin.buffer.read(struct.unpack(">I", head)[0])
+      if packet[0] == 18:
+        end = 9 + struct.unpack(">I", packet[5:9])[0]
+        old, new = packet[9:end], packet[end + 4:]
+        if b"/.gatehouse-" in old and not old.endswith(b"-old"):
+          with open(new, "w") as f: f.write("another's")
+      server.stdin.write(head + packet)
+      server.stdin.flush()
+    """
+
+  private static func sshd(_ scratch: Scratch, _ denied: String?, _ hasRival: Bool) throws -> (Child, UInt16) {
+    try scratch.write(rival, to: "rival.py")
     for name in ["host", "me"] {
       let made = try Child.run("/usr/bin/ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-C", "", "-f", scratch[name]], folder: scratch.path)
       guard made.code == 0 else { throw Failure("ssh-keygen: \(made.errors)") }
@@ -132,7 +149,7 @@ final class FileService {
         StrictModes no
         UsePAM no
         PasswordAuthentication no
-        Subsystem sftp internal-sftp\(denied.map { " -P \($0)" } ?? "")
+        Subsystem sftp \(hasRival ? "/usr/bin/python3 -I \(scratch["rival.py"])" : "internal-sftp\(denied.map { " -P \($0)" } ?? "")")
 
         """, to: "sshd_config")
       return try Child("/usr/sbin/sshd", ["-D", "-e", "-f", scratch["sshd_config"]], folder: scratch.path)
@@ -189,10 +206,18 @@ final class HostileFTP {
     case silent
     /// It never greets.
     case mute
+    /// It takes nobody more.
+    case full
     /// It greets when it is told to.
     case late
     /// Half a file, and then the end.
     case half
+    /// The same, and then it is a short one.
+    case shrunk
+    /// Half a file, and the other half when it is told to.
+    case held
+    /// It takes what is written, and then says that it doesn't.
+    case refusing
   }
 
   let port: UInt16
@@ -212,7 +237,7 @@ final class HostileFTP {
     try child.wait()
   }
 
-  /// `late` greets whoever waits, and all who come.
+  /// `late` greets whoever waits, and all who come; `held` goes on.
   func greet() throws { try scratch.write("", to: "greets") }
 
   private static let program = #"""
@@ -224,11 +249,13 @@ final class HostileFTP {
       b"type=file;size=1; a\"onclick=\"b", b"type=file;size=1; \x01\x1b[2J", b"type=file;size=1; back\\slash", b"type=file;size=1; \xfe\xfe",
       b"type=file;size=1; \xff\xf1", b"type=file;size=1; \x20blank",
       b"type=file;size=99999999999999999999999; big", b"type=OS.unix=symlink; link", b"nonsense", b"type=file; ", b"type=file;size=1; .hidden"]
+    given = []
     def serve(control):
       if fault == "mute": return control.recv(1)
       while fault == "late" and not os.path.exists("greets"): time.sleep(0.01)
       data = None
       def say(text): control.sendall(text.encode() + b"\r\n")
+      if fault == "full": return say("421 too many users")
       say("220 here")
       for line in control.makefile("rb"):
         line = line.rstrip(b"\r\n").decode("latin1")
@@ -242,19 +269,30 @@ final class HostileFTP {
           port = data.getsockname()[1]
           if word == "EPSV": say("229 it (|||%d|)" % port)
           else: say("227 it (203,0,113,7,%d,%d)" % (port >> 8, port & 255))
-        elif word == "SIZE": say("213 6" if fault != "half" else "213 100000")
+        elif word == "SIZE": say("213 100000" if fault == "half" or fault == "shrunk" and not given else "213 6")
         elif word == "MDTM": say("213 20240102030405")
         elif word in ("RETR", "MLSD", "LIST"):
           say("150 comes")
           peer, _ = data.accept()
           try:
-            if word == "RETR": peer.sendall(b"hello\n")
+            if word == "RETR":
+              peer.sendall(b"hel")
+              while fault == "held" and not os.path.exists("greets"): time.sleep(0.01)
+              peer.sendall(b"lo\n")
             elif fault == "endless":
               while True: peer.sendall(b"type=file;size=1; name-of-a-file\r\n" * 1000)
             else: peer.sendall(b"\r\n".join(names) + b"\r\n")
           except OSError: pass
+          # Known before anybody may come again by it.
+          given.append(word)
           peer.close(); data.close()
           if fault != "silent": say("226 done")
+        elif word == "STOR":
+          say("150 come")
+          peer, _ = data.accept()
+          while peer.recv(65536): pass
+          peer.close(); data.close()
+          say("451 no" if fault == "refusing" else "226 done")
         elif word == "QUIT":
           if fault != "silent": say("221 bye"); break
         else: say("200 fine")

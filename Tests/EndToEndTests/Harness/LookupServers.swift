@@ -13,8 +13,10 @@ final class DirectoryServer {
   let password = Secrets.keep("Calm-3-ldap-pass")
   private let child: Child
 
-  /// - Parameter isSecure: TLS from the first byte; its authority is `ca.pem` then.
-  init(isSecure: Bool = false) throws {
+  /// - Parameters:
+  ///   - isSecure: TLS from the first byte; its authority is `ca.pem` then.
+  ///   - other: the port of whom it names for what it doesn't have: `ou=far` below its base, and all beyond its suffix.
+  init(isSecure: Bool = false, other: UInt16? = nil) throws {
     let scratch = try Scratch()
     self.scratch = scratch
     var tls = ""
@@ -31,6 +33,7 @@ final class DirectoryServer {
       include /etc/ldap/schema/inetorgperson.schema
       pidfile \(scratch["slapd.pid"])
       \(tls)
+      \(other.map { "referral ldap://127.0.0.1:\($0)" } ?? "")
       modulepath /usr/lib/ldap
       moduleload back_ldif
       database ldif
@@ -80,7 +83,10 @@ final class DirectoryServer {
       mail: bob@example.com
 
       """
-    try scratch.write(entries, to: "entries.ldif")
+    let referral = other.map {
+      "\ndn: ou=far,\(Self.base)\nobjectClass: referral\nobjectClass: extensibleObject\nou: far\nref: ldap://127.0.0.1:\($0)/ou=far,\(Self.base)\n"
+    }
+    try scratch.write(entries + (referral ?? ""), to: "entries.ldif")
     let made = try Child.run("/usr/sbin/slapadd", ["-f", scratch["slapd.conf"], "-l", scratch["entries.ldif"]], folder: scratch.path)
     guard made.code == 0 else { throw Failure("slapadd: \(made.errors)") }
     let scheme = isSecure ? "ldaps" : "ldap"
@@ -271,6 +277,10 @@ final class TrivialServer {
       own.settimeout(5)
       def fail(code): own.sendto(struct.pack(">HH", 5, code) + b"no\0", peer)
       if words[0] == b"forbidden": return fail(2)
+      if words[0].startswith(b"code"): return fail(int(words[0][4:]))
+      # It wants no options.
+      if words[0] == b"plain" and len(words) > 3: return fail(8)
+      if words[0] == b"plain": words[0] = b"a.txt"
       try:
         with open(os.path.join(root.encode(), words[0]), "rb") as f: data = f.read()
       except OSError: return fail(1)

@@ -115,6 +115,12 @@ final class Socket: Sendable {
     }
   }
 
+  /// Whether somebody has connected, and waits to be accepted.
+  var hasCaller: Bool {
+    var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+    return unsafe poll(&entry, 1, 0) > 0
+  }
+
   private func set(_ level: Int, _ option: Int32, _ value: Int32) { set(Int32(level), option, value) }
 
   private func set(_ level: Int32, _ option: Int32, _ value: Int32) {
