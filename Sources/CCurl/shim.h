@@ -21,6 +21,7 @@ typedef int (*gh_prereq_callback)(void *, char *, char *, int, int);
 // Larger than its type says, when it is of IPv6 (curl_sockaddr(3)): not to be copied.
 static inline const void *gh_sockaddr(const struct curl_sockaddr *address) { return &address->addr; }
 typedef curl_socket_t (*gh_opensocket_callback)(void *, curlsocktype, struct curl_sockaddr *);
+typedef int (*gh_sockopt_callback)(void *, curl_socket_t, curlsocktype);
 typedef int (*gh_closesocket_callback)(void *, curl_socket_t);
 typedef int (*gh_progress_callback)(void *, curl_off_t, curl_off_t, curl_off_t, curl_off_t);
 typedef int (*gh_trailer_callback)(struct curl_slist **, void *);
@@ -36,6 +37,7 @@ static inline CURLcode gh_easy_set_data(CURL *e, CURLoption o, gh_data_callback 
 static inline CURLcode gh_easy_set_seek(CURL *e, gh_seek_callback v) { return curl_easy_setopt(e, CURLOPT_SEEKFUNCTION, v); }
 static inline CURLcode gh_easy_set_prereq(CURL *e, gh_prereq_callback v) { return curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, v); }
 static inline CURLcode gh_easy_set_opensocket(CURL *e, gh_opensocket_callback v) { return curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, v); }
+static inline CURLcode gh_easy_set_sockopt(CURL *e, gh_sockopt_callback v) { return curl_easy_setopt(e, CURLOPT_SOCKOPTFUNCTION, v); }
 static inline CURLcode gh_easy_set_closesocket(CURL *e, gh_closesocket_callback v) { return curl_easy_setopt(e, CURLOPT_CLOSESOCKETFUNCTION, v); }
 static inline CURLcode gh_easy_set_progress(CURL *e, gh_progress_callback v) { return curl_easy_setopt(e, CURLOPT_XFERINFOFUNCTION, v); }
 static inline CURLcode gh_easy_set_trailer(CURL *e, gh_trailer_callback v) { return curl_easy_setopt(e, CURLOPT_TRAILERFUNCTION, v); }

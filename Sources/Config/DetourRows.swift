@@ -35,7 +35,9 @@ extension Table {
     },
     Row(
       "send_proxy_protocol", in: .upstream, takes: "v1|v2|off", 1...1, standard: "off", elsewhere: ["proxy_protocol", "send-proxy", "send-proxy-v2"],
-      doc: "Whether each connection begins with a PROXY header that names the client, and serves his one request alone; to `http` servers."
+      doc:
+        "Whether each connection begins with a PROXY header that names the client, and serves his one request alone; to `https` servers it goes in clear text, "
+        + "before TLS."
     ) { reading, directive in
       let word = directive.arguments[0]
       let choices: [(String, ProxyHeader.Version?)] = [("v1", .v1), ("v2", .v2), ("off", nil)]
@@ -163,10 +165,10 @@ extension Reading {
       diagnostics.error(word.place, "this would make one of several servers", hint: "write where each is into its 'server'")
     }
     guard let word = draft.announcesWord, draft.options.announces != nil else { return }
-    if sound.contains(where: { $0.scheme == .https }) {
+    if draft.options.via?.scheme == .https && sound.contains(where: { $0.scheme == .https }) {
       diagnostics.error(
-        word.place, "before TLS no PROXY header can be sent yet: it is for servers whose URL begins with http:// or unix:",
-        hint: "X-Forwarded-For names the client to an https service")
+        word.place, "through a proxy that is itself spoken to by TLS, no PROXY header can come before an https:// server's own TLS",
+        hint: "via http://… or socks5h://…; or leave it out: X-Forwarded-For names the client too")
     }
     if draft.options.engine == .libcurl {
       diagnostics.error(word.place, "libcurl's engine would name us instead of the client", hint: "leave out 'engine libcurl'")

@@ -59,6 +59,23 @@ import Primitives
     try checked.done(options)
   }
 
+  /// Sets everything for libcurl to do TLS, within `limit`, on the connection that `connector` holds. By what way that was made is no affair of this handle's.
+  static func prepareEncrypting(
+    _ connector: Connector, for options: UpstreamOptions, connectTo: StringList, within limit: Interval, client: UpstreamClient
+  ) throws(UpstreamFailure) {
+    var there = options
+    (there.via, there.source) = (nil, nil)
+    let easy = unsafe connector.easy
+    var checked = unsafe Checked(easy: easy)
+    connecting(&checked, there, connector.errorText, connectTo, client)
+    checked.long(CURLOPT_CONNECT_ONLY, 1)
+    checked.long(CURLOPT_CONNECTTIMEOUT_MS, max(1, Int(clamping: limit.wholeMilliseconds)))  // 0 is libcurl's own five minutes
+    unsafe checked.check(gh_easy_set_opensocket(easy, Callbacks.handOver))
+    unsafe checked.pointer(CURLOPT_OPENSOCKETDATA, Unmanaged.passUnretained(connector).toOpaque())
+    unsafe checked.check(gh_easy_set_sockopt(easy, Callbacks.isConnected))
+    try checked.done(options)
+  }
+
   /// Sets everything for libcurl to check a server's health, each time on a new connection. False when it can't do what is asked.
   static func prepareCheck(
     _ easy: UnsafeMutableRawPointer, of options: UpstreamOptions, _ check: HealthCheck, error: ErrorText, connectTo: StringList, fields: StringList,
@@ -320,6 +337,13 @@ private enum Callbacks {
     client.opened(fd)
     return fd
   }
+
+  static let handOver: gh_opensocket_callback = { pointer, _, _ in
+    guard let pointer = unsafe pointer else { return -1 }
+    return unsafe Unmanaged<Connector>.fromOpaque(pointer).takeUnretainedValue().takeSocket()
+  }
+
+  static let isConnected: gh_sockopt_callback = { _, _, _ in Int32(CURL_SOCKOPT_ALREADY_CONNECTED) }
 
   static let close: gh_closesocket_callback = { pointer, fd in
     // A connection that was made for our own engine stays, and is that engine's to close.

@@ -2,6 +2,7 @@
 // libcurl makes the connections, and leaves them to us.
 
 import CCurl
+import Glibc
 import Net
 import Primitives
 
@@ -17,6 +18,13 @@ extension UpstreamClient {
     let connector: Connector
     if let idle = pool.connectors.popLast() { connector = idle } else { connector = try Connector(pool.options, client: self) }
     connector.errorText.clear()
+    connector.begunAt = now
+    try give(connector, to: transfer)
+    return connector
+  }
+
+  /// libcurl begins with it, for `transfer`.
+  func give(_ connector: Connector, to transfer: Transfer) throws(UpstreamFailure) {
     connector.belongs(to: transfer)
     let code = unsafe curl_multi_add_handle(multi, connector.easy)
     guard code == CURLM_OK else {
@@ -26,7 +34,6 @@ extension UpstreamClient {
       transfer.slot = slot
       return transfer
     }
-    return connector
   }
 
   /// Takes the connection over that libcurl has made. In clear text the socket alone, and the handle goes back.
@@ -39,12 +46,7 @@ extension UpstreamClient {
     }
     connector.belongs(to: nil)
     let isEncrypted = !pool.options.isClear
-    if !isEncrypted {
-      adopting = socket
-      remove(connector)
-      adopting = -1
-      keep(connector, in: pool)
-    }
+    if !isEncrypted { part(connector, from: socket, in: pool) }
     withSockets { $0.adopt(socket) }
     let connection = HTTP1Connection(socket, isEncrypted ? connector : nil, pool: pool, client: self)
     var list: [HTTP1Connection?] = []
@@ -53,6 +55,14 @@ extension UpstreamClient {
     list[Int(socket)] = connection
     swap(&list, &connections)
     return connection
+  }
+
+  /// The socket is ours alone from now on, and the handle free for the next.
+  func part(_ connector: Connector, from socket: Int32, in pool: UpstreamPool) {
+    adopting = socket
+    remove(connector)
+    adopting = -1
+    keep(connector, in: pool)
   }
 
   /// Ends an attempt to connect.
@@ -65,11 +75,19 @@ extension UpstreamClient {
 
   func remove(_ connector: Connector) {
     unsafe _ = curl_multi_remove_handle(multi, connector.easy)
+    let socket = connector.takeSocket()
+    if socket >= 0 { close(socket) }
+  }
+
+  /// Closes a socket that is neither libcurl's nor a connection's.
+  func close(_ socket: Int32) {
+    socketClosed(socket)
+    _ = Glibc.close(socket)
   }
 
   private func keep(_ connector: Connector, in pool: UpstreamPool) {
     // Some for the next burst; each holds some 10 KiB.
-    if !pool.isRetired && pool.connectors.count < 16 { pool.connectors.append(connector) }
+    if !pool.isRetired && !connector.isForOne && pool.connectors.count < 16 { pool.connectors.append(connector) }
   }
 
   // MARK: Idle connections

@@ -157,6 +157,9 @@ final class HTTP1Transfer: Transfer {
       handshake?.cancel()
       return end(.failed(failure))
     }
+    // What says whose the connection is comes before TLS.
+    let isAnnounced = pool.options.announcesBeforeTLS
+    if isAnnounced && !connector.isForOne { return encrypt(connector, in: pool) }
     guard let connection = client.adopt(connector, for: self, in: pool) else {
       handshake?.cancel()
       return end(.failed(UpstreamFailure(.unreachable, "the connection was gone as soon as it stood")))
@@ -168,7 +171,7 @@ final class HTTP1Transfer: Transfer {
       handshake?.cancel()
       return end(.failed(failure))
     }
-    if let preface = storage?.preface, !connection.begin(with: preface) {
+    if !isAnnounced, let preface = storage?.preface, !connection.begin(with: preface) {
       connection.close()
       handshake?.cancel()
       return end(.failed(UpstreamFailure(.unreachable, "the connection ended as soon as it stood")))

@@ -59,7 +59,7 @@ public struct UpstreamOptions: Equatable, Sendable {
   public var via: Via?
   public var elsewhere: Elsewhere?
   public var source: Source?
-  /// Whether each connection begins with a PROXY header that names the client, whose alone it is then. Not with `https` or libcurl's engine.
+  /// Whether each connection begins with a PROXY header that names the client, whose alone it is then. Not with HTTP/2 or libcurl's engine.
   public var announces: ProxyHeader.Version?
   /// Where it is no HTTP server, what it is. `scheme` and `engine` mean nothing then, and of a folder of this machine `address` doesn't either.
   public var files: FileServer?

@@ -77,6 +77,8 @@ import Upstream
   @Test func theClientIsAnnounced() {
     #expect(options("server http://a; send_proxy_protocol v1")?.announces == .v1)
     #expect(options("server unix:/run/a.sock; send_proxy_protocol v2")?.announces == .v2)
+    #expect(options("server https://a; via http://p:1; send_proxy_protocol v2; tls { name b }")?.announces == .v2)
+    #expect(options("server http://a; via https://p:1; send_proxy_protocol v1")?.announces == .v1)
     #expect(options("server http://a; send_proxy_protocol off")?.announces == nil)
   }
 
@@ -99,8 +101,8 @@ import Upstream
     ("server http://a; via http://p:1 { ca /etc/hostname }", "'ca' is for a proxy whose URL begins with https://"),
     ("server http://a; via http://p:1 { username a:b }", "this user name can't be sent: 1 to 255 bytes, no control characters, no colon"),
     (
-      "server https://a; send_proxy_protocol v1",
-      "before TLS no PROXY header can be sent yet: it is for servers whose URL begins with http:// or unix:"
+      "server https://a; via https://p:1; send_proxy_protocol v1",
+      "through a proxy that is itself spoken to by TLS, no PROXY header can come before an https:// server's own TLS"
     ), ("server http://a; engine libcurl; send_proxy_protocol v1", "libcurl's engine would name us instead of the client"),
     ("server http://a; send_proxy_protocol v3", "'v3' is none of 'v1', 'v2', 'off'"),
   ]) func whatDoesNotGoIsSaid(_ upstream: String, _ message: String) {

@@ -26,7 +26,7 @@ import Upstream
     ("server http://a; protocol http2; engine libcurl", "HTTP/2 is spoken by an engine of its own"),
     ("server http://a; protocol http2; engine http1", "HTTP/2 is spoken by an engine of its own"),
     (
-      "server http://a; protocol http2; send_proxy_protocol v1",
+      "server https://a; protocol http2; send_proxy_protocol v1",
       "a connection that many clients share can't be announced as one client's ('send_proxy_protocol')"
     ),
     ("server https://a; protocol http2; via https://p:1", "through a proxy that is itself spoken to by TLS, HTTP/2 can't be agreed on with an https:// server"),
