@@ -65,7 +65,7 @@ final class NTLMHandshake {
   }
 
   /// The request has ended, and what came of the login shows.
-  func settle() { end(!transfer.isHeadComplete ? unsaid : transfer.head.status == 401 ? .refused : .taken) }
+  func settle() { end(transfer.isHeadComplete ? LoginGate.verdict(of: transfer.head.status) : unsaid) }
 
   /// The verdict where the service has not given one.
   private var unsaid: LoginGate.Verdict { hasProved ? .unheard : .none }
