@@ -44,9 +44,14 @@ extension HTTP1Transfer {
   /// Sets the request on its way: on a connection that is logged in, or by way of a login, or once there is one of the two.
   func beginLogin(_ standing: AccountStanding, in pool: UpstreamPool) throws(UpstreamFailure) {
     guard try !triesLogin(standing, in: pool) else { return }
-    standing.wait(self)
     waitsSince = client.now
-    loginDue = client.now.advanced(by: Self.poll)
+    standing.wait(self)
+  }
+
+  /// It is among those that wait. The first looks whether something has changed; the others are looked at when their time is over.
+  func waitsForLogin(asFirst isFirst: Bool) {
+    let end = waitsSince.advanced(by: options.responseTimeout)
+    loginDue = isFirst ? min(end, client.now.advanced(by: Self.poll)) : end
     client.look(at: self)
   }
 
@@ -117,10 +122,8 @@ extension HTTP1Transfer {
       loginDue = nil
       return end(.failed(timeout))
     }
-    loginDue = client.now.advanced(by: Self.poll)
-    client.look(at: self)
     // Another worker's login may have ended, of which nobody tells us.
-    standing.serve()
+    if standing.isFirst(self) { standing.serve() } else { waitsForLogin(asFirst: false) }
   }
 
   /// A new connection stands, and is to be logged in.
