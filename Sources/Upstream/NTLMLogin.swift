@@ -92,6 +92,7 @@ extension HTTP1Transfer {
     // Where it is on its way what is looked at is the login; and where that comes to nothing at once, it waits anew by itself.
     let due = loginDue
     loginDue = nil
+    if let storage, storage.renewAssertion() { headCount = storage.texts.count }
     do {
       guard try triesLogin(standing, in: pool) else {
         loginDue = due

@@ -57,4 +57,53 @@ import Testing
     }
     for i in [0, 2, 4] { client.end(transfers[i]) }
   }
+
+  @Test func anAssertionThatHasGrownOldIsNotSent() throws {
+    // Made for this test alone.
+    let pem = bytes(
+      """
+      -----BEGIN PRIVATE KEY-----
+      MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgGCmN8SyORBzlIxFI
+      UlSLo4eaRFMxRp7dYkfDM3GeJ4ShRANCAAQL/KzSTXrCQ0eAwi4QetmfC1Iay/bC
+      akSoN0GsOMLF8YOnhBrtyxlBYQBecdhu7uz+gwXTgXf6w7QCSJlX1fos
+      -----END PRIVATE KEY-----
+
+      """)
+    let signer = try UserAssertion(
+      pem: Secret(copying: pem.span), field: bytes("X-A"), issuer: "i", audience: "a", lifetime: .seconds(3600))
+    var cache = AssertionCache()
+    for age in [0, 1700, 1900, 100_000] as [Int64] {
+      let made = Timestamp.now().seconds - age
+      let known = cache.assertion(signer, for: bytes("alice \(age)"), [], at: Timestamp(seconds: made))
+      let assertion = try #require(known)
+      let server = try UpstreamRequestTests.answering()
+      let bench = try Bench(server) { $0.engine = .http1 }
+      bench.client.begin(at: .now(), hasLooked: false)
+      let transfer = try start(bench, 1) { request in
+        request.addHostOfServer()
+        request.add("X-Before", bytes("1"))
+        request.add(assertion)
+        request.add("X-Behind", bytes("2"))
+      }
+      #expect(bench.finish(transfer).status == 200)
+      let lines = server.connections.first?.components("\r\n") ?? []
+      #expect(lines.count == 7, "\(lines)")
+      let line = lines.count > 3 ? lines[3] : ""
+      #expect(
+        lines.enumerated().filter { $0.offset != 3 }.map(\.element)
+          == ["GET / HTTP/1.1", "Host: 127.0.0.1:\(server.port)", "X-Before: 1", "X-Behind: 2", "", ""])
+      let isKept = line + "\r\n" == String(decoding: assertion.line, as: UTF8.self)
+      #expect(isKept == (age < 1800) && line.hasPrefix("X-A: ey"))
+      let parts = line.components(".")
+      let payload = Base64.decodeURLSafe(bytes(parts.count == 3 ? parts[1] : "").span) ?? []
+      let claims = try JSON.parse(payload.span)
+      #expect(claims["sub"]?.string == bytes("alice \(age)"))
+      #expect((claims["iat"]?.number?.integer ?? 0) >= made + (age < 1800 ? 0 : age))
+    }
+  }
+}
+
+extension String {
+  /// As Foundation's.
+  fileprivate func components(_ separator: String) -> [String] { split(separator: separator, omittingEmptySubsequences: false).map { String($0) } }
 }
