@@ -108,7 +108,13 @@ extension HTTP1Transfer {
   func lookAtLogin() {
     guard let due = loginDue, due <= client.now else { return }
     let timeout = UpstreamFailure(.timeout, "no login by NTLM within response_timeout")
-    if let handshake, handshake.connection != nil { return handshake.fail(timeout) }
+    if let handshake, handshake.connection != nil {
+      let end = (sentAt ?? startedAt).advanced(by: options.responseTimeout)
+      if end <= client.now { return handshake.fail(timeout) }
+      loginDue = end
+      client.look(at: self)
+      return handshake.leavePlace()
+    }
     if connection != nil {
       loginDue = nil
       handshake?.leavePlace()
@@ -129,9 +135,19 @@ extension HTTP1Transfer {
 
   /// A new connection stands, and is to be logged in.
   func logIn(_ connection: HTTP1Connection, by handshake: NTLMHandshake) {
-    loginDue = client.now.advanced(by: options.responseTimeout)
+    loginDue = client.now.advanced(by: min(options.responseTimeout, NTLMHandshake.patience))
     client.look(at: self)
     handshake.start(on: connection)
+  }
+
+  /// Its challenge has come when others had its place.
+  func loginAnew() {
+    handshake = nil
+    guard let standing, let pool else { return }
+    guard client.now < startedAt.advanced(by: options.responseTimeout) else {
+      return end(.failed(UpstreamFailure(.timeout, "no login by NTLM within response_timeout")))
+    }
+    do { try beginLogin(standing, in: pool) } catch { end(.failed(error)) }
   }
 
   /// The request itself, and what proves the account.

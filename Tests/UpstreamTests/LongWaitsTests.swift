@@ -58,6 +58,69 @@ import Testing
     for i in [0, 2, 4] { client.end(transfers[i]) }
   }
 
+  private static let challenge: String = {
+    let message = bytes("NTLMSSP\0") + [2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5, 2, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8]
+    return "HTTP/1.1 401 No\r\nContent-Length: 0\r\nWWW-Authenticate: NTLM \(String(decoding: Base64.encode(message.span), as: UTF8.self))\r\n\r\n"
+  }()
+
+  /// Where no login is asked for the answer to its beginning may take minutes.
+  @Test func aBeginningThatIsNotAnsweredHoldsUpNobody() throws {
+    let go = Semaphore()
+    let server = try ScriptedServer { talk in
+      guard talk.head() != nil else { return }
+      if talk.number == 0 {
+        _ = go.wait(until: Instant.now().advanced(by: .seconds(10)))
+        talk.send(Self.challenge)
+      }
+      talk.end()
+    }
+    let bench = try Bench(server) { $0.engine = .http1 }
+    let client = bench.client
+    let account = try Account(.ntlm(NTLMScope()), name: bytes("svc"), secret: Secret(copying: bytes("Waiting-68-there").span))
+    let begin = Instant.now()
+    bench.clock = begin
+    client.begin(at: begin, hasLooked: false)
+    let first = try #require(try start(bench, 1) { $0.logIn(as: account) } as? HTTP1Transfer)
+    #expect(bench.turns(awake: true) { server.connections.first?.hasSuffix("\r\n\r\n") ?? false })
+    let second = try #require(try start(bench, 2) { $0.logIn(as: account) } as? HTTP1Transfer)
+    #expect(second.handshake == nil)
+    let later = begin.advanced(by: NTLMHandshake.patience)
+    bench.clock = later
+    client.begin(at: later, hasLooked: false)
+    client.lookAround()
+    #expect(second.handshake != nil && first.handshake != nil)
+    // The challenge comes late, and another has the place: what proves the account is not sent beside his.
+    go.signal()
+    #expect(bench.turns(awake: true) { first.handshake == nil })
+    #expect(first.outcome == nil && first.loginDue == later.advanced(by: .milliseconds(20)))
+    client.end(second)
+    #expect(first.handshake != nil)
+    client.end(first)
+    #expect(server.connections[0].components("Authorization: ").count == 2)
+  }
+
+  /// Who leaves when the refusal is there and nobody has read it yet has been refused.
+  @Test func whoLeavesInThatMomentHasBeenRefused() throws {
+    let server = try ScriptedServer { talk in
+      _ = talk.head()
+      talk.send(Self.challenge)
+      _ = talk.head()
+      talk.send("HTTP/1.1 401 No\r\nContent-Length: 9\r\n\r\n")
+      talk.end()
+    }
+    let bench = try Bench(server) { $0.engine = .http1 }
+    let account = try Account(.ntlm(NTLMScope()), name: bytes("svc"), secret: Secret(copying: bytes("Waiting-69-there").span))
+    bench.client.begin(at: .now(), hasLooked: false)
+    let transfer = try start(bench, 1) { $0.logIn(as: account) }
+    #expect(bench.turns { transfer.isHeadComplete })
+    bench.client.end(transfer)
+    let admission = account.gate?.admit([], at: .now())
+    guard case .closed? = admission else {
+      Issue.record("\(String(describing: admission))")
+      return
+    }
+  }
+
   @Test func anAssertionThatHasGrownOldIsNotSent() throws {
     // Made for this test alone.
     let pem = bytes(
