@@ -58,7 +58,7 @@ let package = Package(
     .testTarget(name: "AuthTests", dependencies: ["Primitives", "HTTP", "Crypto", "Auth"], swiftSettings: strict),
     .testTarget(name: "NetTests", dependencies: ["Primitives", "Net", "COpenSSL"], swiftSettings: strict),
     .testTarget(name: "LoginTests", dependencies: ["Primitives", "Crypto", "Login"], swiftSettings: strict),
-    .testTarget(name: "UpstreamTests", dependencies: ["Primitives", "HTTP", "Auth", "Net", "Upstream"], swiftSettings: strict),
+    .testTarget(name: "UpstreamTests", dependencies: ["Primitives", "HTTP", "Auth", "Net", "Login", "Upstream"], swiftSettings: strict),
     .testTarget(
       name: "ProxyTests", dependencies: ["Primitives", "HTTP", "HTTP2", "Auth", "Net", "Upstream", "Proxy"],
       swiftSettings: strict),

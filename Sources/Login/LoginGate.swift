@@ -3,11 +3,26 @@
 public import Primitives
 import Synchronization
 
+/// Those of the accounts of one upstream, where several users may have the same account: what it is tried with counts together.
+final class LoginGates: Sendable {
+  private let known = Mutex<[[UInt8]: LoginGate]>([:])
+
+  func gate(of account: [UInt8]) -> LoginGate {
+    known.withLock { known in
+      if let gate = known[account] { return gate }
+      let gate = LoginGate()
+      known[account] = gate
+      return gate
+    }
+  }
+}
+
 /// One account's, of all workers and of all servers of its upstream. A reload begins with a new one.
 ///
 /// Whether a 401 is about the account or about what was asked for, nobody can tell: IIS sends the same for a wrong password and for a file that the account
 /// may not read. So what one user meets closes the login to him, and what a second one meets, while nobody succeeds, closes it to all. He who asks for what is
 /// forbidden to the account takes it from nobody else.
+/// Once it was closed to all, whoever has had a part in that lets the others go first: else he would close it again each time that it opens.
 public final class LoginGate: Sendable {
   public enum Admission: Equatable, Sendable {
     /// Try it, and say by `ended` what came of it.
@@ -33,6 +48,13 @@ public final class LoginGate: Sendable {
     var until: Instant
   }
 
+  /// One who has had a part in closing it to all, or may yet have.
+  private struct Closer {
+    var user: [UInt8]
+    var times: Int
+    var until: Instant
+  }
+
   private struct State {
     /// Whether the service has taken the account, and nothing since speaks against it.
     var isProved = false
@@ -43,6 +65,26 @@ public final class LoginGate: Sendable {
     var closedUntil = Instant(nanoseconds: 0)
     /// Of an account that nobody has proved: how often nobody waited for the answer. Else whoever hangs up in time has a wrong password tried without end.
     var unheard = 0
+    /// Since the account was taken last.
+    var closers: [Closer] = []
+
+    mutating func note(_ user: [UInt8], _ times: Int = 1) {
+      if let i = closers.firstIndex(where: { $0.user == user }) {
+        closers[i].times += times
+      } else if closers.count < LoginGate.mostClosers {
+        closers.append(Closer(user: user, times: times, until: closedUntil))
+      } else if let i = closers.indices.min(by: { closers[$0].times < closers[$1].times }) {
+        closers[i] = Closer(user: user, times: times, until: closedUntil)
+      }
+    }
+
+    /// Closes it to all, and for somewhat longer to those who have brought that about: the longer the more often they have.
+    mutating func close(for pause: Interval, at now: Instant) {
+      closedUntil = now.advanced(by: pause)
+      for i in closers.indices {
+        closers[i].until = closedUntil.advanced(by: Interval(nanoseconds: pause.nanoseconds / 4 * UInt64(min(closers[i].times, 4))))
+      }
+    }
   }
   private let state = Mutex(State())
 
@@ -51,6 +93,13 @@ public final class LoginGate: Sendable {
 
   /// Logins whose answer nobody has waited for, of an account that is not proved, before it is left alone for a while.
   static let mostUnheard = 3
+
+  /// Users who are remembered for having closed it.
+  static let mostClosers = 16
+
+  /// What an answer to a login says of the account. A service, or what stands before it, refuses some requests before it looks at who sends them (for their
+  /// length, or because it is overloaded): such an answer says nothing.
+  public static func verdict(of status: Int) -> Verdict { status == 401 ? .refused : status < 400 ? .taken : .none }
 
   /// How long a login keeps its place while the service has not said anything: a refusal comes at once, and what takes longer is mostly the answer that was
   /// asked for, which may take minutes.
@@ -69,10 +118,14 @@ public final class LoginGate: Sendable {
 
   public init() {}
 
+  /// For tests.
+  var closersCount: Int { state.withLock { $0.closers.count } }
+
   /// - Parameter user: of ours, for whom; empty for nobody.
   public func admit(_ user: [UInt8], at now: Instant) -> Admission {
     state.withLock { state in
-      if state.closedUntil > now { return .closed(until: state.closedUntil) }
+      let own = state.closers.first { $0.user == user }?.until ?? state.closedUntil
+      if max(own, state.closedUntil) > now { return .closed(until: max(own, state.closedUntil)) }
       if let doubt = state.doubt, doubt.user == user, doubt.until > now { return .closed(until: doubt.until) }
       guard state.underWay < (state.isProved ? Self.mostUnderWay : 1) else { return .wait }
       state.underWay += 1
@@ -94,13 +147,15 @@ public final class LoginGate: Sendable {
       case .unheard:
         if state.isProved || state.closedUntil > now { return }
         state.unheard += 1
+        state.note(user)
         if state.unheard < Self.mostUnheard { return }
         state.unheard = 0
-        state.closedUntil = now.advanced(by: Self.pause(1))
+        state.close(for: Self.pause(1), at: now)
       case .taken:
         state.isProved = true
         state.unheard = 0
         state.doubt = nil
+        state.closers = []
         state.closures = 0
       case .refused:
         // Of those that were under way when it was closed.
@@ -113,9 +168,11 @@ public final class LoginGate: Sendable {
           state.doubt = Doubt(user: user, times: 1, until: now.advanced(by: Self.pause(1)))
         } else {
           state.isProved = false
+          if let doubt = state.doubt { state.note(doubt.user, doubt.times) }
+          state.note(user)
           state.doubt = nil
           state.closures += 1
-          state.closedUntil = now.advanced(by: Self.pause(state.closures))
+          state.close(for: Self.pause(state.closures), at: now)
         }
       }
     }

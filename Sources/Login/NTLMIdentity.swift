@@ -8,11 +8,14 @@ public struct NTLMScope: Equatable, Sendable {
   public var domain: [UInt8]
   /// What we call this machine.
   public var workstation: [UInt8]
+  let gates = LoginGates()
 
   public init(domain: [UInt8] = [], workstation: [UInt8] = []) {
     self.domain = domain
     self.workstation = workstation
   }
+
+  public static func == (a: NTLMScope, b: NTLMScope) -> Bool { a.domain == b.domain && a.workstation == b.workstation }
 }
 
 /// One account in a Windows domain.
@@ -23,7 +26,8 @@ final class NTLMIdentity: Sendable {
   let workstation: [UInt8]
   /// NTOWFv2 (MS-NLMP section 3.3.2): as good as the password, for this user of this domain.
   let key: Secret
-  let gate = LoginGate()
+  /// Shared with all that are this account, whoever of our users they are for.
+  let gate: LoginGate
 
   /// Bytes of a name at most. Windows' own bounds are tighter.
   static let longestName = 256
@@ -60,6 +64,9 @@ final class NTLMIdentity: Sendable {
       throw AccountFault(reason: "can't be used: this machine's OpenSSL gives no MD5, of which NTLM is made")
     }
     self.key = key
+    // Windows' names are of no case.
+    let account = UTF16.littleEndian(name.span, inUpperCase: true).array() + [0x5C, 0] + UTF16.littleEndian(domain.span, inUpperCase: true).array()
+    gate = scope.gates.gate(of: account)
   }
 }
 

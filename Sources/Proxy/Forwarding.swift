@@ -104,13 +104,13 @@ enum Forwarding {
   ///   - authorization: the route's.
   ///   - upgrade: the route's.
   ///   - login: nil where the upstream is not logged in to by us.
-  ///   - assertion: the line by which the upstream can check who the user is, with its end; nil where it is not told so, and for nobody.
+  ///   - assertion: by which the upstream can check who the user is; nil where it is not told so, and for nobody.
   ///   - methodIsJudged: whether by another method the request would have been another route's, or refused.
   ///   - dropped: scratch for the hop-by-hop set, reused.
   ///   - rewritten: what the route changes, beside the target; nil for nothing.
   static func compose(
     _ head: borrowing RequestHead, target: borrowing ByteBuffer, _ rules: ForwardingRules, _ authorization: Route.AuthorizationPolicy,
-    upgrade: UpgradePolicy = .off, _ peer: Peer, methodIsJudged: Bool, requestID: borrowing RequestIdentifier, login: OwnLogin? = nil, assertion: [UInt8]? = nil,
+    upgrade: UpgradePolicy = .off, _ peer: Peer, methodIsJudged: Bool, requestID: borrowing RequestIdentifier, login: OwnLogin? = nil, assertion: Assertion? = nil,
     _ grant: consuming Grant, storage: consuming RequestStorage, dropped: inout FieldSet, _ rewritten: RewrittenRequest? = nil
   ) -> UpstreamRequest {
     let methodIsJudged = methodIsJudged || grant.credential.judgesMethod
@@ -179,7 +179,7 @@ enum Forwarding {
       request.add(rules.userField, user.name)
       if user.joinedGroups.count > 0 { request.add(rules.groupsField, user.joinedGroups) }
     }
-    if let assertion { request.add(lines: assertion.span) }
+    if let assertion { request.add(assertion) }
     if rules.setsCertificate { addCertificate(to: &request) }
     ForwardedOrigin.add(head, rules, peer, to: &request)
     requestID.add(to: &request)

@@ -52,9 +52,9 @@ extension Worker {
     swap(&dropped, &fieldScratch)
     defer { swap(&dropped, &fieldScratch) }
     // One look where nothing is signed.
-    var assertion: [UInt8]?
+    var assertion: Assertion?
     if let signer = route.assertion, let user = grant.user {
-      assertion = assertions.line(signer, for: user.name, user.groups, at: wallNow)
+      assertion = assertions.assertion(signer, for: user.name, user.groups, at: wallNow)
       // The service then has nobody to serve, which is for it to say.
       if assertion == nil { complain(of: "assert_jwt", "no assertion for a user: the groups are too many, or signing failed (request \(requestID.text))") }
     }

@@ -49,11 +49,21 @@ final class AccountStanding {
 
   // MARK: Requests that wait
 
-  func wait(_ transfer: HTTP1Transfer) { waiting.append(transfer) }
+  func wait(_ transfer: HTTP1Transfer) {
+    waiting.append(transfer)
+    transfer.waitsForLogin(asFirst: waiting.count == 1)
+  }
 
-  func leave(_ transfer: HTTP1Transfer) { waiting.removeAll { $0 === transfer } }
+  func leave(_ transfer: HTTP1Transfer) {
+    guard let i = waiting.firstIndex(where: { $0 === transfer }) else { return }
+    waiting.remove(at: i)
+    if i == 0 { waiting.first?.waitsForLogin(asFirst: true) }
+  }
 
   func isWaiting(_ transfer: HTTP1Transfer) -> Bool { waiting.contains { $0 === transfer } }
+
+  /// Whether it is the one that looks whether something has changed: if all did, each turn would cost their number.
+  func isFirst(_ transfer: HTTP1Transfer) -> Bool { waiting.first === transfer }
 
   /// A connection has become idle, or a login has ended: those who wait have their turns. What comes of one may call this again, which then is done here and
   /// not deeper down.
@@ -67,6 +77,7 @@ final class AccountStanding {
         let first = waiting.removeFirst()
         if first.triesLoginAgain() { continue }
         waiting.insert(first, at: 0)
+        first.waitsForLogin(asFirst: true)
         break
       }
     }

@@ -198,7 +198,10 @@ extension UpstreamClient {
 
   /// Has a transfer looked at when it is due, since its socket wakes us for much alone.
   func look(at transfer: HTTP1Transfer) {
-    if !watched.contains(where: { $0 === transfer }) { watched.append(transfer) }
+    if !transfer.isWatched {
+      transfer.isWatched = true
+      watched.append(transfer)
+    }
     if let due = transfer.lookDue { lookDue = min(lookDue ?? due, due) }
   }
 
@@ -207,6 +210,7 @@ extension UpstreamClient {
     var list: [HTTP1Transfer] = []
     swap(&list, &watched)
     lookDue = nil
+    for transfer in list { transfer.isWatched = false }
     for transfer in list {
       guard let due = transfer.lookDue else { continue }
       if due <= now { transfer.look() } else { look(at: transfer) }

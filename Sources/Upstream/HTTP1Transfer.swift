@@ -28,6 +28,9 @@ final class HTTP1Transfer: Transfer {
   var loginDue: Instant?
   var waitsSince = Instant(nanoseconds: 0)
 
+  /// Whether it is among `UpstreamClient.watched`.
+  var isWatched = false
+
   // Sending.
   /// Bytes of the head, and how many of them were sent.
   var headCount = 0

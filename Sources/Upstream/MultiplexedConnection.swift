@@ -61,6 +61,8 @@ import Primitives
   func take(_ transfer: HTTP2Transfer) -> Bool {
     guard isOpen, session.room > 0, let storage = transfer.storage else { return false }
     session.now = client.now
+    // It may have waited for this connection.
+    if storage.assertion != nil { _ = storage.renewAssertion() }
     let scheme: RequestFields.Scheme = multiplex.options.scheme == .https ? .https : .http
     guard
       let stream = session.request(

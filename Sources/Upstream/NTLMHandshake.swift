@@ -31,6 +31,8 @@ final class NTLMHandshake {
   private var head = ResponseHead()
   private var reader = ResponseBodyReader()
   private var isHeadComplete = false
+  /// How long it keeps its place while no challenge comes. What takes longer is mostly the answer itself, from where no login is asked for.
+  static let patience = Interval.seconds(2)
   /// Bytes of an answer whose body nobody wants.
   static let mostInput = 256 << 10
 
@@ -64,8 +66,8 @@ final class NTLMHandshake {
     standing.serve()
   }
 
-  /// The request has ended, and what came of the login shows.
-  func settle() { end(!transfer.isHeadComplete ? unsaid : transfer.head.status == 401 ? .refused : .taken) }
+  /// The request has ended, or nobody wants its answer any more, and what came of the login shows.
+  func settle() { end(hasProved && transfer.isHeadComplete ? LoginGate.verdict(of: transfer.head.status) : unsaid) }
 
   /// The verdict where the service has not given one.
   private var unsaid: LoginGate.Verdict { hasProved ? .unheard : .none }
@@ -76,7 +78,7 @@ final class NTLMHandshake {
       leave(connection)
       connection.close()
     }
-    end(transfer.isHeadComplete ? .none : unsaid)
+    settle()
   }
 
   func fail(_ failure: UpstreamFailure) {
@@ -211,6 +213,16 @@ final class NTLMHandshake {
     case .bare: return fail(UpstreamFailure(.refusedLogin, "it answered 401 to the beginning of the NTLM handshake, and gave no challenge"))
     case .unusable(let reason): return fail(UpstreamFailure(.refusedLogin, "its NTLM challenge can't be used: \(reason)"))
     case .challenge(let challenge):
+      // It has left its place, and others may be trying: it has its turn after them.
+      if !holdsPlace {
+        guard case .go = standing.gate.admit(user, at: client.now) else {
+          leave(connection)
+          connection.close()
+          end(.none)
+          return transfer.loginAnew()
+        }
+        holdsPlace = true
+      }
       // Of a server's own TLS, not of a proxy's before it.
       let endPoint = connection.pool.options.scheme == .https ? connection.endPoint : []
       guard let line = NTLM.line(standing.account, challenge, endPoint: endPoint, at: .now()) else {

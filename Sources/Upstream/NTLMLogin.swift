@@ -44,9 +44,14 @@ extension HTTP1Transfer {
   /// Sets the request on its way: on a connection that is logged in, or by way of a login, or once there is one of the two.
   func beginLogin(_ standing: AccountStanding, in pool: UpstreamPool) throws(UpstreamFailure) {
     guard try !triesLogin(standing, in: pool) else { return }
-    standing.wait(self)
     waitsSince = client.now
-    loginDue = client.now.advanced(by: Self.poll)
+    standing.wait(self)
+  }
+
+  /// It is among those that wait. The first looks whether something has changed; the others are looked at when their time is over.
+  func waitsForLogin(asFirst isFirst: Bool) {
+    let end = waitsSince.advanced(by: options.responseTimeout)
+    loginDue = isFirst ? min(end, client.now.advanced(by: Self.poll)) : end
     client.look(at: self)
   }
 
@@ -87,6 +92,7 @@ extension HTTP1Transfer {
     // Where it is on its way what is looked at is the login; and where that comes to nothing at once, it waits anew by itself.
     let due = loginDue
     loginDue = nil
+    if let storage, storage.renewAssertion() { headCount = storage.texts.count }
     do {
       guard try triesLogin(standing, in: pool) else {
         loginDue = due
@@ -102,7 +108,13 @@ extension HTTP1Transfer {
   func lookAtLogin() {
     guard let due = loginDue, due <= client.now else { return }
     let timeout = UpstreamFailure(.timeout, "no login by NTLM within response_timeout")
-    if let handshake, handshake.connection != nil { return handshake.fail(timeout) }
+    if let handshake, handshake.connection != nil {
+      let end = (sentAt ?? startedAt).advanced(by: options.responseTimeout)
+      if end <= client.now { return handshake.fail(timeout) }
+      loginDue = end
+      client.look(at: self)
+      return handshake.leavePlace()
+    }
     if connection != nil {
       loginDue = nil
       handshake?.leavePlace()
@@ -117,17 +129,25 @@ extension HTTP1Transfer {
       loginDue = nil
       return end(.failed(timeout))
     }
-    loginDue = client.now.advanced(by: Self.poll)
-    client.look(at: self)
     // Another worker's login may have ended, of which nobody tells us.
-    standing.serve()
+    if standing.isFirst(self) { standing.serve() } else { waitsForLogin(asFirst: false) }
   }
 
   /// A new connection stands, and is to be logged in.
   func logIn(_ connection: HTTP1Connection, by handshake: NTLMHandshake) {
-    loginDue = client.now.advanced(by: options.responseTimeout)
+    loginDue = client.now.advanced(by: min(options.responseTimeout, NTLMHandshake.patience))
     client.look(at: self)
     handshake.start(on: connection)
+  }
+
+  /// Its challenge has come when others had its place.
+  func loginAnew() {
+    handshake = nil
+    guard let standing, let pool else { return }
+    guard client.now < startedAt.advanced(by: options.responseTimeout) else {
+      return end(.failed(UpstreamFailure(.timeout, "no login by NTLM within response_timeout")))
+    }
+    do { try beginLogin(standing, in: pool) } catch { end(.failed(error)) }
   }
 
   /// The request itself, and what proves the account.

@@ -228,6 +228,8 @@ public import Primitives
 
   /// Writes what of the request differs from server to server: the Host, and then the login, which may be made of it.
   @inline(__always) func address(_ transfer: Transfer, to pool: UpstreamPool) {
+    // It may have waited, for room, for a token or for another server.
+    if transfer.storage?.assertion != nil { _ = transfer.storage?.renewAssertion() }
     if transfer.shape.namesServer { transfer.storage?.write(host: Array(pool.options.authority.utf8)) }
     if transfer.storage?.account != nil { logIn(transfer, at: pool) }
   }

@@ -142,7 +142,7 @@ extension Transfer {
   public final func noteLogin() {
     if keepsForLogin { forgetForLogin() }
     // A tunnel has its storage no more.
-    (self as? HTTP1Transfer)?.handshake?.end(.taken)
+    (self as? HTTP1Transfer)?.handshake?.settle()
     guard let storage, let account = storage.account, let pool, account.scheme == .digest else { return }
     var information: [UInt8]?
     for i in head.fields.indices where ASCII.equals(head.bytes[head.fields[i].name], ignoringCaseOf: "authentication-info") {

@@ -23,6 +23,9 @@ public final class RequestStorage {
   var upgrade: UpgradeWish?
   /// As whom we log in where each line is made anew; nil where nothing is to be made.
   var account: Account?
+  /// By what the service can check who the user is, and where its line stands; nil where it can't.
+  private(set) var assertion: Assertion?
+  private var assertionLine = ByteRange()
   /// Where the fields end that were composed, and our login begins.
   var composedCount = 0
   /// Of the nonce that the login was made of, or of the access token that it is; nil for none.
@@ -48,8 +51,35 @@ public final class RequestStorage {
       loginRounds = 0
       ticket = nil
     }
+    if assertion != nil { assertion = nil }
     texts.removeAll()
     target = ByteRange()
+  }
+
+  func note(_ assertion: Assertion, at line: ByteRange) {
+    self.assertion = assertion
+    assertionLine = line
+  }
+
+  /// Puts another in the place of an assertion that has grown old while the request waited: the service would not take it. True when it did, and all that
+  /// stands behind has moved. Copies the whole.
+  func renewAssertion() -> Bool {
+    guard let assertion, let fresh = assertion.fresh(at: .now()), fresh !== assertion else { return false }
+    self.assertion = fresh
+    assertionLine = replace(assertionLine, with: fresh.line)
+    return true
+  }
+
+  /// Where it stands then.
+  private func replace(_ line: ByteRange, with bytes: [UInt8]) -> ByteRange {
+    var fresh = ByteBuffer(capacity: texts.count + bytes.count + 16)
+    fresh.append(texts.span.extracting(0..<Int(line.start)))
+    fresh.append(bytes)
+    let end = fresh.count
+    if composedCount > 0 { composedCount += end - Int(line.end) }
+    fresh.append(texts.span.extracting(Int(line.end)..<texts.count))
+    swap(&texts, &fresh)
+    return ByteRange(Int(line.start), end)
   }
 
   var method: ByteRange { ByteRange(0, Int(target.start) - 1) }
@@ -60,15 +90,11 @@ public final class RequestStorage {
   /// Writes the Host of the server that it goes to, instead of one's before. Copies the whole, which is asked for by `host upstream` alone.
   func write(host: [UInt8]) {
     guard let line = hostLine else { return }
-    var fresh = ByteBuffer(capacity: texts.count + host.count + 16)
-    fresh.append(texts.span.extracting(0..<Int(line.start)))
-    fresh.append("Host: ")
-    fresh.append(host)
-    fresh.append("\r\n")
-    hostLine = ByteRange(Int(line.start), fresh.count)
-    if composedCount > 0 { composedCount += fresh.count - Int(line.end) }
-    fresh.append(texts.span.extracting(Int(line.end)..<texts.count))
-    swap(&texts, &fresh)
+    let place = replace(line, with: Array("Host: ".utf8) + host + [0x0D, 0x0A])
+    hostLine = place
+    // That stands behind.
+    let moved = Int(place.end) - Int(line.end)
+    if assertion != nil { assertionLine = ByteRange(Int(assertionLine.start) + moved, Int(assertionLine.end) + moved) }
   }
 
   /// The same while the texts are lent.
@@ -249,6 +275,12 @@ public struct UpstreamRequest: ~Copyable {
       storage.user = account.gate == nil ? [] : grant.user?.name ?? []
     }
     account.withLine { texts.append($0.span) }
+  }
+
+  /// Says who the user is so that the service can check it.
+  public mutating func add(_ assertion: Assertion) {
+    storage.note(assertion, at: ByteRange(texts.count, texts.count + assertion.line.count))
+    texts.append(assertion.line)
   }
 
   /// Has the connection begin with `preface`, which says whose it is: nobody else's request may go over it.

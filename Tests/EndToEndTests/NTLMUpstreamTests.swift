@@ -176,6 +176,25 @@ extension EndToEnd {
       }
     }
 
+    /// Several users may have one account: what is tried is one password, and one account is locked by it. And what is refused before anybody has looked at
+    /// the login proves nothing: it must not have the wrong password tried once more.
+    @Test func whoeverItIsForAndWhateverComesBetweenAWrongPasswordIsTriedTwice() throws {
+      let service = try NTLMService()
+      var setup = setup(service, Self.each)
+      let wrong = Secrets.keep("Wrong-there-65")
+      setup.files["accounts"] = "alice svc \(wrong)\nbob CORP\\SVC \(wrong)\ncarol svc \(wrong)\n"
+      try House.with(setup) { house throws in
+        for (person, isLarge) in [(People.alice, false), (People.bob, true), (People.carol, false), (People.alice, false), (People.bob, false)] {
+          let answer = try house.ask(
+            isLarge ? "POST" : "GET", isLarge ? "/large" : "/", [person.authorization] + (isLarge ? ["Content-Length: 4"] : []), body: isLarge ? "some" : "")
+          #expect(answer.status == (isLarge ? 413 : 502))
+        }
+        #expect(service.proofs.count == 2 && service.proofs.allSatisfy { $0.hasPrefix("proves wrong ") }, "\(service.lines)")
+      }
+      #expect(service.troubles == [])
+      try service.stop()
+    }
+
     @Test func whatIsNoHandshakeIsSaidSo() throws {
       let kinds: [(NTLMService.Kind, String)] = [
         (.closing, "it closes the connection in the middle of the NTLM handshake"), (.bare, "and gave no challenge"),

@@ -64,8 +64,9 @@ import Testing
     // No worker hears of an answer before all are given: nothing but the pool itself can have counted.
     for i in 0..<100 { #expect(try scene.submit("guess \(i)", from: Self.guesser)) }
     let outcomes = try scene.outcomes()
-    #expect(outcomes.values.count { $0 == .failed } == 10)
-    #expect(outcomes.values.count { isBarred($0) } == 90)
+    // Of several threads each may be at one when the limit is reached.
+    let failed = outcomes.values.count { $0 == .failed }
+    #expect((10..<(10 + threads)).contains(failed) && outcomes.values.count { isBarred($0) } == 100 - failed)
     #expect(scene.lockout.bans(at: .now()).contains { $0.client == Self.guesser && $0.user == nil })
   }
 
