@@ -40,6 +40,8 @@ public import Primitives
   /// Body bytes beyond which the upstream is not read. `Transfer.bodyLimit`, or less.
   final var mostBody = Transfer.bodyLimit
   final var trailers = Trailers()
+  /// Whether `trailers` may hold some though the body is not chunked: in HTTP/2 they stand behind a Content-Length as well.
+  final var hasTrailerLines = false
   /// Where a 101 that was asked for has led.
   final var tunnel: Tunnel?
   /// The end: nil while running.
