@@ -31,6 +31,11 @@ final class Multiplex {
     for connection in connections { connection.closeIfIdle() }
   }
 
+  /// The pool goes, and has no request under way. A connection may still owe the server word of one that was given up.
+  func closeAll() {
+    for connection in connections { connection.closeAbandoned() }
+  }
+
   /// No longer one of them.
   func forget(_ connection: MultiplexedConnection) {
     connections.removeAll { $0 === connection }

@@ -34,6 +34,8 @@ import Primitives
   /// When something came last, and whether that is too long ago: requests were given up, and not a byte had come since they were sent.
   private var heardAt = Instant(nanoseconds: 0)
   private var isSilent = false
+  /// Since when the server takes nothing of what waits to be written; nil while nothing does.
+  private(set) var blockedSince: Instant?
 
   init(_ wire: HTTP1Connection, _ multiplex: Multiplex, for only: HTTP2Transfer?, client: UpstreamClient) {
     self.wire = wire
@@ -47,7 +49,7 @@ import Primitives
   // MARK: Requests
 
   /// Whether it may take a request now.
-  var mayTake: Bool { isOpen && hasGreeted && !isMute && !isSilent && !isExclusive && !isTooOld && session.room > 0 }
+  var mayTake: Bool { isOpen && hasGreeted && !isMute && !isSilent && !isExclusive && !isTooOld && !isStalled && session.room > 0 }
 
   /// Whether the server has said that it takes no more requests here.
   var isGoingAway: Bool { session.isGoingAway }
@@ -55,6 +57,12 @@ import Primitives
   private var isTooOld: Bool {
     guard let most = multiplex.options.longestConnection else { return false }
     return wire.madeAt.advanced(by: most) <= client.now
+  }
+
+  /// Whether the server has taken nothing for as long as a connection may take to be made: on another one it may.
+  private var isStalled: Bool {
+    guard let blockedSince else { return false }
+    return blockedSince.advanced(by: multiplex.options.connectTimeout) <= client.now
   }
 
   /// False when the request can't be sent here.
@@ -123,6 +131,12 @@ import Primitives
       let due = wire.madeAt.advanced(by: multiplex.options.connectTimeout)
       if due > client.now { return client.prune(at: due) }
       return lost(UpstreamFailure(.timeout, "the server has said nothing of HTTP/2 within connect_timeout"))
+    }
+    // Not even that a request was given up can be told: it would be there for as long as the server likes.
+    if let blockedSince {
+      let due = blockedSince.advanced(by: multiplex.options.idleTimeout)
+      if due > client.now { return client.prune(at: due) }
+      return lost(UpstreamFailure(.timeout, "the server has taken nothing within idle_timeout"))
     }
     guard let idleSince else { return }
     let due = idleSince.advanced(by: multiplex.options.reuseWithin)
@@ -240,19 +254,34 @@ import Primitives
         if sending.isEmpty { break }
       }
       switch wire.write(sending) {
-      case .bytes(let n): sending.consume(n)
-      case .wouldBlock: return wire.watchWriting(true)
+      case .bytes(let n):
+        sending.consume(n)
+        blockedSince = nil
+      case .wouldBlock:
+        wire.watchWriting(true)
+        return stall()
       case .closed, .failed:
         // It may have answered before it hung up, which is then read.
         isMute = true
         wire.watchWriting(false)
-        return read()
+        read()
+        if isOpen { stall() }
+        return
       }
     }
     wire.watchWriting(false)
     if session.isOver { return endSession() }
     // What was reset is closed by it.
     if hasGreeted && session.openStreams == 0 && idleSince == nil { settle() }
+  }
+
+  /// What waits is not taken.
+  private func stall() {
+    // Nobody waits for anything of it either.
+    if hasGreeted && session.openStreams == 0 { return close() }
+    guard blockedSince == nil else { return }
+    blockedSince = client.now
+    client.prune(at: client.now.advanced(by: multiplex.options.idleTimeout))
   }
 
   /// Tells the server why, as far as there is room for it.
@@ -328,5 +357,14 @@ import Primitives
     isOpen = false
     multiplex.forget(self)
     wire.close()
+  }
+
+  /// Whoever closed the wire tells of it.
+  func wireIsGone() { isOpen = false }
+
+  /// Nobody has a request here any more, nor will: what was to be said of those that were given up is said by the end.
+  func closeAbandoned() {
+    say(.noError)
+    close()
   }
 }
