@@ -91,6 +91,8 @@ public import Primitives
   final var startedAt = Instant(nanoseconds: 0)
   /// When the connection was there and the request went out.
   final var sentAt: Instant?
+  /// Until when it waits for a connection that others wait for as well; nil where libcurl makes it for this one alone, and keeps the time.
+  final var waitsUntil: Instant?
   final var firstByteAt: Instant?
   final var isReusedConnection = false
 
@@ -295,6 +297,7 @@ public import Primitives
     holdsBody = false
     if keepsForLogin { forgetForLogin() }
     sentAt = nil
+    waitsUntil = nil
     firstByteAt = nil
     isReusedConnection = false
     isReceivePaused = false

@@ -191,6 +191,9 @@ extension Transfer {
   /// Whether the request went out: the connection was there.
   public final var wasSent: Bool { sentAt != nil }
 
+  /// Before it went out: when it has waited for too long; nil where the time of connecting is kept by whoever connects.
+  public final var connectDeadline: Instant? { waitsUntil }
+
   /// Nanoseconds, for the log.
   public struct Times {
     /// From the start until the connection was there and the request went out.
