@@ -31,8 +31,9 @@ import Primitives
   private var isReadDue = false
   /// The server takes nothing more.
   private var isMute = false
-  /// When something came last, and whether that is too long ago: requests were given up, and not a byte had come since they were sent.
+  /// When something came last, when the first request was sent since, and whether either is too long ago: requests were given up meanwhile.
   private var heardAt = Instant(nanoseconds: 0)
+  private var askedAt: Instant?
   private var isSilent = false
   /// Since when the server takes nothing of what waits to be written; nil while nothing does.
   private(set) var blockedSince: Instant?
@@ -76,15 +77,17 @@ import Primitives
         owner: transfer)
     else { return false }
     idleSince = nil
+    if askedAt == nil { askedAt = client.now }
     transfer.attached(to: self, stream)
     flushLater()
     return true
   }
 
   /// A request that went out at `sent` got no answer for as long as somebody waited. Where nothing else came either, for as long as a connection may take
-  /// to be made, nobody may be there any more: others go onto a new one.
+  /// to be made, nobody may be there any more: others go onto a new one. Others may have been given up before it, each too soon to tell.
   func gaveUp(_ sent: Instant) {
-    if max(heardAt, sent).advanced(by: multiplex.options.connectTimeout) <= client.now { isSilent = true }
+    let since = min(max(heardAt, sent), askedAt ?? .distantFuture)
+    if since.advanced(by: multiplex.options.connectTimeout) <= client.now { isSilent = true }
   }
 
   /// A transfer has its whole answer.
@@ -158,6 +161,7 @@ import Primitives
       let isDrained = input.count < UpstreamClient.readSize
       if !input.isEmpty {
         heardAt = client.now
+        askedAt = nil
         isSilent = false
         took(input)
       }

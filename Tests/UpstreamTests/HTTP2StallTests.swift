@@ -77,6 +77,26 @@ import Testing
     #expect(Bench.descriptors(to: server.port) == 0)
   }
 
+  /// A machine that is gone says nothing. That is noticed though no request waits for longer than a second.
+  @Test func whoSaysNothingToManyGetsNoFurtherRequest() throws {
+    let server = try ScriptedServer { talk in
+      talk.greet()
+      if talk.number == 0 { return talk.end() }
+      while let stream = talk.wholeRequest() { talk.send(Frame.hello(stream)) }
+    }
+    let bench = try Bench(server) { $0.speaksHTTP2 = true }
+    let begin = Instant.now()
+    for second in 0..<7 {
+      bench.clock = begin.advanced(by: .seconds(UInt64(second)))
+      let transfer = try bench.start(.get("/"))
+      #expect(bench.turns(awake: true) { transfer.sentAt != nil && !bench.client.hasWork })
+      bench.clock = begin.advanced(by: .seconds(UInt64(second + 1)))
+      bench.turn(sleeps: false)
+      bench.client.end(transfer)
+    }
+    #expect(try bench.ask(.get("/")).text == "hello" && server.connections.count == 2)
+  }
+
   /// A request that waits for a stream which the server no longer grants, and is given up, holds no connection.
   @Test func whatNeverBeganHoldsNothing() throws {
     let (answered, told) = (Latch(), Notes())
