@@ -126,6 +126,7 @@ extension HTTP2ClientSession {
 
   func closedStream(_ id: Int32, _ code: UInt32) -> Int32 {
     guard let stream = streams.removeValue(forKey: id) else { return 0 }
+    if stream.isReset && !stream.isSent { dropped -= 1 }
     stream.close()
     if block === stream { block = nil }
     events.append(Event(.closed, stream, code: code))

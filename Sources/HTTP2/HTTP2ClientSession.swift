@@ -53,6 +53,8 @@ public import Primitives
   var fields: ResponseFields
   var scanner: FrameScanner
   var streams: [Int32: HTTP2ClientStream] = [:]
+  /// Of them, those that were reset before their heads went out: the library drops them when it could send them, which the server may never let it.
+  var dropped = 0
   var events: [Event] = []
   var block: HTTP2ClientStream?
   var inputStart: UnsafePointer<UInt8>?
@@ -156,8 +158,8 @@ public import Primitives
     return max(0, min(Self.mostStreams, Int(allowed)) - streams.count)
   }
 
-  /// Streams that are not closed.
-  public var openStreams: Int { streams.count }
+  /// Streams that the server knows of, or is still to hear of.
+  public var openStreams: Int { streams.count - dropped }
 
   public enum Body: Equatable, Sendable {
     case none
@@ -227,6 +229,7 @@ public import Primitives
     // Those that were closed in this very turn have not been told yet.
     for event in events { if case .closed = event.kind { left.append(event.stream) } }
     streams.removeAll()
+    dropped = 0
     events.removeAll()
     for stream in left { stream.close() }
     return left

@@ -67,6 +67,7 @@ public import Primitives
   public func reset(_ code: HTTP2ErrorCode) {
     if isReset || isClosed { return }
     isReset = true
+    if !isSent { session.dropped += 1 }
     pending.removeAll()
     discard()
     unsafe nghttp2_submit_rst_stream(session.session, UInt8(NGHTTP2_FLAG_NONE.rawValue), id, code.rawValue)

@@ -133,7 +133,7 @@ extension Connection {
     case .openTunnel:
       openTunnel()
     case .finish:
-      if exchange.responseHasBody { dropTrailers() }
+      if exchange.mayHaveTrailers { dropTrailers() }
       if exchange.responseHasBody && exchange.responseFraming == .chunked, let transfer {
         transfer.appendLastChunk(to: &output)
       }

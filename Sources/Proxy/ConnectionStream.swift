@@ -252,7 +252,8 @@ extension Connection {
   mutating func finishStream() {
     guard let carrier else { return }
     var trailers = ByteBuffer()
-    if exchange.responseHasBody && exchange.responseFraming == .byStream { transfer?.appendTrailers(to: &trailers) }
+    // RFC 9113 section 8.1: whether or not the head has told the body's length. HTTP/1.1 has a place for them behind chunks alone.
+    if let transfer, transfer.hasTrailers, exchange.mayHaveTrailers { transfer.appendTrailers(to: &trailers) }
     handOver(isLast: trailers.isEmpty)
     carrier.stream.finish(trailers: trailers)
     worker.markDirtyHTTP2(carrier.session)

@@ -48,7 +48,7 @@ extension Connection {
         return (stay == nil ? lastUpstream : max(lastUpstream, stay?.due ?? lastUpstream)).advanced(by: idleTimeout(transfer))
       }
       // libcurl keeps the time of connecting.
-      return !transfer.wasSent ? .distantFuture : lastUpstream.advanced(by: responseTimeout(transfer))
+      return transfer.wasSent ? lastUpstream.advanced(by: responseTimeout(transfer)) : transfer.connectDeadline ?? .distantFuture
     }
   }
 
@@ -108,9 +108,13 @@ extension Connection {
     case .waiting where blockedSince == nil && transfer?.isUnasked == true && (exchange.isRequestComplete || transfer?.uploadRoom == 0):
       failed(UpstreamFailure(.exhausted, "all that ask the server were busy for as long as an answer may take"))
     case .waiting where blockedSince == nil && (exchange.isRequestComplete || transfer?.uploadRoom == 0):
+      let isSent = transfer?.wasSent ?? true
       failed(
         UpstreamFailure(
-          .timeout, exchange.isRequestComplete ? "no response within response_timeout" : "request body not taken within idle_timeout"))
+          .timeout,
+          !exchange.isRequestComplete
+            ? "request body not taken within idle_timeout"
+            : isSent ? "no response within response_timeout" : "no connection had room within twice connect_timeout"))
     case .tunneling where blockedSince == nil:
       endTunnel(tunnel?.blockedSince == nil ? "nothing came either way within tunnel_timeout" : "the upstream took nothing within idle_timeout")
       return

@@ -311,6 +311,9 @@ struct Exchange: Equatable {
     return .stop(ending)
   }
 
+  /// Whether fields may follow the response's body, which may have no byte: not what has no content by its nature (RFC 9110 section 6.4.1).
+  var mayHaveTrailers: Bool { request.method != .head && status != 204 && status != 304 }
+
   /// RFC 9112 section 6.3, towards the client.
   private mutating func frame(status: Int, length: UInt64?) {
     // Rule 1: these have no body, whatever their fields say. A 304's or HEAD's Content-Length tells of another answer and is passed on.

@@ -187,6 +187,17 @@ import Primitives
     close()
   }
 
+  /// The same while the client goes, which nobody may speak to any more.
+  func closeWithClient() {
+    guard isOpen else { return }
+    isOpen = false
+    transfer = nil
+    multiplexed?.wireIsGone()
+    multiplexed = nil
+    // With TLS it is the handle's, and goes with it.
+    if connector == nil { _ = Glibc.close(descriptor) }
+  }
+
   /// Closes it, whatever it is doing. Its transfer, if there is one, is told by whoever closes.
   func close() {
     guard isOpen else { return }

@@ -33,8 +33,6 @@ final class HTTP2Transfer: Transfer {
   /// What the body has to come to; nil when that isn't said.
   private var expected: UInt64?
   private var received: UInt64 = 0
-  /// Whether `trailers` were touched.
-  private var hasTrailerLines = false
   /// Bytes of a body untaken beyond which the server may have no credit left: then it isn't the server that pauses.
   private static let pausedFrom = HTTP2ClientSession.streamWindow / 2
 

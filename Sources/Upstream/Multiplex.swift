@@ -31,6 +31,11 @@ final class Multiplex {
     for connection in connections { connection.closeIfIdle() }
   }
 
+  /// The pool goes, and has no request under way. A connection may still owe the server word of one that was given up.
+  func closeAll() {
+    for connection in connections { connection.closeAbandoned() }
+  }
+
   /// No longer one of them.
   func forget(_ connection: MultiplexedConnection) {
     connections.removeAll { $0 === connection }
@@ -57,6 +62,10 @@ extension UpstreamClient {
     // By age: who is refused by a server that goes away with each so many requests comes first the next time.
     let place = multiplex.waiting.firstIndex { transfer.startedAt < $0.startedAt } ?? multiplex.waiting.endIndex
     multiplex.waiting.insert(transfer, at: place)
+    // Connecting and the server's first word have their time each. But a server may let connections come one by one, each with room for one.
+    let timeout = multiplex.options.connectTimeout
+    transfer.waitsUntil = now.advanced(by: timeout).advanced(by: timeout)
+    markReady(transfer)
     do {
       try makeConnection(for: multiplex, in: pool)
     } catch {

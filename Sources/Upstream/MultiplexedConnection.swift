@@ -31,9 +31,12 @@ import Primitives
   private var isReadDue = false
   /// The server takes nothing more.
   private var isMute = false
-  /// When something came last, and whether that is too long ago: requests were given up, and not a byte had come since they were sent.
+  /// When something came last, when the first request was sent since, and whether either is too long ago: requests were given up meanwhile.
   private var heardAt = Instant(nanoseconds: 0)
+  private var askedAt: Instant?
   private var isSilent = false
+  /// Since when the server takes nothing of what waits to be written; nil while nothing does.
+  private(set) var blockedSince: Instant?
 
   init(_ wire: HTTP1Connection, _ multiplex: Multiplex, for only: HTTP2Transfer?, client: UpstreamClient) {
     self.wire = wire
@@ -47,7 +50,7 @@ import Primitives
   // MARK: Requests
 
   /// Whether it may take a request now.
-  var mayTake: Bool { isOpen && hasGreeted && !isMute && !isSilent && !isExclusive && !isTooOld && session.room > 0 }
+  var mayTake: Bool { isOpen && hasGreeted && !isMute && !isSilent && !isExclusive && !isTooOld && !isStalled && session.room > 0 }
 
   /// Whether the server has said that it takes no more requests here.
   var isGoingAway: Bool { session.isGoingAway }
@@ -55,6 +58,12 @@ import Primitives
   private var isTooOld: Bool {
     guard let most = multiplex.options.longestConnection else { return false }
     return wire.madeAt.advanced(by: most) <= client.now
+  }
+
+  /// Whether the server has taken nothing for as long as a connection may take to be made: on another one it may.
+  private var isStalled: Bool {
+    guard let blockedSince else { return false }
+    return blockedSince.advanced(by: multiplex.options.connectTimeout) <= client.now
   }
 
   /// False when the request can't be sent here.
@@ -70,15 +79,17 @@ import Primitives
         owner: transfer)
     else { return false }
     idleSince = nil
+    if askedAt == nil { askedAt = client.now }
     transfer.attached(to: self, stream)
     flushLater()
     return true
   }
 
   /// A request that went out at `sent` got no answer for as long as somebody waited. Where nothing else came either, for as long as a connection may take
-  /// to be made, nobody may be there any more: others go onto a new one.
+  /// to be made, nobody may be there any more: others go onto a new one. Others may have been given up before it, each too soon to tell.
   func gaveUp(_ sent: Instant) {
-    if max(heardAt, sent).advanced(by: multiplex.options.connectTimeout) <= client.now { isSilent = true }
+    let since = min(max(heardAt, sent), askedAt ?? .distantFuture)
+    if since.advanced(by: multiplex.options.connectTimeout) <= client.now { isSilent = true }
   }
 
   /// A transfer has its whole answer.
@@ -126,6 +137,12 @@ import Primitives
       if due > client.now { return client.prune(at: due) }
       return lost(UpstreamFailure(.timeout, "the server has said nothing of HTTP/2 within connect_timeout"))
     }
+    // Not even that a request was given up can be told: it would be there for as long as the server likes.
+    if let blockedSince {
+      let due = blockedSince.advanced(by: multiplex.options.idleTimeout)
+      if due > client.now { return client.prune(at: due) }
+      return lost(UpstreamFailure(.timeout, "the server has taken nothing within idle_timeout"))
+    }
     guard let idleSince else { return }
     let due = idleSince.advanced(by: multiplex.options.reuseWithin)
     if due > client.now { return client.prune(at: due) }
@@ -146,6 +163,7 @@ import Primitives
       let isDrained = input.count < UpstreamClient.readSize
       if !input.isEmpty {
         heardAt = client.now
+        askedAt = nil
         isSilent = false
         took(input)
       }
@@ -242,19 +260,34 @@ import Primitives
         if sending.isEmpty { break }
       }
       switch wire.write(sending) {
-      case .bytes(let n): sending.consume(n)
-      case .wouldBlock: return wire.watchWriting(true)
+      case .bytes(let n):
+        sending.consume(n)
+        blockedSince = nil
+      case .wouldBlock:
+        wire.watchWriting(true)
+        return stall()
       case .closed, .failed:
         // It may have answered before it hung up, which is then read.
         isMute = true
         wire.watchWriting(false)
-        return read()
+        read()
+        if isOpen { stall() }
+        return
       }
     }
     wire.watchWriting(false)
     if session.isOver { return endSession() }
     // What was reset is closed by it.
     if hasGreeted && session.openStreams == 0 && idleSince == nil { settle() }
+  }
+
+  /// What waits is not taken.
+  private func stall() {
+    // Nobody waits for anything of it either.
+    if hasGreeted && session.openStreams == 0 { return close() }
+    guard blockedSince == nil else { return }
+    blockedSince = client.now
+    client.prune(at: client.now.advanced(by: multiplex.options.idleTimeout))
   }
 
   /// Tells the server why, as far as there is room for it.
@@ -330,5 +363,14 @@ import Primitives
     isOpen = false
     multiplex.forget(self)
     wire.close()
+  }
+
+  /// Whoever closed the wire tells of it.
+  func wireIsGone() { isOpen = false }
+
+  /// Nobody has a request here any more, nor will: what was to be said of those that were given up is said by the end.
+  func closeAbandoned() {
+    say(.noError)
+    close()
   }
 }

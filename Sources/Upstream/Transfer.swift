@@ -40,6 +40,8 @@ public import Primitives
   /// Body bytes beyond which the upstream is not read. `Transfer.bodyLimit`, or less.
   final var mostBody = Transfer.bodyLimit
   final var trailers = Trailers()
+  /// Whether `trailers` may hold some though the body is not chunked: in HTTP/2 they stand behind a Content-Length as well.
+  final var hasTrailerLines = false
   /// Where a 101 that was asked for has led.
   final var tunnel: Tunnel?
   /// The end: nil while running.
@@ -89,6 +91,8 @@ public import Primitives
   final var startedAt = Instant(nanoseconds: 0)
   /// When the connection was there and the request went out.
   final var sentAt: Instant?
+  /// Until when it waits for a connection that others wait for as well; nil where libcurl makes it for this one alone, and keeps the time.
+  final var waitsUntil: Instant?
   final var firstByteAt: Instant?
   final var isReusedConnection = false
 
@@ -309,6 +313,7 @@ public import Primitives
     holdsBody = false
     if keepsForLogin { forgetForLogin() }
     sentAt = nil
+    waitsUntil = nil
     firstByteAt = nil
     isReusedConnection = false
     isReceivePaused = false

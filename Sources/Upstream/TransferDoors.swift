@@ -142,8 +142,8 @@ extension Transfer {
   /// Whether all that has come of the body has been taken.
   public final var isBodyTaken: Bool { body.isEmpty && (pipe?.isEmpty ?? true) }
 
-  /// Whether there are fields after a chunked body, as far as they have come.
-  public final var hasTrailers: Bool { head.isChunked && !trailers.isEmpty }
+  /// Whether there are fields after the body, as far as they have come.
+  public final var hasTrailers: Bool { (head.isChunked || hasTrailerLines) && !trailers.isEmpty }
 
   /// Leaves out those of whose names `isDropped` says so. To be called before they are appended anywhere.
   public final func dropTrailers(_ isDropped: (Span<UInt8>) -> Bool) { trailers.drop(isDropped) }
@@ -161,7 +161,7 @@ extension Transfer {
   /// The fields after a chunked body: whole when the transfer is.
   public final func appendLastChunk(to out: inout ByteBuffer) { ChunkedEncoder.appendLast(trailers, to: &out) }
 
-  /// The fields after a chunked body, as lines: whole when the transfer is.
+  /// The fields after the body, as lines: whole when the transfer is.
   public final func appendTrailers(to out: inout ByteBuffer) {
     for field in trailers.fields { ResponseWriter.field(trailers.bytes[field.name], trailers.bytes[field.value], to: &out) }
   }
@@ -216,6 +216,9 @@ extension Transfer {
 
   /// Whether the request went out: the connection was there.
   public final var wasSent: Bool { sentAt != nil }
+
+  /// Before it went out: when it has waited for too long; nil where the time of connecting is kept by whoever connects.
+  public final var connectDeadline: Instant? { waitsUntil }
 
   /// Nanoseconds, for the log.
   public struct Times {

@@ -102,7 +102,7 @@ public import Primitives
   }
 
   deinit {
-    for connection in connections { connection?.close() }
+    for connection in connections { connection?.closeWithClient() }
     for transfer in transfers.all() { transfer.cancel() }
     // The poller may be gone already.
     unsafe _ = gh_multi_set_socket(multi, nil)

@@ -62,6 +62,7 @@ public final class UpstreamPool {
   deinit {
     couriers?.end()
     closeIdle()
+    if options.speaksHTTP2 { multiplex.closeAll() }
   }
 
   /// A reload has put another pool in its place.

@@ -61,6 +61,33 @@ extension EndToEnd {
       try server.stop()
     }
 
+    /// RFC 9113 section 8.1: fields may follow a body whose length was told, be it none, as they do gRPC's. HTTP/1.1 has no place for them there.
+    @Test(.byEachFrontOfHTTP2) func whatFollowsABodyOfAKnownLengthIsRelayed() throws {
+      let server = try HTTP2Services.nghttpd(secure: false, files: ["small": [UInt8]("hello".utf8), "empty": []], trailer: "x-sum: 7")
+      let get = { (port: UInt16, path: String, method: String) throws -> Message in
+        let client = try HTTP2Client(to: port)
+        let fields = FrameClient.fields(path, method, [FrameClient.authorized(People.alice)])
+        return try client.response(try client.send(fields.map { (name: $0.0, value: $0.1) }))
+      }
+      try HTTP2.house(setup(server)) { house, port throws in
+        for (path, text) in [("/small", "hello"), ("/empty", "")] {
+          let answer = try get(port, path, "GET")
+          #expect(answer.status == 200 && answer.text == text && answer["content-length"] == "\(text.utf8.count)")
+          #expect(answer.trailers.map { "\($0.name): \($0.value)" } == ["x-sum: 7"])
+        }
+        #expect(try get(port, "/small", "HEAD").trailers.isEmpty)
+        let plain = try house.curl("-u", People.alice.pair, "--http1.1", "/small")
+        #expect(plain.text == "hello" && plain.final["content-length"] == "5" && !plain.heads.contains("x-sum: 7"))
+      }
+      var stripped = setup(server)
+      stripped.route = "response_header remove X-Sum"
+      try HTTP2.house(stripped) { _, port throws in
+        let answer = try get(port, "/small", "GET")
+        #expect(answer.text == "hello" && answer["content-length"] == "5" && answer.trailers.isEmpty)
+      }
+      try server.stop()
+    }
+
     @Test func anAnswerThatComesEarlyIsHeard() throws {
       let server = try HTTP2Services.nginx(
         "client_max_body_size 1k; location / { return 200 hello; } location /up { proxy_pass http://127.0.0.1:1; }")

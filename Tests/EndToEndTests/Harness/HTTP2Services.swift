@@ -3,14 +3,15 @@
 import Foundation
 
 enum HTTP2Services {
-  /// nghttpd, which serves the files of `www` in its scratch folder, and sends uploads back.
-  static func nghttpd(secure: Bool, files: [String: [UInt8]]) throws -> FrontServer {
+  /// nghttpd, which serves the files of `www` in its scratch folder, sends uploads back, and puts `trailer` behind each answer.
+  static func nghttpd(secure: Bool, files: [String: [UInt8]], trailer: String? = nil) throws -> FrontServer {
     try FrontServer { port, scratch in
       _ = try scratch.folder("www")
       for (name, bytes) in files { try Data(bytes).write(to: URL(fileURLWithPath: scratch["www/\(name)"])) }
       if secure { try Certificates.write(to: scratch) }
+      let behind = trailer.map { ["--trailer", $0] } ?? []
       let protection = secure ? [String(port), scratch["server.key"], scratch["server.pem"]] : ["--no-tls", String(port)]
-      return try Child("/usr/sbin/nghttpd", ["-a", "127.0.0.1", "-d", scratch["www"], "--echo-upload"] + protection, folder: scratch.path)
+      return try Child("/usr/sbin/nghttpd", ["-a", "127.0.0.1", "-d", scratch["www"], "--echo-upload"] + behind + protection, folder: scratch.path)
     }
   }
 
