@@ -27,7 +27,6 @@ final class HTTP1Transfer: Transfer {
   /// When that is to be looked at; since when it waits for its turn.
   var loginDue: Instant?
   var waitsSince = Instant(nanoseconds: 0)
-
   /// Whether it is among `UpstreamClient.watched`.
   var isWatched = false
 

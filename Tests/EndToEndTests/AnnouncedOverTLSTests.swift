@@ -236,7 +236,7 @@ extension EndToEnd {
       try authority.sign("server", for: "DNS:behind.example.com")
       let server = try Self.nginx(authority, "server")
       let recipe = try Recipe("proxy-protocol-upstream").text(1, replacing: [
-        "server https://behind.example.com": "server https://behind.example.com; connect_to 127.0.0.1:\(server.port)", "tls/ca.pem": authority["ca.pem"],
+        "server https://behind.example.com": "server https://behind.example.com; connect_to 127.0.0.1:\(server.port)", "erp-ca.pem": authority["ca.pem"],
       ])
       try House.with(Setup(more: recipe)) { house throws in
         #expect(try house.curl(auth[0], auth[1], "/sealed/").text.hasPrefix("127.0.0.1 "))
