@@ -230,8 +230,10 @@ import Primitives
       transfer.isSpent = true
     }
     // A request that must not be sent twice gets a connection on which libcurl has no reason to: a new one. So does one whose login may become the connection's: libcurl
-    // would use that again for whichever upstream leads to the same server.
-    let isAlone = hasBody || !request.isReplayable || request.isIsolated || storage.account?.scheme.mayBindConnections ?? false
+    // would use that again for whichever upstream leads to the same server; and so does one that comes from an address of the upstream's own, or by a proxy that knows us
+    // by a name: whoever says neither would be given such a connection too (7.88.1), and be taken for who may come from there.
+    let isMarked = transfer.options.source != nil || transfer.options.via?.username != nil
+    let isAlone = hasBody || !request.isReplayable || request.isIsolated || isMarked || storage.account?.scheme.mayBindConnections ?? false
     unsafe _ = gh_easy_set_long(easy, CURLOPT_FRESH_CONNECT, isAlone ? 1 : 0)
     // And it ends with it. Kept, each of these would be one more idle connection that takes a place of the upstream's until that hangs up.
     unsafe _ = gh_easy_set_long(easy, CURLOPT_FORBID_REUSE, isAlone ? 1 : 0)

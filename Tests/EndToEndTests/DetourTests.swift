@@ -279,11 +279,14 @@ extension EndToEnd {
         """
         import http.server
         class Where(http.server.BaseHTTPRequestHandler):
+          protocol_version = "HTTP/1.1"
           def log_message(self, *arguments): pass
           def do_GET(self):
+            where = self.client_address[0].encode()
             self.send_response(200)
+            self.send_header("Content-Length", str(len(where)))
             self.end_headers()
-            self.wfile.write(self.client_address[0].encode())
+            self.wfile.write(where)
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Where)
         say(server.server_port)
         server.serve_forever()
@@ -294,6 +297,7 @@ extension EndToEnd {
           more: upstream("address", url, "source 127.0.0.3") + upstream("interface", url, "source lo") + upstream("foreign", url, "source 192.0.2.1")
             + upstream("usual", url, ""))
       ) { house throws in
+        // The service would have each of them stay: whoever says nothing of where he comes from must not come by another's.
         for _ in 0..<2 {
           for (name, text) in [("address", "127.0.0.3"), ("interface", "127.0.0.1"), ("usual", "127.0.0.1")] {
             let answer = try get(house, "/\(name)/")
