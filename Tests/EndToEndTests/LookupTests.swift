@@ -268,6 +268,8 @@ extension EndToEnd {
         #expect(try json(house, "").compactMap { $0["href"] as? String } == ["0/good.txt", "0/x%22onclick%3D%22y", "./"])
         #expect(try get(house, "0/none").status == 404)
         #expect(try get(house, "0/three").text == "3 is a number\tand\tnothing else\n")
+        // Whoever is served under our name runs nothing there: which type a text has is what the path says.
+        #expect(try get(house, "h/three")["content-security-policy"]?.hasPrefix("sandbox; default-src 'none'") == true)
         #expect(try get(house, "0/short").text == "3")
         #expect(try get(house, "1/endless").status == 502)
         // What has begun, and has no end, looks cut.

@@ -41,6 +41,10 @@ import Testing
     for path in ["/0", "/0/", "/7/a", "/2/a", "/T/a", "/ab/c", "/%3B/x"] { #expect(url(.gopher, path) == nil, "\(path)") }
     #expect(url(.tftp, "/a;b/c", root: ["r"]) == "tftp://h:1/r/a%3Bb/c")
     for path in ["/", "/a/"] { #expect(url(.tftp, path) == nil, "\(path)") }
+    // RFC 1350: a request is one block of 512 bytes, options and all.
+    let long = "/" + String(repeating: "a", count: 200) + "/" + String(repeating: "b", count: 200) + "/"
+    #expect(url(.tftp, long + String(repeating: "c", count: 77)) != nil && url(.tftp, long + String(repeating: "c", count: 78)) == nil)
+    #expect(url(.tftp, long + String(repeating: "c", count: 77), root: ["r"]) == nil)
     #expect(url(.ftp, "/a") == nil)
   }
 
