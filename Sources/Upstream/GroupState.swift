@@ -95,15 +95,22 @@ final class WaitingLine: Sendable {
 
   func leave() { waiting.subtract(1, ordering: .sequentiallyConsistent) }
 
+  /// The number of those who stand beside the line: they wait for servers of before a reload, and keep nobody else waiting.
+  static let beside = UInt64.max - 1
+
   /// Who is first with a worker has changed; nil for nobody, or nobody whom a place that comes free would help: whom his own worker has no room for
   /// keeps nobody else waiting.
   func publish(_ first: UInt64?, at stand: Stand) {
-    let before = stand.first.exchange(first ?? .max, ordering: .sequentiallyConsistent)
-    if before == .max, first != nil {
+    let now = first ?? .max
+    let before = stand.first.exchange(now, ordering: .sequentiallyConsistent)
+    if before >= Self.beside && now < Self.beside {
       publishing.add(1, ordering: .sequentiallyConsistent)
+    } else if before < Self.beside && now >= Self.beside {
+      publishing.subtract(1, ordering: .sequentiallyConsistent)
+    }
+    if before == .max, first != nil {
       stands.withLock { list in list.append(stand) }
     } else if before != .max, first == nil {
-      publishing.subtract(1, ordering: .sequentiallyConsistent)
       stands.withLock { list in list.removeAll { $0 === stand } }
     }
   }
@@ -122,9 +129,13 @@ final class WaitingLine: Sendable {
   /// There may be room: whose turn it is, is told.
   func tellFirst() {
     if isEmpty { return }
-    let first = stands.withLock { list in
-      list.min { $0.first.load(ordering: .sequentiallyConsistent) < $1.first.load(ordering: .sequentiallyConsistent) }
+    let (first, beside) = stands.withLock { list in
+      (
+        list.min { $0.first.load(ordering: .sequentiallyConsistent) < $1.first.load(ordering: .sequentiallyConsistent) },
+        list.filter { $0.first.load(ordering: .sequentiallyConsistent) == Self.beside }
+      )
     }
     first?.tell()
+    for stand in beside where stand !== first { stand.tell() }
   }
 }

@@ -91,6 +91,9 @@ final class RequestQueue {
   /// With the numbers that they drew.
   private var waiting: [(number: UInt64, transfer: WaitingTransfer)] = []
 
+  /// A reload has put another in its place, with which those who wait here can't wait.
+  private var isBeside = false
+
   init(_ options: UpstreamGroup.Queue, _ line: WaitingLine, wake: @escaping @Sendable () -> Void) {
     self.options = options
     self.line = line
@@ -124,18 +127,19 @@ final class RequestQueue {
 
   private func remove(at i: Int) {
     waiting.remove(at: i)
-    if i == 0 { line.publish(waiting.first?.number, at: stand) }
+    if i == 0 { publishFirst() }
     line.leave()
   }
 
   /// Gives places to those whose turn it is, as long as there are some.
   func serve(_ balancer: Balancer, at now: Instant) {
     stand.looks()
-    line.publish(waiting.first?.number, at: stand)
-    while let first = waiting.first?.transfer, line.isNext(stand) {
+    publishFirst()
+    // Who stands beside the line came before all who stand in it.
+    while let first = waiting.first?.transfer, isBeside || line.isNext(stand) {
       guard let choice = balancer.choose(first.key, isReplayable: first.shape.isReplayable, at: now) else {
         // What this worker's own connections don't suffice for is others' to have. It comes back when one of those is free.
-        if balancer.isFullHere() {
+        if balancer.isFullHere() && !isBeside {
           line.publish(nil, at: stand)
           line.tellFirst()
         }
@@ -146,6 +150,15 @@ final class RequestQueue {
     }
     // Others may have room where none of ours waits any more.
     if waiting.isEmpty { line.tellFirst() }
+  }
+
+  private func publishFirst() { line.publish(isBeside && !waiting.isEmpty ? WaitingLine.beside : waiting.first?.number, at: stand) }
+
+  /// Those who wait here wait on for the servers that they came for, and whoever waits with the queue of now doesn't wait for them.
+  func stepAside() {
+    isBeside = true
+    publishFirst()
+    line.tellFirst()
   }
 
   /// Those who wait with another queue of the same line, which a reload has put this one in the place of, in their order.
@@ -196,8 +209,9 @@ extension UpstreamClient {
 
   /// Those who wait with `old`, which a reload has put `balancer` in the place of, wait with that: for its servers.
   public func handOver(waitingWith old: Balancer, to balancer: Balancer) {
+    guard let from = old.queue, let to = balancer.queue, !from.isEmpty else { return }
     // What was composed for one account is for the servers of then: they are served by those.
-    guard old.group.login == balancer.group.login, let from = old.queue, let to = balancer.queue, !from.isEmpty else { return }
+    guard old.group.login == balancer.group.login else { return from.stepAside() }
     to.takeOver(from, for: balancer)
     if !queues.contains(where: { $0 === balancer }) { queues.append(balancer) }
     areQueuesDue = true

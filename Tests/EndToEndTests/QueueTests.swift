@@ -144,6 +144,35 @@ extension EndToEnd {
       try other.stop()
     }
 
+    /// What was composed with one account is not for a service that has another: it would learn that one's password.
+    @Test func whoWaitsWithAnAccountGoesWhereThatIsKnown() throws {
+      let go = Steps()
+      let server = try slow(go)
+      let other = try RecordingUpstream(Answer.always(Answer.text("other")))
+      let files = ["old.password": Secrets.keep("Before-The-Reload-3") + "\n", "new.password": Secrets.keep("After-The-Reload-4") + "\n"]
+      let account = "queue 2 20s\nauthenticate basic { username svc; password_file old.password }"
+      let full = "http://127.0.0.1:\(server.port) max_connections 1"
+      try House.with(Setup(top: admin, upstream: account, files: files, workers: 1, server: full)) { house throws in
+        let first = try begin(house, "/0")
+        _ = try server.requests(1)
+        let second = try begin(house, "/1")
+        try eventually("it waits") { try waiting(house) == 1 }
+        let config = try house.scratch.text("proxy.conf").replacingOccurrences(of: full, with: "http://127.0.0.1:\(other.port)")
+          .replacingOccurrences(of: "old.password", with: "new.password")
+        try house.scratch.write(config, to: "proxy.conf")
+        #expect(try Gatehouse.run(["reload", "--config", "proxy.conf"], in: house.scratch).code == 0)
+        // Whoever comes now has the new one, and doesn't wait for the service of then.
+        #expect(try house.curl("-u", People.alice.pair, "/2").text == "other")
+        go.advance()
+        #expect(try first.response()?.text == "/0 ")
+        go.advance()
+        #expect(try second.response()?.text == "/1 ")
+        #expect(other.requests.map(\.target) == ["/2"])
+      }
+      try server.stop()
+      try other.stop()
+    }
+
     /// Nobody is told to send a body, and nobody is blamed for not sending it, before a server has room.
     @Test func whoWaitsIsNotLate() throws {
       let go = Steps()
