@@ -5,7 +5,7 @@ import Glibc
 import Testing
 
 extension EndToEnd {
-  @Suite struct APIKeys {
+  @Suite(.serialized) struct APIKeys {
     /// Issues a token and waits until it is in force.
     private func issue(_ house: House, _ arguments: String...) throws -> String {
       let outcome = try Gatehouse.run(["token", "issue"] + arguments + ["--file", "users"], in: house.scratch)

@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.inClearText) struct AccessTokens {
+  @Suite(.serialized, .inClearText) struct AccessTokens {
     private func get(_ house: House, _ path: String = "/") throws -> Message { try house.ask("GET", path, [People.alice.authorization]) }
 
     /// The page docs/recipes/oauth2-client-credentials.md, with tokens of one second. The service takes them a little longer: how late a slow machine sends

@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite struct Activation {
+  @Suite(.serialized) struct Activation {
     private let auth = People.alice.authorization
 
     /// Binds what its first argument names (`name=tcp`, `name=unix`, `name=udp`, `name=file`, `name=deaf`, parted by commas), passes it as

@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite struct Admin {
+  @Suite(.serialized) struct Admin {
     private func setup(_ top: String = "", workers: Int = 2) -> Setup { Setup(top: "admin unix:admin.sock\n\(top)", workers: workers) }
 
     private func run(_ house: House, _ words: String...) throws -> Outcome {

@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.inClearText) struct AnnouncedClients {
+  @Suite(.serialized, .inClearText) struct AnnouncedClients {
     private let auth = ["-u", People.alice.pair]
 
     /// nginx that takes no connection without a header, and tells whom it names.

@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.inClearText) struct AnnouncedOverTLS {
+  @Suite(.serialized, .inClearText) struct AnnouncedOverTLS {
     private let auth = ["-u", People.alice.pair]
 
     /// nginx that takes no connection without a header, nor one without TLS behind it, and tells whom the header names.

@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.byEachEngine) struct AssertJWT {
+  @Suite(.serialized, .byEachEngine) struct AssertJWT {
     private static let field = "X-Gatehouse-Assertion"
     private static let kinds = [
       ("ES256", ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"]), ("RS256", ["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"]),

@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.inClearText) struct AssertionsThatWait {
+  @Suite(.serialized, .inClearText) struct AssertionsThatWait {
     /// When it was made, by the service's reading.
     private func made(_ message: Message) throws -> Double {
       let token = Secrets.keep(try #require(message["X-Gatehouse-Assertion"]))

@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.inClearText) struct Balancing {
+  @Suite(.serialized, .inClearText) struct Balancing {
     private let alice = People.alice.authorization
 
     private func place(_ upstream: RecordingUpstream) -> String { "http://127.0.0.1:\(upstream.port)" }

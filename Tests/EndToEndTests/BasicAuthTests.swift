@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.byEachFront) struct BasicAuth {
+  @Suite(.serialized, .byEachFront) struct BasicAuth {
     private let challenge = #"Basic realm="Authentication Required", charset="UTF-8""#
 
     @Test func curlWithAPasswordIsLetThrough() throws {

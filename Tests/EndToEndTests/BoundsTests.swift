@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite struct Bounds {
+  @Suite(.serialized) struct Bounds {
     private let auth = People.alice.authorization
     private let bob = People.bob.authorization
 

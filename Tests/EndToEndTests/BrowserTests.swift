@@ -4,7 +4,7 @@
 import Testing
 
 extension EndToEnd {
-  @Suite struct Browser {
+  @Suite(.serialized) struct Browser {
     private static let setup = Setup(
       top: "challenge silent-for-xhr\ntrusted_proxies 127.0.0.1",
       more: """

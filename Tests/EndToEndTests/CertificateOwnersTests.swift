@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.inClearText) struct CertificateOwners {
+  @Suite(.serialized, .inClearText) struct CertificateOwners {
     private func curl(_ house: House, as name: String, _ arguments: [String] = [], target: String = "/") throws -> CurlAnswer {
       try Curl.run(
         ClientIdentities.arguments(name, in: house.scratch) + arguments + ["https://127.0.0.1:\(house.gate.ports[1])\(target)"],

@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.inClearText) struct CertificateRulesOfNow {
+  @Suite(.serialized, .inClearText) struct CertificateRulesOfNow {
     static let free = "route /free/ { upstream legacy; require nobody }\n"
     /// What the programs below begin with. A worker that serves `/new/` goes by the configuration after the change.
     static let beginning = """

@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.inClearText) struct CertificatesAskedLater {
+  @Suite(.serialized, .inClearText) struct CertificatesAskedLater {
     /// A connection from before: one request was served. `begin` sends a part of the next one's head, `status` the rest, and reads the answer; 0 for
     /// none, 1 for what is neither 200 nor 421.
     private static let program =

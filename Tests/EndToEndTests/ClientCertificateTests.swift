@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.inClearText) struct ClientCertificates {
+  @Suite(.serialized, .inClearText) struct ClientCertificates {
     /// The second listener asks for certificates.
     static func setup(_ mode: String, _ block: String = "user_from san email *@example.com", _ top: String = "", more: String = "")
       throws -> Setup

@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite struct CommandLineTests {
+  @Suite(.serialized) struct CommandLineTests {
     private func folder(_ users: String = People.file) throws -> Scratch {
       let scratch = try Scratch()
       try scratch.write(users, to: "users")

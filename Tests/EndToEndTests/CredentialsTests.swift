@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.byEachFront) struct Credentials {
+  @Suite(.serialized, .byEachFront) struct Credentials {
     private func encoded(_ bytes: [UInt8]) -> String { "Basic " + Secrets.keep(Data(bytes).base64EncodedString()) }
     private func encoded(_ text: String) -> String { encoded([UInt8](text.utf8)) }
 

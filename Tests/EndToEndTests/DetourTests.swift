@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.inClearText, .byEachEngine) struct Detours {
+  @Suite(.serialized, .inClearText, .byEachEngine) struct Detours {
     private let auth = ["-u", People.alice.pair]
     private static let password = Secrets.keep("Through-The-Wall-7")
     private static let files = ["proxy.password": password + "\n", "wrong.password": Secrets.keep("Against-The-Wall-8") + "\n"]

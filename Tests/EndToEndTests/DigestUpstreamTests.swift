@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.byEachEngine) struct DigestUpstream {
+  @Suite(.serialized, .byEachEngine) struct DigestUpstream {
     private static let password = Secrets.keep("Digest-pass-11")
 
     private func apache(_ more: String = "") throws -> Apache {

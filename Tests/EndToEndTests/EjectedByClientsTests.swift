@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite struct EjectedByClients {
+  @Suite(.serialized) struct EjectedByClients {
     /// A service that has waited long enough, for the rest of a body or for its answer to be taken, hangs up: it was its clients who failed.
     @Test func whoIsSlowHasNoServerEjected() throws {
       let go = Steps()

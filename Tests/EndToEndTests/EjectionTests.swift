@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.byEachEngine) struct Ejections {
+  @Suite(.serialized, .byEachEngine) struct Ejections {
     private static let well = Answer.always(Answer.text("well"))
 
     private func place(_ upstream: RecordingUpstream) -> String { "http://127.0.0.1:\(upstream.port)" }

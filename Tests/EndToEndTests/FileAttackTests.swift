@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.inClearText) struct FileAttack {
+  @Suite(.serialized, .inClearText) struct FileAttack {
     private func with(_ kind: FileProtocol, denied: String? = nil, _ work: (House, FileService) throws -> Void) throws {
       let service = try FileService(kind, isWritable: true, denied: denied)
       try House.with(Setup(more: "upstream nas {\n\(service.lines)\n}\nroute /files/ { upstream nas; require valid-user }")) { house throws in

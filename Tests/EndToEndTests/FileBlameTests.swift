@@ -5,7 +5,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.inClearText) struct FileBlame {
+  @Suite(.serialized, .inClearText) struct FileBlame {
     private func with(_ lines: String, and more: String = "", _ work: (House) throws -> Void) throws {
       let upstream = "upstream asked {\n\(lines)\neject 1 1h last\n}\nroute /x/ { upstream asked; require valid-user; strip_prefix on }\n\(more)"
       try House.with(Setup(more: upstream)) { house throws in try work(house) }

@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.inClearText) struct FileServer {
+  @Suite(.serialized, .inClearText) struct FileServer {
     /// A house in which `/files/` is the service's folder of that name.
     private func with(_ kind: FileProtocol, isWritable: Bool = false, _ work: (House, FileService) throws -> Void) throws {
       let service = try FileService(kind, isWritable: isWritable)

@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite struct ForeignTokens {
+  @Suite(.serialized) struct ForeignTokens {
     private static let all = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"]
     private static func key(_ algorithm: String) -> String {
       switch algorithm {

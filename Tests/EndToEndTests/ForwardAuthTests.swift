@@ -5,7 +5,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite struct ForwardAuth {
+  @Suite(.serialized) struct ForwardAuth {
     private static let routes = """
       route /public/ { upstream legacy; require nobody }
       route /admin/ { upstream legacy; require group admin }

@@ -5,7 +5,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.inClearText) struct FrontServers {
+  @Suite(.serialized, .inClearText) struct FrontServers {
     /// The snippets of the page, by their language: what stands there is what is tested.
     private static func snippet(_ language: String, _ house: House) throws -> String {
       var url = URL(fileURLWithPath: #filePath)

@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.byEachEngine) struct GitSmartHTTP {
+  @Suite(.serialized, .byEachEngine) struct GitSmartHTTP {
     /// nginx and fcgiwrap on Unix sockets, in a folder of their own: no port to collide, no configuration of the machine's.
     private final class Forge {
       let scratch: Scratch

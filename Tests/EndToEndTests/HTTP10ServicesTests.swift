@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.inClearText, .byEachEngine) struct HTTP10Services {
+  @Suite(.serialized, .inClearText, .byEachEngine) struct HTTP10Services {
     private let auth = ["-u", People.alice.pair]
 
     private static let program = """

@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.byEachFrontOfHTTP2) struct HTTP2Attacks {
+  @Suite(.serialized, .byEachFrontOfHTTP2) struct HTTP2Attacks {
     private static let alice = FrameClient.authorized(People.alice)
 
     private static func fields(_ more: (String, String)...) -> [(String, String)] { FrameClient.fields("/", "GET", [alice] + more) }

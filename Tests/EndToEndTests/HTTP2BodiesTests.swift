@@ -5,7 +5,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.byEachFrontOfHTTP2) struct HTTP2Bodies {
+  @Suite(.serialized, .byEachFrontOfHTTP2) struct HTTP2Bodies {
     private static let size = 256 << 20
     private static let piece = 1 << 20
     private static let alice = FrameClient.authorized(People.alice)

@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.byEachFrontOfHTTP2) struct HTTP2Floods {
+  @Suite(.serialized, .byEachFrontOfHTTP2) struct HTTP2Floods {
     private static let alice = FrameClient.authorized(People.alice)
 
     /// Processor time that the process has taken, in seconds.

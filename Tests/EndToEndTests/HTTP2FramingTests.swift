@@ -4,7 +4,7 @@
 import Testing
 
 extension EndToEnd {
-  @Suite(.inHTTP2) struct HTTP2Framing {
+  @Suite(.serialized, .inHTTP2) struct HTTP2Framing {
     typealias Field = (name: String, value: String)
 
     private static let smuggled = "GET /smuggled HTTP/1.1\r\nHost: legacy.test\r\n\(People.alice.authorization)\r\n\r\n"

@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.inClearText) struct HTTP2Readers {
+  @Suite(.serialized, .inClearText) struct HTTP2Readers {
     private static let alice = FrameClient.authorized(People.alice)
 
     private static func fields(_ path: String = "/") -> [(String, String)] { FrameClient.fields(path, "GET", [alice]) }

@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.byEachFrontOfHTTP2) struct HTTP2 {
+  @Suite(.serialized, .byEachFrontOfHTTP2) struct HTTP2 {
     /// Where the front is clear text, a second listener speaks HTTP/2 as well.
     static func house(_ setup: Setup = Setup(), _ script: @escaping Script = Answer.hello, _ body: (House, UInt16) throws -> Void) throws {
       if Front.current == .h2 { return try House.with(setup, script) { try body($0, $0.port) } }

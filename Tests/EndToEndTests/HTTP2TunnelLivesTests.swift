@@ -5,7 +5,7 @@ import Glibc
 import Testing
 
 extension EndToEnd {
-  @Suite(.inHTTP2) struct HTTP2TunnelLives {
+  @Suite(.serialized, .inHTTP2) struct HTTP2TunnelLives {
     private typealias Tunnels = HTTP2Tunnels
 
     @Test func oneHalfEndsAndTheOtherGoesOn() throws {

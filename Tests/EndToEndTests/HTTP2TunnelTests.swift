@@ -6,7 +6,7 @@ import Glibc
 import Testing
 
 extension EndToEnd {
-  @Suite(.byEachFrontOfHTTP2) struct HTTP2Tunnels {
+  @Suite(.serialized, .byEachFrontOfHTTP2) struct HTTP2Tunnels {
     static let alice = FrameClient.authorized(People.alice)
     static let smuggled = [UInt8]("GET /smuggled HTTP/1.1\r\nHost: legacy.test\r\nX-Forwarded-User: root\r\n\r\n".utf8)
 

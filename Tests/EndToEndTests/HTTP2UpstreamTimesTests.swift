@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite struct HTTP2UpstreamTimes {
+  @Suite(.serialized) struct HTTP2UpstreamTimes {
     /// SETTINGS_MAX_CONCURRENT_STREAMS.
     private static func settings(streams: UInt32) -> [UInt8] { Frame.make(Frame.settings, 0, Frame.setting(3, streams)) }
 

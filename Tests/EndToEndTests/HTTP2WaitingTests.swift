@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.inClearText) struct HTTP2Waiting {
+  @Suite(.serialized, .inClearText) struct HTTP2Waiting {
     private static let alice = FrameClient.authorized(People.alice)
 
     /// Hears a request and never answers it.

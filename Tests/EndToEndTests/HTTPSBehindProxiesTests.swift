@@ -5,7 +5,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.inClearText) struct HTTPSBehindProxies {
+  @Suite(.serialized, .inClearText) struct HTTPSBehindProxies {
     /// The second listener speaks TLS; 127.0.0.1 is a proxy.
     private static func setup(_ top: String = "") throws -> Setup {
       let made = try Certificates.made()

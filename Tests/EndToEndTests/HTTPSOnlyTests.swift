@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.inClearText) struct HTTPSOnly {
+  @Suite(.serialized, .inClearText) struct HTTPSOnly {
     /// Two listeners: one that serves, one that redirects.
     private func setup(_ redirect: String) -> Setup {
       var setup = Setup()

@@ -3,7 +3,7 @@
 import Testing
 
 extension EndToEnd {
-  @Suite struct Harness {
+  @Suite(.serialized) struct Harness {
     private func curl(_ upstream: RecordingUpstream, _ arguments: String..., input: [UInt8] = []) throws -> CurlAnswer {
       let scratch = try Scratch()
       return try Curl.run(

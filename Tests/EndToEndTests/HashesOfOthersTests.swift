@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite struct HashesOfOthers {
+  @Suite(.serialized) struct HashesOfOthers {
     /// Not ASCII, so that nobody's idea of an encoding is missed.
     private static let password = "Pässwort-4 of-all$1"
 

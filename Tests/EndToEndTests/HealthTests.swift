@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.byEachEngine) struct HealthChecks {
+  @Suite(.serialized, .byEachEngine) struct HealthChecks {
     /// A service that answers /healthz with the status that the test has set, and all else with its name.
     private final class Patient {
       let status: Monitor<Int>

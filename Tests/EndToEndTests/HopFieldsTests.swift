@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.byEachEngine) struct HopFields {
+  @Suite(.serialized, .byEachEngine) struct HopFields {
     private let alice = People.alice.authorization
 
     /// RFC 9110 section 7.6.1: what Connection names is the connection's, behind a body too.

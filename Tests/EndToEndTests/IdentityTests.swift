@@ -3,7 +3,7 @@
 import Testing
 
 extension EndToEnd {
-  @Suite(.byEachFront, .byEachEngine) struct Identity {
+  @Suite(.serialized, .byEachFront, .byEachEngine) struct Identity {
     private let names = [
       "X-Forwarded-User", "X-Forwarded-Groups", "Remote-User", "X-Remote-User", "X-Webauth-User", "X-FORWARDED-USER", "x-forwarded-user",
       "X_Forwarded_User",

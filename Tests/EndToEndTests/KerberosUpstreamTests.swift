@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.inClearText) struct KerberosUpstream {
+  @Suite(.serialized, .inClearText) struct KerberosUpstream {
     private static let service = "HTTP/intranet.example.com"
 
     /// Runs `body` with a realm, an Apache of it and a house that logs in there as the page docs/recipes/kerberos.md says.

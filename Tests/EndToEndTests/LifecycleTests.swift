@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite struct Lifecycle {
+  @Suite(.serialized) struct Lifecycle {
     private let auth = People.alice.authorization
     private let zoe = People.Person(name: "zoe", password: "Zebra-1-zoe-pass")
 

@@ -3,7 +3,7 @@
 import Testing
 
 extension EndToEnd {
-  @Suite struct Limits {
+  @Suite(.serialized) struct Limits {
     private let auth = People.alice.authorization
 
     @Test func anUnfinishedHeadIs408() throws {

@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.inClearText) struct Listeners {
+  @Suite(.serialized, .inClearText) struct Listeners {
     private let auth = People.alice.authorization
     private var get: String { request("GET", "/", [auth]) }
     private var login: [String] { ["-u", "alice:\(People.alice.password)"] }

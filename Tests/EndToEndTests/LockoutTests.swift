@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite struct Lockout {
+  @Suite(.serialized) struct Lockout {
     /// As an operator has it who says nothing of it, with a place to ask.
     private static func setup(_ top: String = "", workers: Int = 1, users: String = People.file, lockout: String? = nil) -> Setup {
       var setup = Setup(top: "admin unix:admin.sock\n\(top)", users: users, workers: workers)

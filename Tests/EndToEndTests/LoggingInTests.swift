@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.byEachEngine) struct LoggingIn {
+  @Suite(.serialized, .byEachEngine) struct LoggingIn {
     private static let password = Secrets.keep("Upstream-7 pass:word")
     private static let token = Secrets.keep("upstream-token-0123456789")
     private static let basic = "Authorization: " + Secrets.basic("svc", password)

@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.inClearText) struct Lookup {
+  @Suite(.serialized, .inClearText) struct Lookup {
     /// A house in which `/x/` is that upstream, with the prefix taken away.
     private func with(_ lines: String, and others: String = "", _ work: (House) throws -> Void) throws {
       let more = "upstream asked {\n\(lines)\n}\nroute /x/ { upstream asked; require valid-user; strip_prefix on \(others)}"

@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite struct ManyUsers {
+  @Suite(.serialized) struct ManyUsers {
     private let count = 50_000
 
     private func file() -> String {

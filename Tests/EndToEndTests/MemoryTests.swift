@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite struct Memory {
+  @Suite(.serialized) struct Memory {
     private static let gibibyte = 1 << 30
     private static let piece = 1 << 20
     private let auth = People.alice.authorization

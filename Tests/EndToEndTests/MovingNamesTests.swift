@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.inClearText, .byEachEngine) struct MovingNames {
+  @Suite(.serialized, .inClearText, .byEachEngine) struct MovingNames {
     /// Stands before the C library's: `moving.test` is the address that stands in a file.
     private static let lookup = """
       #define _GNU_SOURCE

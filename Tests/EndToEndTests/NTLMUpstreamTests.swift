@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.inClearText) struct NTLMUpstream {
+  @Suite(.serialized, .inClearText) struct NTLMUpstream {
     private static let files = [
       "svc.password": NTLMService.svc + "\n",
       "accounts": "alice \"CORP\\\\a.there\" \(NTLMService.alice)\nbob b.there \(NTLMService.bob)\n",

@@ -5,7 +5,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.inClearText) struct NamedClients {
+  @Suite(.serialized, .inClearText) struct NamedClients {
     private static let named = [UInt8]("PROXY TCP4 203.0.113.9 192.0.2.1 56671 443\r\n".utf8)
     private static let nameless = [UInt8]("PROXY UNKNOWN\r\n".utf8)
     private static let lie = "X-Forwarded-For: 198.51.100.7"

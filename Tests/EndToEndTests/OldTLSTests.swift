@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.inClearText, .byEachEngine) struct OldTLS {
+  @Suite(.serialized, .inClearText, .byEachEngine) struct OldTLS {
     private let auth = ["-u", People.alice.pair]
 
     private func get(_ house: House, _ path: String) throws -> Int { try house.curl(auth[0], auth[1], path).status }

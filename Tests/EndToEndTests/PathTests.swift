@@ -3,7 +3,7 @@
 import Testing
 
 extension EndToEnd {
-  @Suite(.byEachFront) struct Path {
+  @Suite(.serialized, .byEachFront) struct Path {
     @Test func theUpstreamGetsTheCanonicalForm() throws {
       let table = [
         ("/", "/"), ("/a/b", "/a/b"), ("/a/../b", "/b"), ("/a/./b", "/a/b"), ("/a/b/..", "/a/"), ("/a/b/.", "/a/b/"),

@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.byEachRawFront, .byEachEngine) struct PipedBodies {
+  @Suite(.serialized, .byEachRawFront, .byEachEngine) struct PipedBodies {
     private let auth = People.alice.authorization
     private static let mebibyte = 1 << 20
     private let pattern = Pattern()

@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.inClearText) struct ProxyProtocol {
+  @Suite(.serialized, .inClearText) struct ProxyProtocol {
     private static let signature: [UInt8] = [0x0D, 0x0A, 0x0D, 0x0A, 0x00, 0x0D, 0x0A, 0x51, 0x55, 0x49, 0x54, 0x0A]
     /// From 203.0.113.9, port 56671, to 192.0.2.1, port 443.
     private static let v1 = [UInt8]("PROXY TCP4 203.0.113.9 192.0.2.1 56671 443\r\n".utf8)

@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.byEachEngine) struct Queues {
+  @Suite(.serialized, .byEachEngine) struct Queues {
     /// Answers each request when the test takes a step for it, with what it was asked for and its body.
     private func slow(_ go: Steps) throws -> RecordingUpstream {
       let count = Monitor(0)

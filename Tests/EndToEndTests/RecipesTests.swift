@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite struct Recipes {
+  @Suite(.serialized) struct Recipes {
     private let alice = People.alice.authorization
 
     @Test func severalServers() throws {

@@ -5,7 +5,7 @@ import Glibc
 import Testing
 
 extension EndToEnd {
-  @Suite struct RegistrationDurability {
+  @Suite(.serialized) struct RegistrationDurability {
     // bcrypt of the cheapest cost can't be had: the point is in the writing, so cheap hashing is what `sha256` has.
     // On a busy machine the thread that makes hashes, being the last in line, may take its time.
     private let register = "hash_wait 2m\nregister { policy open; rate off; hash sha256 }"

@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite struct Registration {
+  @Suite(.serialized) struct Registration {
     private static let json = "Content-Type: application/json"
 
     private func setup(_ register: String, route: String = "", users: String = People.file, workers: Int = 1, path: String = "/") -> Setup {

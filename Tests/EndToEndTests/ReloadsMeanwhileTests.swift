@@ -5,7 +5,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.inClearText) struct ReloadsMeanwhile {
+  @Suite(.serialized, .inClearText) struct ReloadsMeanwhile {
     /// Fills the one thread that checks passwords, lets somebody with a good one wait behind, and changes the configuration. His answer.
     private static func answer(_ setup: Setup, _ old: String, _ new: String, byHTTP2: Bool = false) throws -> Int {
       var setup = setup

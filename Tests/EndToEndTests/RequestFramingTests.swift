@@ -4,7 +4,7 @@
 import Testing
 
 extension EndToEnd {
-  @Suite(.byEachRawFront, .byEachEngine) struct RequestFraming {
+  @Suite(.serialized, .byEachRawFront, .byEachEngine) struct RequestFraming {
     /// An upstream that takes whatever it gets and is not surprised by half a request.
     private let tolerant: Script = { conversation in
       do {

@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.byEachFront, .byEachEngine) struct ResponseRelay {
+  @Suite(.serialized, .byEachFront, .byEachEngine) struct ResponseRelay {
     private func get(_ house: House, _ method: String = "GET", _ fields: [String] = []) throws -> Message {
       try house.ask(method, "/", [People.alice.authorization] + fields)
     }

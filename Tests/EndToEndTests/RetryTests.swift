@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.byEachEngine) struct Retries {
+  @Suite(.serialized, .byEachEngine) struct Retries {
     private func dead(_ work: (String) throws -> Void) throws {
       // Bound and never listening: refused as long as we hold the port.
       let (hold, port) = try Socket.bind()

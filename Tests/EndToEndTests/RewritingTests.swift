@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.byEachEngine) struct Rewriting {
+  @Suite(.serialized, .byEachEngine) struct Rewriting {
     private let alice = People.alice.authorization
 
     /// Answers with the fields that the test wants, one a line in the body of the request; `PORT` in them is the service's.

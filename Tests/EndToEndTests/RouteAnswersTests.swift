@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite struct RouteAnswers {
+  @Suite(.serialized) struct RouteAnswers {
     private let auth = People.alice.authorization
 
     @Test(.byEachFront) func aTextIsAnswered() throws {

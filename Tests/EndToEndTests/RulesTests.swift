@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite struct Rules {
+  @Suite(.serialized) struct Rules {
     private static let routes = """
       route /office/ {
           upstream legacy

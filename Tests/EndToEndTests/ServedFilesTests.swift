@@ -5,7 +5,7 @@ import Glibc
 import Testing
 
 extension EndToEnd {
-  @Suite struct ServedFiles {
+  @Suite(.serialized) struct ServedFiles {
     private let auth = People.alice.authorization
     private static let route = "route /site { root public; require nobody }"
 

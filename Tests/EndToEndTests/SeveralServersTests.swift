@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.byEachEngine) struct SeveralServers {
+  @Suite(.serialized, .byEachEngine) struct SeveralServers {
     /// Services that answer each with a name of its own: a, b, c …
     private final class Services {
       let all: [RecordingUpstream]

@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.byEachEngine) struct SigV4Upstream {
+  @Suite(.serialized, .byEachEngine) struct SigV4Upstream {
     private static let secret = Secrets.keep("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
 
     /// Prints the signature that botocore makes of a request that is given on standard input: head, and nothing else.

@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite struct SignedTokens {
+  @Suite(.serialized) struct SignedTokens {
     static let setup = Setup(top: "tokens { keys token.keys; renew_within 12h }")
 
     /// A token from the command line.

@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.byEachEngine) struct SlowNames {
+  @Suite(.serialized, .byEachEngine) struct SlowNames {
     /// Stands before the C library's: a lookup of this name never ends, and leaves a byte in a file when it begins.
     private static let lookup = """
       #define _GNU_SOURCE

@@ -5,7 +5,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite struct Surroundings {
+  @Suite(.serialized) struct Surroundings {
     private func folder() throws -> Scratch {
       let scratch = try Scratch()
       try scratch.write(People.file, to: "users")

@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.inClearText) struct TLSCertificates {
+  @Suite(.serialized, .inClearText) struct TLSCertificates {
     private func subject(_ house: House, _ authority: Authority) throws -> String {
       let said = try authority.ask(house.tlsPort, "-servername", "a.test")
       return said.split(separator: "\n").first { $0.hasPrefix("subject=") }.map(String.init) ?? said

@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite struct TLS {
+  @Suite(.serialized) struct TLS {
     @Test func clientsOfBothVersionsAreServed() throws {
       let authority = try Authority()
       try authority.sign("a", for: "DNS:a.test")

@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite struct Tickets {
+  @Suite(.serialized) struct Tickets {
     private static let tokens = "tokens { keys token.keys }"
     private let setup = Setup(top: tokens + "\napi_key_header X-API-Key")
 

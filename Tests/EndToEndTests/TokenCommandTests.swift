@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite struct TokenCommands {
+  @Suite(.serialized) struct TokenCommands {
     private func folder() throws -> Scratch {
       let scratch = try Scratch()
       try scratch.write(People.file, to: "users")

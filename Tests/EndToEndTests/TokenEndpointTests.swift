@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite struct TokenEndpoint {
+  @Suite(.serialized) struct TokenEndpoint {
     private func setup(_ tokens: String = "", more: String = "", users: String = People.file, workers: Int = 1) -> Setup {
       Setup(top: "tokens { keys token.keys\n\(tokens)\n}\n\(more)", users: users, workers: workers)
     }

@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite struct TokenFileKill {
+  @Suite(.serialized) struct TokenFileKill {
     private func scene() throws -> Scratch {
       let scratch = try Scratch()
       try scratch.write(People.file, to: "users")

@@ -5,7 +5,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.inClearText) struct TrustByReload {
+  @Suite(.serialized, .inClearText) struct TrustByReload {
     private static let named = [UInt8]("PROXY TCP4 198.51.100.7 192.0.2.1 56671 443\r\n".utf8)
     private static let lies = ["X-Forwarded-For: 198.51.100.7", "X-Forwarded-Proto: https"]
     private static let paths = ["/office/", "/secure/"]

@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.inClearText, .byEachEngine) struct TrustFiles {
+  @Suite(.serialized, .inClearText, .byEachEngine) struct TrustFiles {
     private func upstream(_ name: String, _ port: UInt16, _ tls: String) -> String {
       """
       upstream \(name) {

@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite struct TrustedProxies {
+  @Suite(.serialized) struct TrustedProxies {
     private static func setup(_ top: String, lockout: String? = "lockout off") -> Setup {
       var setup = Setup(
         top: top,

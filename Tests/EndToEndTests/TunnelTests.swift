@@ -5,7 +5,7 @@ import Glibc
 import Testing
 
 extension EndToEnd {
-  @Suite(.byEachRawFront) struct Tunnels {
+  @Suite(.serialized, .byEachRawFront) struct Tunnels {
     private static let auth = People.alice.authorization
     private static let handshake = [
       "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13",

@@ -5,7 +5,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.byEachEngine) struct UnderAPrefix {
+  @Suite(.serialized, .byEachEngine) struct UnderAPrefix {
     /// Redirects to itself by its own address, by a path, and by a page that refreshes; wants the cookie that it has set.
     private static let application = #"""
       import http.server, sys

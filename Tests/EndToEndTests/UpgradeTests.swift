@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite struct Upgrades {
+  @Suite(.serialized) struct Upgrades {
     private let auth = People.alice.authorization
 
     private func setup(_ top: String = "") -> Setup {

@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite struct UploadBounds {
+  @Suite(.serialized) struct UploadBounds {
     private let auth = People.alice.authorization
     private static let alice = FrameClient.authorized(People.alice)
 

@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.byEachEngine) struct UpstreamFaults {
+  @Suite(.serialized, .byEachEngine) struct UpstreamFaults {
     private let auth = People.alice.authorization
 
     private func ask(_ house: House, _ method: String = "GET") throws -> Message {

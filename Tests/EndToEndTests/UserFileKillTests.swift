@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite struct UserFileKill {
+  @Suite(.serialized) struct UserFileKill {
     private func passwd(_ scratch: Scratch, _ round: Int) throws -> Child {
       let password = Secrets.keep("Kill-\(round)-alice-pass")
       let input = [UInt8]((password + "\n").utf8)

@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite struct Variables {
+  @Suite(.serialized) struct Variables {
     private static let rules = """
       request_header set X-TLS "{tls.version} {tls.cipher}"
       request_header set X-TLS-Name "{tls.sni}"

@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite struct Waiting {
+  @Suite(.serialized) struct Waiting {
     private let auth = People.alice.authorization
 
     /// The limit is for a client that does not read, not for one that had nothing to ask for a while.

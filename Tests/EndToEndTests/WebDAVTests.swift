@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.byEachEngine) struct WebDAV {
+  @Suite(.serialized, .byEachEngine) struct WebDAV {
     /// Apache from Debian's package with mod_dav alone, on a port that was free a moment ago.
     private final class Apache {
       let port: UInt16

@@ -5,7 +5,7 @@ import Glibc
 import Testing
 
 extension EndToEnd {
-  @Suite(.byEachRawFront) struct WebSockets {
+  @Suite(.serialized, .byEachRawFront) struct WebSockets {
     /// Echoes every message, and answers the user's name to `who`; and `plain` to a request for that. After `pause` it reads nothing for a
     /// while.
     final class Service {

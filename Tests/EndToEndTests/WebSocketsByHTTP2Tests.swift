@@ -3,7 +3,7 @@
 import Testing
 
 extension EndToEnd {
-  @Suite(.byEachFrontOfHTTP2) struct WebSocketsByHTTP2 {
+  @Suite(.serialized, .byEachFrontOfHTTP2) struct WebSocketsByHTTP2 {
     /// A client's program: a connection, and WebSockets on its streams, as alice.
     private func run(_ house: House, _ port: UInt16, _ program: String) throws -> Outcome {
       let text = """

@@ -2,6 +2,7 @@
 // each: GATEHOUSE_FRONT=clear|tls|h2 says which for a whole run, and suites about attacks run over several always.
 
 import Foundation
+import Glibc
 import Testing
 
 enum Front: String, CaseIterable, Sendable {
@@ -49,13 +50,15 @@ enum Front: String, CaseIterable, Sendable {
     var front: Front
     /// The PEM file of the authority that signed its certificate.
     var authority: String
+    /// Its process: once that has ended the port may be another test's.
+    var owner: pid_t
   }
 
   /// By port. Clients look here, for they are also made on threads that know nothing of the test they belong to.
   private static let doors = Monitor<[UInt16: Door]>([:])
 
   static func open(_ port: UInt16, _ door: Door) { doors.with { $0[port] = door } }
-  static func close(_ port: UInt16) { doors.with { $0[port] = nil } }
+  static func close(_ port: UInt16, of owner: pid_t) { doors.with { if $0[port]?.owner == owner { $0[port] = nil } } }
 
   /// nil where clear text is spoken.
   static func door(_ port: UInt16) -> Door? { doors.with { $0[port] } }

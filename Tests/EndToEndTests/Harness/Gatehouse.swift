@@ -45,16 +45,21 @@ final class Gatehouse: Sendable {
     ports = listening.compactMap { $0.split(separator: ":").last.flatMap { UInt16($0) } }
     let front = Front.current.isSecure ? Front.current : .tls
     for (port, line) in zip(ports, listening) where line.contains("https://") {
-      Front.open(port, Front.Door(front: front, authority: scratch["ca.pem"]))
+      Front.open(port, Front.Door(front: front, authority: scratch["ca.pem"], owner: child.pid))
     }
   }
 
-  deinit { ports.forEach(Front.close) }
+  deinit { closeDoors() }
+
+  private func closeDoors() {
+    for port in ports { Front.close(port, of: child.pid) }
+  }
 
   /// Ends it as an operator does, by TERM, if it has not ended yet; another exit code than `code` is a failure.
   func stop(expecting code: Int32 = 0) throws {
     child.signal(SIGTERM)
     let outcome = try child.wait()
+    closeDoors()
     #expect(outcome.code == code, "gatehouse ended with \(outcome.code):\n\(outcome.errors)")
   }
 

@@ -3,8 +3,9 @@
 import Foundation
 import Testing
 
-/// All end-to-end suites hang below this one: they share two cores with the program under test, so they run one after another.
-@Suite(.serialized) enum EndToEnd {}
+/// All end-to-end suites hang below this one. Each is `.serialized` by itself, and stands beside others: a test waits for the program under test most of its time,
+/// so that as many at once as there are cores take half of the time. Each has a folder and ports of its own, and may count on nothing else of the machine's.
+@Suite enum EndToEnd {}
 
 /// What a test wants configured. The defaults are the ten lines of an ordinary proxy.conf.
 struct Setup: Sendable {
