@@ -51,15 +51,25 @@ enum DestinationRouting {
     return .found(target: target.array(), pathLength: length)
   }
 
-  /// Whether the service may obey it. Of methods that we don't know, and of one that a field or the query may change, we believe it.
+  /// Whether the service may obey it. Of methods that we don't know, and of one that a field or the query may change, we believe it; of POST, for which a form's
+  /// content may ask for another, as soon as it leads anywhere.
   private static func mayMean(_ head: borrowing RequestHead) -> Bool {
     switch head.method {
     case .get, .head, .options, .trace, .propfind, .post, .put, .delete, .patch:
       for field in head.fields where MethodOverride.isName(head.bytes[field.name]) { return true }
-      return MethodOverride.isAsked(inQuery: head.bytes[head.target.query])
+      if MethodOverride.isAsked(inQuery: head.bytes[head.target.query]) { return true }
+      return head.method == .post && !isWord(head)
     default:
       return true
     }
+  }
+
+  /// Whether it is a word alone, which is no path and no address.
+  private static func isWord(_ head: borrowing RequestHead) -> Bool {
+    guard head.destinationCount == 1, let i = head.firstIndex(of: .destination) else { return false }
+    let value = head.bytes[head.fields[i].value]
+    // Dots alone are the folder, or that above it.
+    return ASCII.endOfUnreserved(in: value, from: 0) == value.count && !value.isEmpty && value[0] != 0x2E
   }
 
   private static func agrees(

@@ -204,7 +204,8 @@ extension EndToEnd {
           #expect(try status("POST", sent, from: "/x?_method=MOVE") == [403], "\(sent)")
         }
         #expect(try status("MOVE", "/y", "/y") == [403])
-        #expect(try status("GET", "queue") == [200])
+        #expect(try status("POST", "/admin/y") == [403])
+        #expect(try status("GET", "queue") == [200] && status("POST", "queue") == [200])
       }
     }
 

@@ -338,6 +338,8 @@ extension EndToEnd {
           #expect(try move(sent, as: "COPY").0 == 403, "\(sent)")
           // By a word that means the same to many frameworks.
           #expect(try move(sent, as: "POST", ["X-HTTP-Method-Override: MOVE", "Content-Length: 0"]).0 == 403, "\(sent)")
+          // And by what a form's content may say, or a spelling of PHP's.
+          #expect(try move(sent, from: "/dav/a?.method=MOVE", as: "POST", ["Content-Length: 0"]).0 == 403, "\(sent)")
           for query in ["_method=MOVE", "a=1&%5FMethod=move", "a;_method=COPY", "X-HTTP-Method-Override=MOVE"] {
             #expect(try move(sent, from: "/dav/a?\(query)", as: "POST", ["Content-Length: 0"]).0 == 403, "\(sent)")
           }
@@ -351,7 +353,11 @@ extension EndToEnd {
         }
         #expect(try move("/dav/a", "/dav/b").0 == 400)
         #expect(house.upstream.requests.allSatisfy { $0.values("destination").count == 1 })
-        // To other methods it is a field like others.
+        for sent in ["../admin", "..", "x%2f..%2f..%2fadmin", "x\\y", "mailto:x"] { #expect(try move(sent, as: "POST", ["Content-Length: 0"]).0 == 400, "\(sent)") }
+        #expect(try move("/dav/b", "/dav/c", as: "POST", ["Content-Length: 0"]).0 == 400)
+        // To other methods it is a field like others, and to a POST where it is a word.
+        #expect(try move("queue-7.b", as: "POST", ["Content-Length: 0"]).1 == "queue-7.b")
+        #expect(try move("/dav/b", as: "POST", ["Content-Length: 0"]).1 == "http://legacy.test/b")
         #expect(try move("queue", as: "GET").1 == "queue")
         #expect(try move("queue", from: "/dav/a?method=MOVE&x_method=MOVE", as: "GET").1 == "queue")
       }
