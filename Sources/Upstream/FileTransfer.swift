@@ -59,7 +59,7 @@ final class FileTransfer: Transfer {
     let news = errand.look(takesBody: body.count < mostBody)
     if let text = news.head { take(head: text) }
     if !news.body.isEmpty { body.append(news.body) }
-    isReceivePaused = news.hasMore
+    if news.hasMore { pauseReceiving() } else { isReceivePaused = false }
     if news.wantsBody && !isUploadEnded { wantsBody = true }
     if let end = news.end, outcome == nil { outcome = end }
     if outcome != nil {
@@ -72,6 +72,7 @@ final class FileTransfer: Transfer {
 
   override func resume() -> Bool {
     guard isReceivePaused, let errand, body.count < mostBody / 2 else { return false }
+    isReceivePaused = false
     look(errand)
     return true
   }

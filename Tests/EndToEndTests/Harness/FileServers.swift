@@ -212,7 +212,9 @@ final class HostileFTP {
     case late
     /// Half a file, and then the end.
     case half
-    /// The same, and then it is a short one.
+    /// The same of some megabytes.
+    case cut
+    /// Half a file, and then it is a short one.
     case shrunk
     /// Half a file, and the other half when it is told to.
     case held
@@ -269,13 +271,15 @@ final class HostileFTP {
           port = data.getsockname()[1]
           if word == "EPSV": say("229 it (|||%d|)" % port)
           else: say("227 it (203,0,113,7,%d,%d)" % (port >> 8, port & 255))
+        elif word == "SIZE" and fault == "cut": say("213 8000000")
         elif word == "SIZE": say("213 100000" if fault == "half" or fault == "shrunk" and not given else "213 6")
         elif word == "MDTM": say("213 20240102030405")
         elif word in ("RETR", "MLSD", "LIST"):
           say("150 comes")
           peer, _ = data.accept()
           try:
-            if word == "RETR":
+            if word == "RETR" and fault == "cut": peer.sendall(bytes(4000000))
+            elif word == "RETR":
               peer.sendall(b"hel")
               while fault == "held" and not os.path.exists("greets"): time.sleep(0.01)
               peer.sendall(b"lo\n")
