@@ -126,7 +126,7 @@ extension HTTP2ClientSession {
 
   func closedStream(_ id: Int32, _ code: UInt32) -> Int32 {
     guard let stream = streams.removeValue(forKey: id) else { return 0 }
-    if stream.isReset && !stream.isSent { dropped -= 1 }
+    takeUp(stream)
     stream.close()
     if block === stream { block = nil }
     events.append(Event(.closed, stream, code: code))
@@ -136,8 +136,18 @@ extension HTTP2ClientSession {
   // MARK: What goes
 
   func sentFrame(_ frame: nghttp2_frame) -> Int32 {
-    if unsafe UInt32(frame.hd.type) == NGHTTP2_HEADERS.rawValue, let stream = streams[unsafe frame.hd.stream_id] { stream.isSent = true }
+    if unsafe UInt32(frame.hd.type) == NGHTTP2_HEADERS.rawValue, let stream = streams[unsafe frame.hd.stream_id] {
+      stream.isSent = true
+      takeUp(stream)
+    }
     return 0
+  }
+
+  /// It is not dropped any more: it is gone, or the server knows of it after all, since its head was on its way in several frames when it was reset.
+  private func takeUp(_ stream: HTTP2ClientStream) {
+    guard stream.isDropped else { return }
+    stream.isDropped = false
+    dropped -= 1
   }
 
   func sendData(_ id: Int32, _ header: UnsafePointer<UInt8>, _ count: Int) -> Int32 {

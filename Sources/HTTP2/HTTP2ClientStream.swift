@@ -27,6 +27,8 @@ public import Primitives
   private(set) var isClosed = false
   /// Whether the request's head went out: if not, the server knows nothing of it.
   public internal(set) var isSent = false
+  /// Whether it is counted among the session's `dropped`.
+  var isDropped = false
   /// Body bytes of the request that went out.
   public private(set) var sentCount = 0
 
@@ -67,7 +69,10 @@ public import Primitives
   public func reset(_ code: HTTP2ErrorCode) {
     if isReset || isClosed { return }
     isReset = true
-    if !isSent { session.dropped += 1 }
+    if !isSent {
+      isDropped = true
+      session.dropped += 1
+    }
     pending.removeAll()
     discard()
     unsafe nghttp2_submit_rst_stream(session.session, UInt8(NGHTTP2_FLAG_NONE.rawValue), id, code.rawValue)

@@ -106,6 +106,32 @@ import Testing
     withExtendedLifetime(owner) {}
   }
 
+  /// A head of several frames may be on its way when its request is given up: the server knows of it then, and hears of the end.
+  @Test func whatIsGivenUpWithinItsHeadIsCountedOnce() throws {
+    let (owner, client) = Self.pair()
+    let somebody = Somebody()
+    _ = Self.heard(owner.session, client)
+    for isBegun in [true, false] {
+      let fields = (0..<5).map { "X-\($0): \(String(repeating: "v", count: 7000))\r\n" }.joined()
+      let stream = try Self.ask(client, "GET / HTTP/1.1\r\nHost: a\r\n" + fields, somebody)
+      if isBegun {
+        // As much waits to be written as may.
+        client.out.append([UInt8](repeating: 0, count: HTTP2Limits.outHigh - 1))
+        #expect(client.produce())
+        let (most, begun) = (HTTP2Limits.outHigh - 1, client.out.count)
+        #expect(begun > most + 1000 && begun < most + 32 << 10 && !stream.isSent)
+        client.out.consume(most)
+      }
+      #expect(client.openStreams == 1)
+      stream.reset(.cancel)
+      #expect(client.openStreams == 0)
+      #expect(client.produce())
+      #expect(client.openStreams == 0 && stream.isSent == isBegun)
+      client.out.removeAll()
+    }
+    withExtendedLifetime(owner) {}
+  }
+
   /// RFC 7541 section 7.1.3: what one user's requests hold must not be told from how small another's become.
   @Test func whatUsersSendIsNotCompressedTogether() throws {
     let (owner, client) = Self.pair()
