@@ -106,7 +106,7 @@ extension Connection {
     case .judging where blockedSince == nil && heldRefusal != nil:
       giveHeldRefusal()
     case .waiting where blockedSince == nil && transfer?.isUnasked == true && (exchange.isRequestComplete || transfer?.uploadRoom == 0):
-      failed(UpstreamFailure(.exhausted, "all that ask the server were busy for as long as an answer may take"))
+      failed(UpstreamFailure(.exhausted, "all ways to the server were busy with other requests for as long as one may wait"))
     case .waiting where blockedSince == nil && (exchange.isRequestComplete || transfer?.uploadRoom == 0):
       let isSent = transfer?.wasSent ?? true
       failed(

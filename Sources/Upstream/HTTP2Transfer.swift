@@ -23,6 +23,8 @@ final class HTTP2Transfer: Transfer {
   private static let keptForRefusal = 16 << 10
   /// Whether it is kept for that alone: no other server is to be sent it in any other case.
   private var keepsForRefusal = false
+  /// Since when it waits for a connection.
+  var waitsFrom = Instant(nanoseconds: 0)
   /// How often it was refused unprocessed.
   private var refusals = 0
   /// Times that it may be by a server that goes on. One that goes away (GOAWAY) may do so after so many requests on each connection, and has as many
@@ -103,6 +105,12 @@ final class HTTP2Transfer: Transfer {
   }
 
   override var uploadWaiting: Int { upload.count + (stream?.waiting ?? 0) }
+
+  /// Where no other request is under way, and none has been let in since, the server lets nobody in, which is its own doing.
+  override var isUnasked: Bool {
+    guard connection == nil, sentAt == nil, let multiplex = pool?.multiplex else { return false }
+    return multiplex.askedAt.map { $0 >= waitsFrom } ?? false || multiplex.connections.contains { $0.hasRequests }
+  }
 
   override func addTrailer(_ name: Span<UInt8>, _ value: Span<UInt8>) {
     uploadTrailers.append(name)

@@ -11,6 +11,8 @@ final class Multiplex {
   let authority: [UInt8]
   /// Those that may take requests and those that only end what they have, the newest last.
   var connections: [MultiplexedConnection] = []
+  /// When a request went onto one last.
+  var askedAt: Instant?
   /// Who waits for a connection, the longest first.
   var waiting: [HTTP2Transfer] = []
   /// Of them, the one for which libcurl makes it.
@@ -63,6 +65,7 @@ extension UpstreamClient {
     let place = multiplex.waiting.firstIndex { transfer.startedAt < $0.startedAt } ?? multiplex.waiting.endIndex
     multiplex.waiting.insert(transfer, at: place)
     // Connecting and the server's first word have their time each. But a server may let connections come one by one, each with room for one.
+    transfer.waitsFrom = now
     let timeout = multiplex.options.connectTimeout
     transfer.waitsUntil = now.advanced(by: timeout).advanced(by: timeout)
     markReady(transfer)

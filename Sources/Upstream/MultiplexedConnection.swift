@@ -52,6 +52,9 @@ import Primitives
   /// Whether it may take a request now.
   var mayTake: Bool { isOpen && hasGreeted && !isMute && !isSilent && !isExclusive && !isTooOld && !isStalled && session.room > 0 }
 
+  /// Whether somebody's request is under way.
+  var hasRequests: Bool { session.openStreams > 0 }
+
   /// Whether the server has said that it takes no more requests here.
   var isGoingAway: Bool { session.isGoingAway }
 
@@ -80,6 +83,7 @@ import Primitives
     else { return false }
     idleSince = nil
     if askedAt == nil { askedAt = client.now }
+    multiplex.askedAt = client.now
     transfer.attached(to: self, stream)
     flushLater()
     return true

@@ -148,7 +148,7 @@ public import Primitives
   /// Request body bytes that wait to be sent.
   var uploadWaiting: Int { upload.count }
 
-  /// Whether the server knows nothing of the request yet, because all who could ask it are busy: then it is not the server that is late.
+  /// Whether the server knows nothing of the request yet, because it is busy with others' on all ways to it: then it is not the server that is late.
   public var isUnasked: Bool { false }
 
   /// Hands request body bytes over. Call `UpstreamClient.resume` afterwards.

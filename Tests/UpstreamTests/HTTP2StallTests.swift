@@ -99,14 +99,17 @@ import Testing
 
   /// A request that waits for a stream which the server no longer grants, and is given up, holds no connection.
   @Test func whatNeverBeganHoldsNothing() throws {
-    let (answered, told) = (Latch(), Notes())
+    let (answered, told) = (Latch(), Latch())
     let server = try ScriptedServer { talk in
+      // However this ends.
+      defer { told.open() }
       talk.greet()
       guard let stream = talk.wholeRequest() else { return }
       talk.send(Frame.hello(stream))
       answered.wait()
       talk.send(Frame.settings((3, 0)))
-      told.add("settings")
+      #expect(talk.hasArrived())
+      told.open()
       // Not by his own giving up, after ten seconds each.
       for _ in 0..<3 { talk.end() }
     }
@@ -116,11 +119,37 @@ import Testing
     }
     #expect(try bench.ask(.get("/")).text == "hello" && bench.openSockets == 1)
     answered.open()
-    while told.all.isEmpty { sched_yield() }
+    told.wait()
     // Taken while the server's word is still unread.
     let transfer = try bench.start(.get("/late"))
     bench.turn()
     bench.client.end(transfer)
     #expect(bench.turns { bench.openSockets == 0 })
+  }
+
+  /// Who waits because others are served first has nothing to say against the server; who waits for one that lets nobody in has.
+  @Test func whoWaitsBehindOthersSaysNothingOfTheServer() throws {
+    for answers in [false, true] {
+      let server = try ScriptedServer { talk in
+        if talk.number > 0 { return talk.waitForHangUp() }
+        // Room for one, who has it for long, or is the last one here.
+        talk.greet(Frame.settings((3, 1)))
+        guard let stream = talk.wholeRequest() else { return }
+        if answers { talk.send(Frame.make(7, 0, stream: 0, Frame.number(1) + Frame.number(0)) + Frame.hello(stream)) }
+        talk.waitForHangUp()
+      }
+      let bench = try Bench(server) { $0.speaksHTTP2 = true }
+      let (first, second) = (try bench.start(.get("/a")), try bench.start(.get("/b")))
+      #expect(bench.turns { first.sentAt != nil && (first.outcome != nil || !answers) && server.connections.count == 2 })
+      #expect(!first.isUnasked && second.isUnasked && second.sentAt == nil)
+      if answers {
+        // Nobody was let in since it came.
+        let third = try bench.start(.get("/c"), clock: Instant.now().advanced(by: .seconds(1)))
+        #expect(!third.isUnasked)
+        bench.client.end(third)
+      }
+      bench.client.end(first)
+      bench.client.end(second)
+    }
   }
 }

@@ -51,6 +51,16 @@ final class Conversation: Sendable {
     return String(decoding: bytes, as: UTF8.self)
   }
 
+  /// Whether the peer's system has all that was sent (tcp(7), SIOCOUTQ), after ten seconds at most.
+  func hasArrived() -> Bool {
+    for _ in 0..<10_000 {
+      var waiting: Int32 = -1
+      if unsafe ioctl(socket, UInt(TIOCOUTQ), &waiting) == 0, waiting == 0 { return true }
+      usleep(1000)
+    }
+    return false
+  }
+
   /// Waits until the peer has closed.
   func end() {
     while next() != nil {}
