@@ -66,6 +66,7 @@ extension EndToEnd {
         for _ in 0..<3 {
           // Three clients by turns; none travels on another's connection, nor on his own of before.
           let words = try client.exchange(request("GET", "/", [People.alice.authorization])).text.split(separator: " ").map(String.init)
+          try #require(words.count == 6, "\(words)")
           #expect(words == ["127.0.0.1", words[1], "127.0.0.1", "\(house.port)", "app.internal", "1"] && words[1] != "0", "\(words)")
           let six = try Curl.run(auth + ["http://[::1]:\(house.gate.ports[1])/"], in: house.scratch)
           #expect(six.text.hasPrefix("::1 ") && six.text.hasSuffix(" ::1 \(house.gate.ports[1]) app.internal 1"), "\(six.text)")

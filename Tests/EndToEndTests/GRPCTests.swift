@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.serialized) struct GRPC {
+  @Suite(.serialized, .inClearText) struct GRPC {
     /// The page docs/recipes/grpc.md, before `service`.
     private func house(_ service: GRPCService, secure: Bool = false, _ body: (House, UInt16) throws -> Void) throws {
       var text = try Recipe("grpc").text(replacing: ["10.0.0.5:50051": "127.0.0.1:\(service.port)"])

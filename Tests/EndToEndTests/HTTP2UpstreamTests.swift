@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  @Suite(.serialized) struct HTTP2Upstream {
+  @Suite(.serialized, .inClearText) struct HTTP2Upstream {
     private static let large = (0..<(1 << 20)).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 9) }
 
     private func setup(_ server: FrontServer, secure: Bool = false, _ more: String = "") -> Setup {

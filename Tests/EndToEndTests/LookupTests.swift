@@ -154,7 +154,7 @@ extension EndToEnd {
           #expect(house.gate.child.errors.text.contains("upstream \(name): ") && house.gate.child.errors.text.contains("Referral"), "\(name)")
         }
         // Whoever had gone there would have done so before he answered.
-        #expect(!other.hasCaller)
+        #expect(!other.isReadable)
       }
       try directory.stop()
     }

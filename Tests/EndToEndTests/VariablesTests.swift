@@ -16,7 +16,7 @@ extension EndToEnd {
       let count = house.upstream.requests.count
       let fields = (Self.forged + more).flatMap { ["-H", $0] }
       let trust = house.front.isSecure ? ["--cacert", house.scratch["ca.pem"], house.front.curlOption ?? ""] : []
-      #expect(try Curl.run(["-u", People.alice.pair] + trust + fields + [url], in: house.scratch).status == 200)
+      #expect(try Curl.run(["-4", "-u", People.alice.pair] + trust + fields + [url], in: house.scratch).status == 200)
       let seen = try house.upstream.requests(count + 1)[count]
       #expect(!seen.headText.contains("forged") && !seen.headText.contains("SSLv2"), "\(seen.headText)")
       return seen
@@ -26,7 +26,8 @@ extension EndToEnd {
       try House.with(Setup(top: "trusted_proxies 127.0.0.1", route: Self.rules)) { house throws in
         let named = try curl(house, "\(house.front.scheme)://localhost:\(house.port)/")
         let way = try #require(named["x-way"]).split(separator: " ").map(String.init)
-        #expect(way.count == 5 && way[0] == "127.0.0.1" && way[1] == "127.0.0.1" && way[3] == "\(house.port)" && way[4] == house.front.scheme, "\(way)")
+        try #require(way.count == 5, "\(way)")
+        #expect(way[0] == "127.0.0.1" && way[1] == "127.0.0.1" && way[3] == "\(house.port)" && way[4] == house.front.scheme, "\(way)")
         #expect((UInt16(way[2]) ?? 0) > 0)
         let line = try house.accessLines(1)[0]
         if house.front.isSecure {

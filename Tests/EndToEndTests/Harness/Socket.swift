@@ -115,8 +115,8 @@ final class Socket: Sendable {
     }
   }
 
-  /// Whether somebody has connected, and waits to be accepted.
-  var hasCaller: Bool {
+  /// Whether bytes or the end have come, or whether somebody waits to be accepted.
+  var isReadable: Bool {
     var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
     return unsafe poll(&entry, 1, 0) > 0
   }
