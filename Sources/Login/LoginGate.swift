@@ -5,19 +5,21 @@ import Synchronization
 
 /// Those of the accounts of one upstream, where several users may have the same account: what it is tried with counts together.
 final class LoginGates: Sendable {
-  private let known = Mutex<[[UInt8]: LoginGate]>([:])
+  private let known = Mutex<[[UInt8]: LoginGate.Shared]>([:])
 
+  /// Of an account with one password. With another one it has a gate of its own, which shares what counts.
   func gate(of account: [UInt8]) -> LoginGate {
     known.withLock { known in
-      if let gate = known[account] { return gate }
-      let gate = LoginGate()
-      known[account] = gate
-      return gate
+      let shared = known[account] ?? LoginGate.Shared()
+      known[account] = shared
+      return LoginGate(shared)
     }
   }
 }
 
 /// One account's, of all workers and of all servers of its upstream. A reload begins with a new one.
+///
+/// What is tried counts together for all who have the account. What proves it is a password: who has another one for it has proved nothing yet.
 ///
 /// Whether a 401 is about the account or about what was asked for, nobody can tell: IIS sends the same for a wrong password and for a file that the account
 /// may not read. So what one user meets closes the login to him, and what a second one meets, while nobody succeeds, closes it to all. He who asks for what is
@@ -42,22 +44,33 @@ public final class LoginGate: Sendable {
     case unheard
   }
 
-  private struct Doubt {
+  fileprivate struct Doubt {
     var user: [UInt8]
     var times: Int
     var until: Instant
   }
 
   /// One who has had a part in closing it to all, or may yet have.
-  private struct Closer {
+  fileprivate struct Closer {
     var user: [UInt8]
     var times: Int
     var until: Instant
   }
 
-  private struct State {
-    /// Whether the service has taken the account, and nothing since speaks against it.
+  /// What concerns one password alone.
+  fileprivate struct Proof {
+    /// Whether the service has taken it, and nothing since speaks against the account.
     var isProved = false
+    /// While another is proved: how often nobody waited for the answer, and how often it was left alone for that.
+    var unheard = 0
+    var pauses = 0
+    var closedUntil = Instant(nanoseconds: 0)
+  }
+
+  fileprivate struct State {
+    var lastNumber = 0
+    /// By gate. Who has nothing to say of himself stands not there.
+    private var proofs: [Int: Proof] = [:]
     var underWay = 0
     /// Who has been refused since the account was taken last: one user, or nobody.
     var doubt: Doubt?
@@ -67,6 +80,32 @@ public final class LoginGate: Sendable {
     var unheard = 0
     /// Since the account was taken last.
     var closers: [Closer] = []
+
+    func isProved(_ number: Int) -> Bool { proofs[number]?.isProved ?? false }
+
+    var isAnyProved: Bool { proofs.values.contains { $0.isProved } }
+
+    func closedUntil(_ number: Int) -> Instant { max(closedUntil, proofs[number]?.closedUntil ?? closedUntil) }
+
+    mutating func prove(_ number: Int) { proofs[number] = Proof(isProved: true) }
+
+    mutating func forgetProofs() {
+      for number in proofs.keys { proofs[number]?.isProved = false }
+    }
+
+    mutating func forget(_ number: Int) { proofs[number] = nil }
+
+    /// Another password of the same account is good. This one is left alone, which harms nobody else.
+    mutating func leaveUnheard(_ number: Int, at now: Instant) {
+      var proof = proofs[number] ?? Proof()
+      proof.unheard += 1
+      if proof.unheard >= (proof.pauses == 0 ? LoginGate.mostUnheard : 1) {
+        proof.unheard = 0
+        proof.pauses += 1
+        proof.closedUntil = now.advanced(by: LoginGate.pause(proof.pauses))
+      }
+      proofs[number] = proof
+    }
 
     mutating func note(_ user: [UInt8], _ times: Int = 1) {
       if let i = closers.firstIndex(where: { $0.user == user }) {
@@ -86,7 +125,13 @@ public final class LoginGate: Sendable {
       }
     }
   }
-  private let state = Mutex(State())
+  /// What all gates of an account have together.
+  final class Shared: Sendable {
+    fileprivate let state = Mutex(State())
+  }
+  private let shared: Shared
+  /// Which of them this is.
+  private let number: Int
 
   /// Logins under way at once: of an account that nobody has proved yet, one.
   public static let mostUnderWay = 4
@@ -103,7 +148,7 @@ public final class LoginGate: Sendable {
 
   /// How long a login keeps its place while the service has not said anything: a refusal comes at once, and what takes longer is mostly the answer that was
   /// asked for, which may take minutes.
-  public var patience: Interval { state.withLock { $0.isProved } ? .milliseconds(200) : .seconds(2) }
+  public var patience: Interval { shared.state.withLock { $0.isProved(number) } ? .milliseconds(200) : .seconds(2) }
 
   /// How long nobody tries, by how often in a row it has come to that. Windows locks accounts after 5 to 10 wrong passwords within a quarter or half of an
   /// hour, as most domains are set up.
@@ -116,43 +161,56 @@ public final class LoginGate: Sendable {
     }
   }
 
-  public init() {}
+  public convenience init() { self.init(Shared()) }
 
-  /// For tests.
-  var closersCount: Int { state.withLock { $0.closers.count } }
+  init(_ shared: Shared) {
+    self.shared = shared
+    number = shared.state.withLock { state in
+      state.lastNumber += 1
+      return state.lastNumber
+    }
+  }
+
+  deinit { shared.state.withLock { $0.forget(number) } }
+
+  /// For tests: what is the same where tries count together.
+  var account: ObjectIdentifier { ObjectIdentifier(shared) }
+  var closersCount: Int { shared.state.withLock { $0.closers.count } }
 
   /// - Parameter user: of ours, for whom; empty for nobody.
   public func admit(_ user: [UInt8], at now: Instant) -> Admission {
-    state.withLock { state in
+    shared.state.withLock { state in
       let own = state.closers.first { $0.user == user }?.until ?? state.closedUntil
-      if max(own, state.closedUntil) > now { return .closed(until: max(own, state.closedUntil)) }
+      let until = max(own, state.closedUntil(number))
+      if until > now { return .closed(until: until) }
       if let doubt = state.doubt, doubt.user == user, doubt.until > now { return .closed(until: doubt.until) }
-      guard state.underWay < (state.isProved ? Self.mostUnderWay : 1) else { return .wait }
+      guard state.underWay < (state.isProved(number) ? Self.mostUnderWay : 1) else { return .wait }
       state.underWay += 1
       return .go
     }
   }
 
   /// A login that was admitted has taken longer than `patience`: others may try meanwhile.
-  public func leavesPlace() { state.withLock { $0.underWay -= 1 } }
+  public func leavesPlace() { shared.state.withLock { $0.underWay -= 1 } }
 
   /// A login that was admitted is over.
   ///
   /// - Parameter holdsPlace: false when it has left its place before.
   public func ended(_ user: [UInt8], _ verdict: Verdict, holdsPlace: Bool = true, at now: Instant) {
-    state.withLock { state in
+    shared.state.withLock { state in
       if holdsPlace { state.underWay -= 1 }
       switch verdict {
       case .none: break
       case .unheard:
-        if state.isProved || state.closedUntil > now { return }
+        if state.isProved(number) || state.closedUntil(number) > now { return }
+        if state.isAnyProved { return state.leaveUnheard(number, at: now) }
         state.unheard += 1
         state.note(user)
         if state.unheard < Self.mostUnheard { return }
         state.unheard = 0
         state.close(for: Self.pause(1), at: now)
       case .taken:
-        state.isProved = true
+        state.prove(number)
         state.unheard = 0
         state.doubt = nil
         state.closers = []
@@ -167,7 +225,7 @@ public final class LoginGate: Sendable {
         } else if state.doubt == nil && state.closures == 0 {
           state.doubt = Doubt(user: user, times: 1, until: now.advanced(by: Self.pause(1)))
         } else {
-          state.isProved = false
+          state.forgetProofs()
           if let doubt = state.doubt { state.note(doubt.user, doubt.times) }
           state.note(user)
           state.doubt = nil

@@ -26,7 +26,7 @@ final class NTLMIdentity: Sendable {
   let workstation: [UInt8]
   /// NTOWFv2 (MS-NLMP section 3.3.2): as good as the password, for this user of this domain.
   let key: Secret
-  /// Shared with all that are this account, whoever of our users they are for.
+  /// What counts there is shared with all that are this account, whoever of our users they are for.
   let gate: LoginGate
 
   /// Bytes of a name at most. Windows' own bounds are tighter.
