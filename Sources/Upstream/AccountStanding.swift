@@ -13,6 +13,8 @@ final class AccountStanding {
   private var connections: [HTTP1Connection] = []
   /// The first first.
   private var waiting: [HTTP1Transfer] = []
+  /// Those whose challenge is here and who wait for a place to answer it: before all who have none.
+  private var turns: [HTTP1Transfer] = []
   private var isServing = false
   private var isDueAgain = false
 
@@ -62,6 +64,10 @@ final class AccountStanding {
 
   func isWaiting(_ transfer: HTTP1Transfer) -> Bool { waiting.contains { $0 === transfer } }
 
+  func waitTurn(_ transfer: HTTP1Transfer) { turns.append(transfer) }
+
+  func leaveTurn(_ transfer: HTTP1Transfer) { turns.removeAll { $0 === transfer } }
+
   /// Whether it is the one that looks whether something has changed: if all did, each turn would cost their number.
   func isFirst(_ transfer: HTTP1Transfer) -> Bool { waiting.first === transfer }
 
@@ -71,8 +77,10 @@ final class AccountStanding {
     isDueAgain = true
     if isServing { return }
     isServing = true
-    while isDueAgain, !waiting.isEmpty {
+    while isDueAgain, !(turns.isEmpty && waiting.isEmpty) {
       isDueAgain = false
+      // Who has his turn is no longer among them.
+      while let first = turns.first, first.handshake?.triesTurn() ?? true { leaveTurn(first) }
       while !waiting.isEmpty {
         let first = waiting.removeFirst()
         if first.triesLoginAgain() { continue }

@@ -20,6 +20,8 @@ final class NTLMHandshake {
   private var hasProved = false
   /// Whether it counts among those under way.
   private var holdsPlace = true
+  /// What came when others had its place: it goes on with that as soon as there is one.
+  private var challenge: NTLMChallenge?
 
   /// What is sent, which neither changes nor moves while it is: see `HTTP1Connection.write`.
   private var output = ByteBuffer()
@@ -87,6 +89,10 @@ final class NTLMHandshake {
   }
 
   private func leave(_ connection: HTTP1Connection) {
+    if challenge != nil {
+      challenge = nil
+      standing.leaveTurn(transfer)
+    }
     connection.handshake = nil
     self.connection = nil
     input = ByteBuffer()
@@ -137,6 +143,8 @@ final class NTLMHandshake {
       case .bytes: take(connection)
       case .wouldBlock: return
       case .closed, .failed:
+        // It has not waited for so long.
+        if challenge != nil { return beginAnew(connection) }
         let detail = connection.errorText.map { " (\($0))" } ?? ""
         return fail(UpstreamFailure(.unreachable, "connection closed in the middle of the NTLM handshake" + detail))
       }
@@ -146,6 +154,8 @@ final class NTLMHandshake {
   // MARK: The answer
 
   private func take(_ connection: HTTP1Connection) {
+    // While it waits nothing more is to come.
+    if challenge != nil { return fail(UpstreamFailure(.malformed, "its answer to the beginning of the NTLM handshake is more than one")) }
     guard input.count <= Self.mostInput else {
       return fail(UpstreamFailure(.malformed, "its answer to the beginning of the NTLM handshake has no end"))
     }
@@ -213,26 +223,52 @@ final class NTLMHandshake {
     case .bare: return fail(UpstreamFailure(.refusedLogin, "it answered 401 to the beginning of the NTLM handshake, and gave no challenge"))
     case .unusable(let reason): return fail(UpstreamFailure(.refusedLogin, "its NTLM challenge can't be used: \(reason)"))
     case .challenge(let challenge):
-      // It has left its place, and others may be trying: it has its turn after them.
+      // It has left its place, and others may be trying. What it has is kept: made anew it would come as late again, and all others' as well.
       if !holdsPlace {
-        guard case .go = standing.gate.admit(user, at: client.now) else {
-          leave(connection)
-          connection.close()
-          end(.none)
-          return transfer.loginAnew()
-        }
-        holdsPlace = true
+        self.challenge = challenge
+        standing.waitTurn(transfer)
+        transfer.looksForTurn()
+        return standing.serve()
       }
-      // Of a server's own TLS, not of a proxy's before it.
-      let endPoint = connection.pool.options.scheme == .https ? connection.endPoint : []
-      guard let line = NTLM.line(standing.account, challenge, endPoint: endPoint, at: .now()) else {
-        return fail(UpstreamFailure(.refusedLogin, "OpenSSL gives no MD5, of which NTLM is made"))
-      }
-      leave(connection)
-      // From here on it is nobody else's.
-      connection.standing = standing
-      hasProved = true
-      transfer.goOn(connection, with: line)
+      prove(connection, challenge)
     }
+  }
+
+  /// Whether its challenge is here and it has no place to answer it from.
+  var waitsForTurn: Bool { challenge != nil }
+
+  /// False when it has to wait for a place.
+  func triesTurn() -> Bool {
+    guard let challenge, let connection else { return true }
+    switch standing.gate.admit(user, at: client.now) {
+    case .wait: return false
+    case .closed: beginAnew(connection)
+    case .go:
+      holdsPlace = true
+      self.challenge = nil
+      standing.leaveTurn(transfer)
+      prove(connection, challenge)
+    }
+    return true
+  }
+
+  private func beginAnew(_ connection: HTTP1Connection) {
+    leave(connection)
+    connection.close()
+    end(.none)
+    transfer.loginAnew()
+  }
+
+  private func prove(_ connection: HTTP1Connection, _ challenge: NTLMChallenge) {
+    // Of a server's own TLS, not of a proxy's before it.
+    let endPoint = connection.pool.options.scheme == .https ? connection.endPoint : []
+    guard let line = NTLM.line(standing.account, challenge, endPoint: endPoint, at: .now()) else {
+      return fail(UpstreamFailure(.refusedLogin, "OpenSSL gives no MD5, of which NTLM is made"))
+    }
+    leave(connection)
+    // From here on it is nobody else's.
+    connection.standing = standing
+    hasProved = true
+    transfer.goOn(connection, with: line)
   }
 }

@@ -111,6 +111,10 @@ extension HTTP1Transfer {
     if let handshake, handshake.connection != nil {
       let end = (sentAt ?? startedAt).advanced(by: options.responseTimeout)
       if end <= client.now { return handshake.fail(timeout) }
+      if handshake.waitsForTurn {
+        looksForTurn()
+        return standing?.serve() ?? ()
+      }
       loginDue = end
       client.look(at: self)
       return handshake.leavePlace()
@@ -133,6 +137,12 @@ extension HTTP1Transfer {
     if standing.isFirst(self) { standing.serve() } else { waitsForLogin(asFirst: false) }
   }
 
+  /// Its challenge waits for a place, of which other workers don't tell.
+  func looksForTurn() {
+    loginDue = min((sentAt ?? startedAt).advanced(by: options.responseTimeout), client.now.advanced(by: Self.poll))
+    client.look(at: self)
+  }
+
   /// A new connection stands, and is to be logged in.
   func logIn(_ connection: HTTP1Connection, by handshake: NTLMHandshake) {
     loginDue = client.now.advanced(by: min(options.responseTimeout, NTLMHandshake.patience))
@@ -140,9 +150,11 @@ extension HTTP1Transfer {
     handshake.start(on: connection)
   }
 
-  /// Its challenge has come when others had its place.
+  /// Its challenge has come when the account was closed, or has grown old.
   func loginAnew() {
     handshake = nil
+    // Nothing of it has gone out that counts: it waits, or hears that the account is closed.
+    sentAt = nil
     guard let standing, let pool else { return }
     guard client.now < startedAt.advanced(by: options.responseTimeout) else {
       return end(.failed(UpstreamFailure(.timeout, "no login by NTLM within response_timeout")))

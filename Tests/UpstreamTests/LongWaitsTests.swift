@@ -91,12 +91,57 @@ import Testing
     #expect(second.handshake != nil && first.handshake != nil)
     // The challenge comes late, and another has the place: what proves the account is not sent beside his.
     go.signal()
-    #expect(bench.turns(awake: true) { first.handshake == nil })
+    #expect(bench.turns(awake: true) { first.handshake?.waitsForTurn == true })
     #expect(first.outcome == nil && first.loginDue == later.advanced(by: .milliseconds(20)))
-    client.end(second)
-    #expect(first.handshake != nil)
-    client.end(first)
     #expect(server.connections[0].components("Authorization: ").count == 2)
+    // But it is kept: made anew it would be late again, and so would all others', and nobody would ever log in.
+    let third = try #require(try start(bench, 3) { $0.logIn(as: account) } as? HTTP1Transfer)
+    let latest = later.advanced(by: NTLMHandshake.patience)
+    bench.clock = latest
+    client.begin(at: latest, hasLooked: false)
+    client.lookAround()
+    #expect(first.handshake?.waitsForTurn == false && third.handshake == nil)
+    #expect(bench.turns(awake: true) { server.connections[0].components("Authorization: ").count == 3 })
+    #expect(server.connections.count == 2)
+    for transfer in [first, second, third] { client.end(transfer) }
+  }
+
+  /// Who waits for his turn with a challenge, and leaves, or whose server has not waited for so long, keeps nobody else waiting.
+  @Test func aChallengeThatGrowsOldIsAskedForAnew() throws {
+    let (go, leaves) = (Semaphore(), Semaphore())
+    let server = try ScriptedServer { talk in
+      guard talk.head() != nil else { return }
+      if talk.number == 0 {
+        _ = go.wait(until: Instant.now().advanced(by: .seconds(10)))
+        talk.send(Self.challenge)
+        _ = leaves.wait(until: Instant.now().advanced(by: .seconds(10)))
+        return
+      }
+      talk.end()
+    }
+    let bench = try Bench(server) { $0.engine = .http1 }
+    let client = bench.client
+    let account = try Account(.ntlm(NTLMScope()), name: bytes("svc"), secret: Secret(copying: bytes("Waiting-70-there").span))
+    let begin = Instant.now()
+    bench.clock = begin
+    client.begin(at: begin, hasLooked: false)
+    let first = try #require(try start(bench, 1) { $0.logIn(as: account) } as? HTTP1Transfer)
+    #expect(bench.turns(awake: true) { server.connections.first?.hasSuffix("\r\n\r\n") ?? false })
+    let second = try #require(try start(bench, 2) { $0.logIn(as: account) } as? HTTP1Transfer)
+    let later = begin.advanced(by: NTLMHandshake.patience)
+    bench.clock = later
+    client.begin(at: later, hasLooked: false)
+    client.lookAround()
+    go.signal()
+    #expect(bench.turns(awake: true) { first.handshake?.waitsForTurn == true })
+    leaves.signal()
+    #expect(bench.turns(awake: true) { first.handshake == nil })
+    // It waits as if it had never begun.
+    #expect(first.outcome == nil && !first.wasSent)
+    client.end(second)
+    #expect(first.handshake?.waitsForTurn == false)
+    client.end(first)
+    #expect(account.gate?.admit(bytes("x"), at: later) == .go)
   }
 
   /// Who leaves when the refusal is there and nobody has read it yet has been refused.
