@@ -310,6 +310,25 @@ extension EndToEnd {
       try service.stop()
     }
 
+    /// What one upstream's authorities have vouched for is no proxy of another's.
+    @Test func aProxyIsVouchedForWhereverItIsUsed() throws {
+      let (authority, others) = (try Authority(), try Authority())
+      try authority.sign("proxy", for: "IP:127.0.0.1")
+      let proxy = try PythonService(Self.proxy, ["tunnel", authority["proxy.pem"], authority["proxy.key"]])
+      let server = try FrontServer.nginx("location / { return 200 found; }")
+      let (url, via) = ("http://127.0.0.1:\(server.port)", "via https://127.0.0.1:\(proxy.port)")
+      let (right, wrong) = ("{ ca \(authority["ca.pem"]) }", "{ ca \(others["ca.pem"]) }")
+      let more = upstream("known", url, "\(via) \(right)") + upstream("other", url, "\(via) \(wrong)") + upstream("none", url, via)
+      try House.with(Setup(more: more)) { house throws in
+        for _ in 0..<3 {
+          #expect(try get(house, "/known/").text == "found")
+          for name in ["other", "none"] { #expect(try get(house, "/\(name)/").status == 502, "\(name)") }
+        }
+      }
+      try proxy.stop()
+      try server.stop()
+    }
+
     @Test func theRecipeWorks() throws {
       let (proxy, socks) = (try Self.tinyproxy(), try Self.danted(refusing: 1))
       let server = try FrontServer.nginx("location / { return 200 found; }")

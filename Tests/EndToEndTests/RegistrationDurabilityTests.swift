@@ -23,7 +23,7 @@ extension EndToEnd {
       def ask(name):
           form = {"username": name, "password": "\(Secrets.keep("Burst-pass-1"))"}
           try:
-              return requests.post(base + "/api/users", json=form, timeout=60).status_code
+              return requests.post(base + "/api/users", json=form, timeout=200).status_code
           except requests.RequestException:
               return 0
       def burst(names, width):
@@ -34,7 +34,7 @@ extension EndToEnd {
 
     @Test func ofAHundredRacersForANameOneWins() throws {
       try House.with(Setup(top: register, workers: 4)) { house throws in
-        let outcome = try house.python(Self.burst + #"print(sorted(burst(["champion"] * 100, 100)))"#)
+        let outcome = try house.python(Self.burst + #"print(sorted(burst(["champion"] * 100, 100)))"#, within: .seconds(240))
         #expect(outcome.text == "[201" + String(repeating: ", 400", count: 99) + "]\n", "\(outcome.errors)")
         #expect(try names(house.scratch).count { $0 == "champion" } == 1)
         #expect(try house.curl("-u", "champion:Burst-pass-1", "/").status == 200)
@@ -48,9 +48,9 @@ extension EndToEnd {
           return try Child(
             Gatehouse.binary, ["user", "add", "typed\(i)", "--password-stdin", "--file", "users"], input: input, folder: house.scratch.path)
         }
-        let outcome = try house.python(Self.burst + #"print(set(burst([f"posted{i}" for i in range(60)], 30)))"#)
+        let outcome = try house.python(Self.burst + #"print(set(burst([f"posted{i}" for i in range(60)], 30)))"#, within: .seconds(240))
         #expect(outcome.text == "{201}\n", "\(outcome.errors)")
-        for child in children { #expect(try child.wait(.after(.seconds(60))).code == 0) }
+        for child in children { #expect(try child.wait(.after(.seconds(240))).code == 0) }
         let found = try names(house.scratch)
         #expect(Set(found).count == found.count, "somebody is there twice")
         for i in 0..<60 { #expect(found.contains("posted\(i)")) }

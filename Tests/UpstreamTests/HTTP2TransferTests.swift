@@ -133,7 +133,8 @@ import Testing
     }
     let transfers = try (0..<8).map { _ in try bench.start(.get("/")) }
     for transfer in transfers { #expect(bench.finish(transfer).text == "hello") }
-    #expect(server.connections.count == 2)
+    // On one, when the first four were answered before another stood.
+    #expect(server.connections.count <= 2)
   }
 
   /// RFC 9113 section 6.8: streams beyond the last one were not worked on.

@@ -111,10 +111,10 @@ final class House {
   }
 
   /// Runs a Python program; `base` in it is Gatehouse's URL, and `trust` what `requests` calls `verify`.
-  func python(_ program: String) throws -> Outcome {
+  func python(_ program: String, within duration: Duration = .seconds(60)) throws -> Outcome {
     let text = "import sys\nbase, trust = sys.argv[1], sys.argv[2] or True\n" + program
     return try Child.run(
-      "/usr/bin/python3", ["-I", "-c", text, url, front.isSecure ? scratch["ca.pem"] : ""], folder: scratch.path, environment: authorities)
+      "/usr/bin/python3", ["-I", "-c", text, url, front.isSecure ? scratch["ca.pem"] : ""], folder: scratch.path, environment: authorities, within: duration)
   }
 
   /// What makes Python's clients trust us. `ssl` reads the one, `requests` the other.
