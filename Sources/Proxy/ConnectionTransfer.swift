@@ -251,6 +251,7 @@ extension Connection {
   mutating func failed(_ failure: UpstreamFailure) {
     record.reason = failure.reason
     if failure.kind == .refusedLogin { record.words = Self.notLetIn }
+    if failure.kind == .unserved { record.words = "The service behind this gateway can't give that" }
     if failure.kind == .noToken { record.words = "The service behind this gateway can't be logged in to at present" }
     let place = transfer.flatMap { $0.member == nil ? nil : $0.options.place + ": " } ?? ""
     worker.complain(about: upstreamName, "\(place)\(failure.reason) (request \(requestID.text))")

@@ -383,6 +383,15 @@ import Primitives
     // FTP's "not now" (RFC 959: 421), to libcurl a timeout: as many are logged in as may be, most of them perhaps by us.
     case CURLE_OPERATION_TIMEDOUT where server.speaksFTP && lastReply == 421:
       return .failed(UpstreamFailure(.exhausted, "the server takes nobody more at present (421)"))
+    case CURLE_LOGIN_DENIED where server.account != nil:
+      return .failed(UpstreamFailure(.refusedLogin, "it does not take the account that Gatehouse logs in with (login)"))
+    case CURLE_PEER_FAILED_VERIFICATION where server.kind == .sftp:
+      let reason =
+        switch server.hostKey {
+        case .knownHosts(let path)?: "its host key is not the one that \(path) has for it, or there is none for it"
+        default: "its host key is not the one that `pin` names"
+        }
+      return .failed(UpstreamFailure(.unreachable, String(decoding: reason.utf8.prefix(255), as: UTF8.self)))
     default:
       var failure = UpstreamFailure.from(code, detail: errorText.text, wasSent: true, headComplete: false)
       failure.reason = said(by: code)
@@ -402,7 +411,9 @@ import Primitives
   /// A failure in libcurl's words, which may hold the server's.
   private func said(by code: CURLcode) -> String {
     let reason = UpstreamFailure.from(code, detail: errorText.text, wasSent: true, headComplete: false).reason
-    return String(decoding: reason.utf8.prefix(200).map { ASCII.isControl($0) ? 0x20 : $0 }, as: UTF8.self)
+    var text = reason.utf8.prefix(200).map { ASCII.isControl($0) ? 0x20 : $0 }
+    while text.last == 0x20 { text.removeLast() }
+    return String(decoding: text, as: UTF8.self)
   }
 
   /// Whether the server has an answer to the simplest of all questions.

@@ -57,7 +57,8 @@ public struct UpstreamFailure: Error, Equatable, Sendable {
   /// libcurl's result codes (libcurl-errors(3)) as failures of ours.
   static func from(_ code: CURLcode, detail: String, wasSent: Bool, headComplete: Bool) -> UpstreamFailure {
     let name = unsafe String(cString: curl_easy_strerror(code))
-    let reason = detail.isEmpty ? name : "\(name): \(detail)"
+    // It often says so itself.
+    let reason = detail.isEmpty ? name : detail.contains(name) ? detail : "\(name): \(detail)"
     if headComplete { return UpstreamFailure(.truncated, reason) }
     switch code {
     case CURLE_OPERATION_TIMEDOUT: return UpstreamFailure(.timeout, reason)

@@ -110,8 +110,9 @@ extension EndToEnd {
       }
       try directory.scratch.write(Secrets.keep("Wrong-4-ldap-pass") + "\n", to: "wrong.password")
       try with(lines(directory, login("wrong.password"))) { house throws in
-        #expect(try get(house, "uid=alice").status == 502)
-        #expect(house.gate.child.errors.text.contains("Login denied"))
+        let answer = try get(house, "uid=alice")
+        #expect(answer.status == 502 && answer.text.contains("does not let the gateway in"), "\(answer.text)")
+        #expect(house.gate.child.errors.text.contains("it does not take the account that Gatehouse logs in with (login)"))
       }
       try directory.stop()
       try with(lines(directory)) { house throws in #expect(try get(house, "uid=alice").status == 502) }
