@@ -154,7 +154,7 @@ enum Replies {
     case 431: "The request's header fields are too large"
     case 501: "Not Implemented"
     case 502: "The service behind this gateway can't be reached"
-    case 503: "The service is busy, please try again later"
+    case 503: "The service is not available at present, please try again later"
     case 504: "The service behind this gateway did not answer in time"
     case 505: "That version of HTTP is not spoken here"
     default: StandardStatus.phrase(status)
