@@ -2,6 +2,7 @@
 
 import HTTP
 import Login
+import Net
 import Primitives
 import Upstream
 
@@ -76,6 +77,7 @@ extension Table {
     ) { reading, directive in
       let key = directive.arguments[1]
       guard let certificate = reading.trustFile(directive.arguments[0]), let keyPath = reading.readableFile(key) else { return }
+      if let problem = TLSFiles.whyNoPair(certificate, keyPath) { return reading.diagnostics.error(key.place, problem) }
       reading.upstreamInHand?.options.tls.clientCertificate = certificate
       reading.upstreamInHand?.options.tls.clientKey = keyPath
       reading.warnIfWorldReadable(keyPath, key, "key")

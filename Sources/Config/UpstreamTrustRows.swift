@@ -1,5 +1,6 @@
 // `tls { … }` of an upstream where certificates don't settle it: keys known beforehand, and servers too old for what is asked of others.
 
+import Net
 import Primitives
 import Upstream
 
@@ -34,11 +35,15 @@ extension Reading {
       hasher.combine(upstreamInHand?.options.trustContents)
       hasher.combine(try Disk.read(path, limit: 16 << 20))
       upstreamInHand?.options.trustContents = hasher.finalize()
-      return path
     } catch {
       wrong(word, "can't be read: \(error.reason)")
       return nil
     }
+    if let problem = TLSFiles.whyNoCertificates(path) {
+      diagnostics.error(word.place, problem)
+      return nil
+    }
+    return path
   }
 
   fileprivate func pins(_ directive: Directive) {

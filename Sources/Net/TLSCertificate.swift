@@ -236,7 +236,7 @@ public struct TLSCertificate: Equatable, Sendable {
   // MARK: Reading
 
   /// X509s, to be freed; none when there is a problem.
-  private static func readChain(_ path: String, _ report: inout TLSReport) -> [OpaquePointer] {
+  static func readChain(_ path: String, _ report: inout TLSReport) -> [OpaquePointer] {
     guard let text = SmallFile.read(path, &report) else { return unsafe [] }
     var chain: [OpaquePointer] = unsafe []
     let isWhole = unsafe withReader(text.span) { bio in
@@ -257,7 +257,7 @@ public struct TLSCertificate: Equatable, Sendable {
   }
 
   /// An EVP_PKEY, to be freed.
-  private static func readKey(_ path: String, _ report: inout TLSReport) -> OpaquePointer? {
+  static func readKey(_ path: String, _ report: inout TLSReport) -> OpaquePointer? {
     guard let text = SmallFile.read(path, &report) else { return nil }
     if let status = try? FileStatus(path: path), status.permissions & 0o007 != 0 {
       report.warnings.append("\(path): others on this machine may read this private key: chmod 640 \(path)")

@@ -284,8 +284,8 @@ import Testing
   @Test func worldReadableSecretsAreWarnings() throws {
     let scratch = try Scratch()
     try scratch.write("users", "a:{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=\n", mode: 0o644)
-    try scratch.write("c.pem", "x", mode: 0o644)
-    try scratch.write("k.pem", "x", mode: 0o644)
+    try scratch.write("c.pem", SampleCertificate.certificate, mode: 0o644)
+    try scratch.write("k.pem", SampleCertificate.key, mode: 0o644)
     let text = """
       listen unix:/x; users users
       upstream u { server https://a; tls { client_certificate c.pem k.pem } }

@@ -32,7 +32,9 @@ import Testing
     let scratch = try Scratch()
     try scratch.write("users", "alice:{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=:groups=admin\n")
     try scratch.write("groups", "guests: alice\n")
-    for name in ["ca.pem", "client.pem", "client.key", "proxy.password"] { try scratch.write("tls/\(name)", "x") }
+    for name in ["ca.pem", "client.pem"] { try scratch.write("tls/\(name)", SampleCertificate.certificate) }
+    try scratch.write("tls/client.key", SampleCertificate.key)
+    try scratch.write("tls/proxy.password", "x")
     try SampleCertificate.write(to: scratch)
     // RFC 7515 appendix A.3.
     let point = #""x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0""#
