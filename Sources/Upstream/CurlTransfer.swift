@@ -99,7 +99,7 @@ import Primitives
       // libcurl takes a response without a complete head for well (a close after some lines).
       return isHeadComplete ? .complete : .failed(UpstreamFailure(.malformed, "connection closed inside the response's head"))
     }
-    return .failed(.from(code, detail: errorText.text, wasSent: sentAt != nil, headComplete: isHeadComplete))
+    return .failed(.from(code, detail: errorText.text, wasSent: sentAt != nil, headComplete: isHeadComplete, via: options.via))
   }
 
   override func send(_ bytes: Span<UInt8>) {

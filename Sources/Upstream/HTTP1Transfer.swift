@@ -154,7 +154,7 @@ final class HTTP1Transfer: Transfer {
     self.connector = nil
     let code = CURLcode(rawValue: code)
     guard code == CURLE_OK else {
-      let failure = UpstreamFailure.from(code, detail: connector.errorText.text, wasSent: false, headComplete: false)
+      let failure = UpstreamFailure.from(code, detail: connector.errorText.text, wasSent: false, headComplete: false, via: options.via)
       client.abandon(connector, of: self, in: pool)
       handshake?.cancel()
       return end(.failed(failure))

@@ -74,7 +74,7 @@ final class HTTP2Transfer: Transfer {
     self.connector = nil
     let code = CURLcode(rawValue: code)
     let failure =
-      code == CURLE_OK ? nil : UpstreamFailure.from(code, detail: connector.errorText.text, wasSent: false, headComplete: false)
+      code == CURLE_OK ? nil : UpstreamFailure.from(code, detail: connector.errorText.text, wasSent: false, headComplete: false, via: options.via)
     client.made(connector, for: self, in: pool, failure)
   }
 

@@ -230,7 +230,7 @@ extension UpstreamClient {
       queue.serve(balancer, at: now)
       while let overdue = queue.takeOverdue(at: now) {
         overdue.outcome = .failed(
-          UpstreamFailure(.exhausted, "all servers of upstream \(balancer.group.name) had their connections in use for \(queue.options.wait)"))
+          UpstreamFailure(.exhausted, "all servers of upstream \(balancer.group.name) had their connections in use for \(queue.options.wait.wholeMilliseconds) ms"))
         finish(overdue)
         markReady(overdue)
       }

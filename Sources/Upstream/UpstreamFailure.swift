@@ -55,10 +55,13 @@ public struct UpstreamFailure: Error, Equatable, Sendable {
   }
 
   /// libcurl's result codes (libcurl-errors(3)) as failures of ours.
-  static func from(_ code: CURLcode, detail: String, wasSent: Bool, headComplete: Bool) -> UpstreamFailure {
+  ///
+  /// - Parameter via: the proxy in between, which is named where it may be what fails.
+  static func from(_ code: CURLcode, detail: String, wasSent: Bool, headComplete: Bool, via: UpstreamOptions.Via? = nil) -> UpstreamFailure {
     let name = unsafe String(cString: curl_easy_strerror(code))
     // It often says so itself.
-    let reason = detail.isEmpty ? name : detail.contains(name) ? detail : "\(name): \(detail)"
+    var reason = detail.isEmpty ? name : detail.contains(name) ? detail : "\(name): \(detail)"
+    if let via, !wasSent { reason = String(decoding: "by the proxy \(via.host):\(via.port): \(reason)".utf8.prefix(255), as: UTF8.self) }
     if headComplete { return UpstreamFailure(.truncated, reason) }
     switch code {
     case CURLE_OPERATION_TIMEDOUT: return UpstreamFailure(.timeout, reason)

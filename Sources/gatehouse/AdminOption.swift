@@ -54,7 +54,8 @@ struct AdminOption: ParsableArguments {
       switch number {
       case ENOENT, ECONNREFUSED:
         throw Failure(
-          "nothing listens at unix:\(path): Gatehouse does not run, or with another socket; say which with --admin or --config")
+          "nothing listens at unix:\(path): Gatehouse does not run, or with another socket; say which with --admin or --config, "
+            + "or have one by 'admin unix:PATH' in proxy.conf")
       case EACCES: throw Failure("unix:\(path) is for root and the user that Gatehouse runs as: try sudo")
       default: throw Failure("unix:\(path): \(NetError.text(ofErrno: number))")
       }
